@@ -1,0 +1,72 @@
+"""Compiled temporary memory of a learning step by rule and number of time-steps: `python -m benchmarks.memory`.
+
+XLA's own figure, nothing runs: the memory beside parameters, statistics and inputs. A six-layer network of block (a),
+widths 16-32-32, on 64 static images of 16×16 pixels.
+"""
+
+import json
+import pathlib
+import sys
+
+import jax
+import jax.numpy as jnp
+import rich.console
+import rich.table
+from flax import nnx
+
+from hdlif_jax import nn, rollout
+from hdlif_jax.training import smoothed_cross_entropy
+
+NUM_STEPS = (1, 4, 16, 64)
+UNROLLED_STEPS = (1, 4, 16)  # XLA takes minutes to compile 64 unrolled steps
+RESULTS = pathlib.Path(__file__).parent / "results"
+
+
+def every_step(network, loss, variables, images, labels, **options):
+    def descend(grads, optimizer_state, params, learned):
+        return jax.tree.map(lambda param, grad: param - 0.01 * grad, params, grads), optimizer_state
+
+    return rollout.every_step(network, loss, variables, images, labels, (), descend, **options)
+
+
+RULES = {
+    "random_step": lambda *arguments: rollout.random_step(*arguments, jax.random.key(0)),
+    "random_k, k = 2": lambda *arguments: rollout.random_k(
+        *arguments, jax.random.key(0), k=min(2, arguments[0].num_steps)
+    ),
+    "accumulate": lambda *arguments: rollout.accumulate(*arguments, unroll=False),
+    "accumulate, unrolled": lambda *arguments: rollout.accumulate(*arguments, unroll=True),
+    "every_step": lambda *arguments: every_step(*arguments, unroll=False),
+    "every_step, unrolled": lambda *arguments: every_step(*arguments, unroll=True),
+    "stop_gradient, grad outside": lambda *arguments: rollout.stbp(*arguments, detach=True, unroll=False),
+    "stbp": lambda *arguments: rollout.stbp(*arguments, unroll=False),
+}
+
+
+def temp_megabytes(rule, num_steps: int) -> float:
+    options = nn.SpikingOptions(num_steps=num_steps, parallel=False)
+    model = nn.conv_net((16, 16, 3), 10, widths=(16, 32, 32), options=options, rngs=nnx.Rngs(0))
+    network, variables = nn.training_form(model), nn.variables_of(model)
+    images, labels = jnp.zeros((64, 16, 16, 3)), jnp.zeros(64, jnp.int32)
+    loss = smoothed_cross_entropy(0.1)
+    compiled = jax.jit(lambda variables: rule(network, loss, variables, images, labels)).lower(variables).compile()
+    return compiled.memory_analysis().temp_size_in_bytes / 1e6
+
+
+def main() -> None:
+    device = jax.devices()[0].device_kind
+    table = rich.table.Table("rule", *(f"T = {steps}" for steps in NUM_STEPS), title=f"Temporary memory (MB), {device}")
+    results: dict[str, dict[int, float]] = {}
+    for name, rule in RULES.items():
+        steps = UNROLLED_STEPS if "unrolled" in name else NUM_STEPS
+        results[name] = {count: round(temp_megabytes(rule, count), 3) for count in steps}
+        table.add_row(name, *(f"{results[name][count]:.2f}" if count in steps else "" for count in NUM_STEPS))
+        print(name, results[name], file=sys.stderr, flush=True)
+    rich.console.Console().print(table)
+    report = {"device": device, "jax": jax.__version__, "unit": "MB", "temp": results}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"memory-{device.replace(' ', '-').lower()}.json").write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""ResNet-18 of HD-LIF neurons in PyTorch, written from the equations: what the benchmarks compare with.
+
+Eager PyTorch as one would write it with care: convolutions in channels-last layout, kernels quantised once per batch
+and not once per time-step, the stem of a static image run once, no graph for the steps that do not learn. `load` copies
+the arrays of our network into it, so that both can be shown to compute the same.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+SPIKE_SCALE, MAX_LEVEL = 0.25, 15
+MOMENTUM, WEIGHT_DECAY, LEARNING_RATE, LABEL_SMOOTHING = 0.9, 5e-4, 0.01, 0.1
+
+
+class Ternary(torch.autograd.Function):
+    """Ŵ = a·sign(W)·1[|W| > 0.7·mean|W|] of the clipped W; straight-through gradient inside (−1, 1)."""
+
+    @staticmethod
+    def forward(context, kernel):
+        context.save_for_backward(kernel)
+        magnitude = kernel.abs().clamp(max=1)
+        kept = magnitude > 0.7 * magnitude.mean()
+        scale = magnitude[kept].mean()
+        return kernel.sign() * kept * scale
+
+    @staticmethod
+    def backward(context, gradient):
+        (kernel,) = context.saved_tensors
+        return gradient * (kernel.abs() < 1)
+
+
+class Quantize(torch.autograd.Function):
+    """Q = s·clip(round(x/s), 0, 15); gradient 1 everywhere."""
+
+    @staticmethod
+    def forward(context, raw_spikes):
+        return (raw_spikes / SPIKE_SCALE).round().clamp(0, MAX_LEVEL) * SPIKE_SCALE
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient
+
+
+def fire(membrane, threshold, quantized):
+    """V = min(m, θ) and s = Q(max(m − θ, 0)), with the derivatives of the silent side at the tie."""
+    fires = membrane > threshold
+    residual = torch.where(fires, threshold, membrane)
+    raw_spikes = torch.where(fires, membrane - threshold, torch.zeros_like(membrane))
+    return residual, Quantize.apply(raw_spikes) if quantized else raw_spikes
+
+
+class HDLIF(nn.Module):
+    """Eq. 4 with λ_t = sigmoid(raw), θ_t = sigmoid(raw)."""
+
+    def __init__(self, num_steps, quantized):
+        super().__init__()
+        self.raw_decay = nn.Parameter(torch.zeros(num_steps))
+        self.raw_threshold = nn.Parameter(torch.zeros(num_steps))
+        self.quantized = quantized
+
+    def forward(self, residual, current, t):
+        membrane = current if residual is None else torch.sigmoid(self.raw_decay[t]) * residual + current
+        return fire(membrane, torch.sigmoid(self.raw_threshold[t]), self.quantized)
+
+
+class ParallelHDLIF(nn.Module):
+    """No leak, no charge, no state."""
+
+    def __init__(self, num_steps, quantized):
+        super().__init__()
+        self.raw_threshold = nn.Parameter(torch.zeros(num_steps))
+        self.quantized = quantized
+
+    def forward(self, residual, current, t):
+        return None, fire(current, torch.sigmoid(self.raw_threshold[t]), self.quantized)[1]
+
+
+class Conv(nn.Module):
+    """Convolution with the kernel that `quantize_kernel` left in `effective`."""
+
+    def __init__(self, in_channels, out_channels, kernel_size=3, stride=1, ternary=False):
+        super().__init__()
+        self.kernel = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
+        nn.init.kaiming_normal_(self.kernel)
+        self.stride, self.padding, self.ternary = stride, kernel_size // 2, ternary
+        self.effective = None
+
+    def quantize_kernel(self):
+        kernel = Ternary.apply(self.kernel) if self.ternary else self.kernel
+        self.effective = kernel.to(memory_format=torch.channels_last)
+
+    def forward(self, x, learns):
+        kernel = self.effective if learns else self.effective.detach()
+        return functional.conv2d(x, kernel, stride=self.stride, padding=self.padding)
+
+
+class Block(nn.Module):
+    """Fig. 3 (b): HD-LIF → conv → BN → Parallel HD-LIF → conv → BN, plus the current."""
+
+    def __init__(self, in_channels, out_channels, stride, num_steps, compressed):
+        super().__init__()
+        self.neuron1 = HDLIF(num_steps, compressed)
+        self.conv1 = Conv(in_channels, out_channels, stride=stride, ternary=compressed)
+        self.norm1 = nn.BatchNorm2d(out_channels)
+        self.neuron2 = ParallelHDLIF(num_steps, compressed)
+        self.conv2 = Conv(out_channels, out_channels, ternary=compressed)
+        self.norm2 = nn.BatchNorm2d(out_channels)
+        self.downsample = None
+        if stride != 1 or in_channels != out_channels:
+            self.downsample = nn.ModuleDict(
+                {"conv": Conv(in_channels, out_channels, 1, stride, compressed), "norm": nn.BatchNorm2d(out_channels)}
+            )
+
+    def forward(self, residual, current, t, learns):
+        residual, spikes = self.neuron1(residual, current, t)
+        hidden = self.norm1(self.conv1(spikes, learns))
+        _, spikes = self.neuron2(None, hidden, t)
+        output = self.norm2(self.conv2(spikes, learns))
+        if self.downsample is not None:
+            current = self.downsample["norm"](self.downsample["conv"](current, learns))
+        return residual, output + current
+
+
+class ResNet18(nn.Module):
+    """The CIFAR network of `hdlif_jax.nn.resnet18`; `compressed` has ternary kernels and 4-bit spikes, else float."""
+
+    def __init__(self, num_classes=100, num_steps=4, width=64, compressed=True):
+        super().__init__()
+        self.num_steps = num_steps
+        self.stem = Conv(3, width)
+        self.stem_norm = nn.BatchNorm2d(width)
+        self.blocks = nn.ModuleList()
+        in_channels = width
+        for stage in range(4):
+            for index in range(2):
+                stride = 2 if stage > 0 and index == 0 else 1
+                self.blocks.append(Block(in_channels, width * 2**stage, stride, num_steps, compressed))
+                in_channels = width * 2**stage
+        self.head = nn.Linear(in_channels, num_classes)
+
+    def encode(self, images):
+        """Quantises the kernels for this batch and runs the stem."""
+        for module in self.modules():
+            if isinstance(module, Conv):
+                module.quantize_kernel()
+        return self.stem_norm(self.stem(images, True))
+
+    def step(self, state, current, t, learns):
+        """One time-step: the new state and logits."""
+        new_state = []
+        for residual, block in zip(state, self.blocks, strict=True):
+            residual, current = block(residual, current, t, learns)
+            new_state.append(residual)
+        return new_state, self.head(current.mean((2, 3)))
+
+    def load(self, variables):
+        """Copies the parameters and statistics of our network."""
+        arrays = dict(_leaves("", variables.params)) | dict(_leaves("", variables.batch_stats))
+        ours = {"kernel": "kernel", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+        state = self.state_dict()
+        for path, array in arrays.items():
+            *modules, name = path.split(".")
+            theirs = "weight" if modules == ["head"] and name == "kernel" else ours.get(name, name)
+            value = torch.tensor(array)
+            if value.ndim == 4:
+                value = value.permute(3, 2, 0, 1)
+            elif value.ndim == 2:
+                value = value.T
+            state[".".join([*modules, theirs])].copy_(value)
+
+
+def _leaves(prefix, tree):
+    for name, child in tree.items():
+        path = f"{prefix}.{name}" if prefix else str(name)
+        if isinstance(child, dict):
+            yield from _leaves(path, child)
+        else:
+            yield path, child
+
+
+def make_optimizer(model):
+    """SGD with Nesterov momentum and weight decay on kernels, as our trainer's default."""
+    decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
+    rest = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": rest, "weight_decay": 0.0}]
+    return torch.optim.SGD(groups, lr=LEARNING_RATE, momentum=MOMENTUM, nesterov=True)
+
+
+def online_step(model, optimizer, images, labels, step):
+    """Algorithm 1 for one batch with t* = `step` (from 0): loss."""
+    model.train()
+    optimizer.zero_grad(set_to_none=True)
+    current = model.encode(images)
+    state = [None] * len(model.blocks)
+    with torch.no_grad():
+        for t in range(step):
+            state, _ = model.step(state, current, t, learns=False)
+    _, logits = model.step(state, current, step, learns=True)
+    loss = functional.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def stbp_step(model, optimizer, images, labels):
+    """The full gradient through time for one batch: loss."""
+    model.train()
+    optimizer.zero_grad(set_to_none=True)
+    current = model.encode(images)
+    state, loss = [None] * len(model.blocks), 0.0
+    for t in range(model.num_steps):
+        state, logits = model.step(state, current, t, learns=True)
+        loss = loss + functional.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def infer(model, images):
+    """Logits of all time-steps `[T, B, K]` with the running statistics."""
+    model.eval()
+    with torch.inference_mode():
+        current = model.encode(images)
+        state, logits = [None] * len(model.blocks), []
+        for t in range(model.num_steps):
+            state, step_logits = model.step(state, current, t, learns=False)
+            logits.append(step_logits)
+        return torch.stack(logits)

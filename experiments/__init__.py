@@ -1,0 +1,1 @@
+"""Runnable modules: `python -m experiments.train`, `python -m experiments.evaluate`, ..."""

@@ -1,0 +1,60 @@
+"""Evaluates the last checkpoint of a run: `python -m experiments.evaluate DIR [--step N]`."""
+
+import dataclasses
+import pathlib
+import sys
+from typing import Annotated
+
+import tyro
+
+from experiments.cli import command, console, one_line_errors
+from experiments.run_directory import RunDirectory, device_name, write_json
+from experiments.train import load_dataset
+from hdlif_jax.training import Checkpoints, Trainer
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Evaluates a checkpoint on the test set and writes evaluation.json beside it."""
+
+    directory: Annotated[pathlib.Path, tyro.conf.Positional]
+    """A run directory."""
+    step: int | None = None
+    """Checkpoint to evaluate; the newest by default."""
+
+
+def evaluate(directory: RunDirectory, step: int | None = None) -> dict:
+    """Accuracies of a checkpoint on the test set."""
+    config = directory.config()
+    trainer = Trainer(config, load_dataset(config))
+    checkpoints = Checkpoints(directory.checkpoints)
+    state = checkpoints.load(trainer.initial_state, step)
+    checkpoints.close()
+    accuracy_per_step = trainer.accuracy_per_step(state, trainer.dataset.test)
+    return {
+        "preset": config.preset,
+        "dataset": trainer.dataset.name,
+        "step": int(state.step),
+        "test_accuracy": accuracy_per_step[-1],
+        "accuracy_per_step": accuracy_per_step,
+        "device": device_name(),
+    }
+
+
+@command
+def main() -> None:
+    """Entry point."""
+    with one_line_errors():
+        arguments = tyro.cli(Arguments, prog="python -m experiments.evaluate", args=sys.argv[1:])
+    directory = RunDirectory(arguments.directory)
+    evaluation = evaluate(directory, arguments.step)
+    write_json(directory.path / "evaluation.json", evaluation)
+    per_step = " ".join(f"{accuracy:.4f}" for accuracy in evaluation["accuracy_per_step"])
+    console.print(
+        f"{evaluation['preset']}, step {evaluation['step']}: test accuracy {evaluation['test_accuracy']:.4f}, "
+        f"after each time-step: {per_step}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""What a network costs, counted by walking the model and watching it run (Tables 1-2 of the paper)."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from hdlif_jax.analysis.meter import LayerShape, layout, make_counter, modules, synapses
+from hdlif_jax.nn import NeuronCell, ParallelHDLIFCell, SpikingNetwork, Synapse
+from hdlif_jax.rollout.time import is_static
+
+BYTES_PER_WEIGHT = {"float": 4.0, "ternary": 0.375, "binary": 0.25}  # as the paper counts
+WEIGHTS_PER_BYTE = {"ternary": 5, "binary": 8}  # packed: 3⁵ ≤ 2⁸
+ACCUMULATE_PJ = 0.9
+MULTIPLY_ACCUMULATE_PJ = 4.6
+FULL_BITS = 32  # the paper divides the power of n-bit spikes by 32 / n
+
+
+@dataclasses.dataclass(frozen=True)
+class SynapseCost:
+    """One convolution or linear layer, per image.
+
+    Attributes:
+      path: module path, such as `blocks.0.conv1`.
+      weights: kind of its kernel.
+      reads: "spikes" or "currents".
+      parameters: entries of kernel and bias.
+      bytes_paper: 4, 0.375 or 0.25 bytes per weight; a bias has 4.
+      bytes_packed: 8 binary or 5 ternary weights a byte, float32 scales and bias.
+      sops: synaptic operations, pairs of a spike and a kernel entry that are both not zero, over all steps; 0 where the
+        layer reads currents.
+      macs: multiply-accumulates over all steps (of a static image the stem runs once); 0 where it reads spikes.
+      input_rate: share of its inputs that are not zero; None where the layer reads currents.
+      power_mj_paper: SOPs at 0.9 pJ, with quantised spikes of n bits divided by 32 / n (by 8 for 4 bits).
+      power_mj_strict: the same plus MACs at 4.6 pJ; SOPs that need a multiplier, of graded spikes on a float kernel,
+        are 4.6 pJ too.
+    """
+
+    path: str
+    weights: str
+    reads: str
+    parameters: int
+    bytes_paper: float
+    bytes_packed: int
+    sops: float
+    macs: float
+    input_rate: float | None
+    power_mj_paper: float
+    power_mj_strict: float
+
+
+@dataclasses.dataclass(frozen=True)
+class NeuronCost:
+    """One layer of neurons, per image.
+
+    Attributes:
+      path: module path, such as `blocks.0.neuron1`.
+      neurons: their number.
+      nops: neural operations over all steps; leak, charge and reset, or one addition where the neuron is parallel.
+      firing_rate: share of neurons that fire, over images and steps.
+    """
+
+    path: str
+    neurons: int
+    nops: int
+    firing_rate: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Costs:
+    """A network's costs per image, with a row per layer in the order of the model.
+
+    Attributes:
+      num_images: images or recordings that the SOPs and firing rates are means of.
+      other_bytes: norms, neurons and attention in float32; with `bytes_packed` of all layers, the size of the model.
+    """
+
+    num_images: int
+    other_bytes: int
+    synapses: tuple[SynapseCost, ...]
+    neurons: tuple[NeuronCost, ...]
+
+    def summary(self) -> dict[str, float]:
+        """The totals: megabytes (10⁶), millions of operations, millijoules, and the mean firing rate."""
+        total = {
+            field.name: sum(getattr(row, field.name) for row in self.synapses)
+            for field in dataclasses.fields(SynapseCost)
+            if field.name in ("bytes_paper", "bytes_packed", "sops", "macs", "power_mj_paper", "power_mj_strict")
+        }
+        neurons = sum(row.neurons for row in self.neurons)
+        return {
+            "param_mb_paper": total["bytes_paper"] / 1e6,
+            "param_mb_packed": total["bytes_packed"] / 1e6,
+            "other_mb": self.other_bytes / 1e6,
+            "nops_m": sum(row.nops for row in self.neurons) / 1e6,
+            "sops_m": total["sops"] / 1e6,
+            "macs_m": total["macs"] / 1e6,
+            "power_mj_paper": total["power_mj_paper"],
+            "power_mj_strict": total["power_mj_strict"],
+            "firing_rate": sum(row.neurons * row.firing_rate for row in self.neurons) / neurons,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class CompiledCost:
+    """What XLA says of a compiled function.
+
+    Attributes:
+      memory_mb: arguments, outputs that are not donated arguments, and temporaries, in 10⁶ bytes.
+      temporaries_mb: the temporaries alone.
+      gflops: floating-point operations in 10⁹; XLA counts the body of a loop once.
+    """
+
+    memory_mb: float
+    temporaries_mb: float
+    gflops: float
+
+
+def parameter_bytes(synapse: Synapse) -> tuple[float, int]:
+    """Memory of one layer, by the paper's counting and packed.
+
+    Args:
+      synapse: shapes are enough.
+
+    Returns:
+      4, 0.375 or 0.25 bytes per weight and 4 of a bias; and 8 binary or 5 ternary weights a byte with float32 scales,
+      one per output channel (binary) or layer (ternary), and bias.
+    """
+    weights, bias = synapse.kernel.size, _bias_size(synapse)
+    paper = weights * BYTES_PER_WEIGHT[synapse.weights] + 4 * bias
+    if synapse.weights == "float":
+        return paper, 4 * (weights + bias)
+    scales = synapse.kernel.shape[-1] if synapse.weights == "binary" else 1
+    return paper, -(-weights // WEIGHTS_PER_BYTE[synapse.weights]) + 4 * (scales + bias)
+
+
+def parameter_megabytes(model: SpikingNetwork) -> float:
+    """Memory of all convolution and linear layers by the paper's counting, in 10⁶ bytes; shapes are enough."""
+    return sum(parameter_bytes(synapse)[0] for _, synapse in synapses(model)) / 1e6
+
+
+def neural_operations(model: SpikingNetwork) -> dict[str, int]:
+    """NOPs of every neuron layer for one image over all time-steps, by tracing shapes: nothing is computed."""
+    cells = {path: module for path, module in modules(model) if isinstance(module, NeuronCell)}
+    return {
+        path: neurons * _operations(cells[path]) * model.num_steps for path, neurons in layout(model).neurons.items()
+    }
+
+
+def measure(model: SpikingNetwork, batches: Iterable[jax.Array], *, batch_statistics: bool = False) -> Costs:
+    """Runs the network and counts.
+
+    Args:
+      model: any network of the library.
+      batches: inputs as the network takes them, all images `[B, H, W, C]` or all sequences `[T, B, H, W, C]`.
+      batch_statistics: whether to normalise by the batch, as for a network whose running statistics are not trained;
+        else the network runs in inference form.
+
+    Raises:
+      ValueError: there is no batch, or one does not fit the network.
+    """
+    count = make_counter(model, batch_statistics=batch_statistics)
+    num_images, static, totals = 0, set(), None
+    for batch in batches:
+        static.add(is_static(model, batch))
+        # Summed in int64 on the host: a batch may have more than 2³¹ operations.
+        counts = jax.tree.map(lambda leaf: int(np.asarray(leaf, np.int64).sum()), count(batch))
+        totals = counts if totals is None else jax.tree.map(int.__add__, totals, counts)
+        num_images += batch.shape[-4]
+    if totals is None or len(static) > 1:
+        found = "both images and sequences" if static else "nothing"
+        raise ValueError(f"the batches hold {found}; give at least one, all images or all sequences")
+    sizes = layout(model)
+    passes = num_images * model.num_steps
+    rows = []
+    for path, shape in sizes.synapses.items():
+        runs = 1 if shape.encodes and static == {True} else model.num_steps
+        spiking = path in totals.active
+        rows.append(
+            _synapse_row(
+                path,
+                shape,
+                runs,
+                totals.operations[path] / num_images if spiking else 0.0,
+                totals.active[path] / (passes * shape.inputs) if spiking else None,
+            )
+        )
+    nops = neural_operations(model)
+    neurons = tuple(
+        NeuronCost(path, size, nops[path], totals.fired[path] / (passes * size)) for path, size in sizes.neurons.items()
+    )
+    everything = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, (nnx.Param, nnx.BatchStat))))
+    other = everything - sum(row.parameters for row in rows)
+    return Costs(num_images, 4 * other, tuple(rows), neurons)
+
+
+def compiled_cost(function: Callable, *arguments: Any) -> CompiledCost:
+    """Compiles a function, without running it, and reads XLA's account of it.
+
+    Args:
+      function: to be jitted, or jitted already.
+      *arguments: arrays or `jax.ShapeDtypeStruct`s.
+    """
+    jitted: Any = function if hasattr(function, "lower") else jax.jit(function)
+    compiled = jitted.lower(*arguments).compile()
+    memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
+    live = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return CompiledCost(
+        memory_mb=(live + memory.temp_size_in_bytes) / 1e6,
+        temporaries_mb=memory.temp_size_in_bytes / 1e6,
+        gflops=cost.get("flops", 0.0) / 1e9,
+    )
+
+
+def _synapse_row(path: str, shape: LayerShape, runs: int, sops: float, input_rate: float | None) -> SynapseCost:
+    synapse = shape.synapse
+    kernel = synapse.kernel.shape
+    macs = 0 if synapse.spikes else runs * shape.outputs * int(np.prod(kernel[:-1]))
+    power_paper, power_strict = _power(synapse, sops, macs)
+    bytes_paper, bytes_packed = parameter_bytes(synapse)
+    return SynapseCost(
+        path=path,
+        weights=synapse.weights,
+        reads="spikes" if synapse.spikes else "currents",
+        parameters=synapse.kernel.size + _bias_size(synapse),
+        bytes_paper=bytes_paper,
+        bytes_packed=bytes_packed,
+        sops=sops,
+        macs=macs,
+        input_rate=input_rate,
+        power_mj_paper=power_paper,
+        power_mj_strict=power_strict,
+    )
+
+
+def _power(synapse: Synapse, sops: float, macs: int) -> tuple[float, float]:
+    """Millijoules by the paper's formula and by the strict one."""
+    if synapse.spikes is None:
+        return 0.0, macs * MULTIPLY_ACCUMULATE_PJ * 1e-9
+    bits = synapse.spikes.bits
+    binary = synapse.spikes.quantizer is None and synapse.spikes.pooled == 1
+    discount = 1.0 if bits is None or synapse.spikes.quantizer is None else bits / FULL_BITS
+    multiplies = synapse.weights == "float" and not binary
+    paper = sops * ACCUMULATE_PJ * 1e-9 * discount
+    return paper, sops * MULTIPLY_ACCUMULATE_PJ * 1e-9 if multiplies else paper
+
+
+def _operations(cell: NeuronCell) -> int:
+    return 1 if isinstance(cell, ParallelHDLIFCell) else 3  # one addition; or leak, charge and reset
+
+
+def _bias_size(synapse: Synapse) -> int:
+    bias = getattr(synapse, "bias", None)
+    return 0 if bias is None else bias.size

@@ -1,0 +1,69 @@
+"""How alike two gradients are, from sums that add up from parameters to layers to the whole network."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class Agreement(NamedTuple):
+    """An estimate of a gradient against a reference; float64 scalars, or arrays of equal shape.
+
+    Attributes:
+      cosine: of the angle between them; 1 if both are zero, 0 if one is.
+      relative_error: ‖estimate − reference‖ / ‖reference‖; infinite if only the reference is zero.
+      sign_agreement: share of the entries with equal signs, among those where at least one is not zero.
+      norm_ratio: ‖estimate‖ / ‖reference‖; 1 if both are zero, infinite if only the reference is.
+    """
+
+    cosine: np.ndarray
+    relative_error: np.ndarray
+    sign_agreement: np.ndarray
+    norm_ratio: np.ndarray
+
+
+class AgreementSums(NamedTuple):
+    """What `Agreement` needs, as sums over entries: the sums of a layer are the sums over its parameters."""
+
+    product: jax.Array
+    estimate_square: jax.Array
+    reference_square: jax.Array
+    error_square: jax.Array
+    equal_signs: jax.Array
+    active: jax.Array
+
+
+def agreement_sums(estimates: jax.Array, references: jax.Array) -> AgreementSums:
+    """The sums over the last axis of estimates `[N, P]` and references `[N, P]` or `[1, P]`, each `[N]`."""
+    active = (estimates != 0) | (references != 0)
+    equal = active & (jnp.sign(estimates) == jnp.sign(references))
+    return AgreementSums(
+        jnp.sum(estimates * references, axis=1),
+        jnp.sum(estimates**2, axis=1),
+        jnp.broadcast_to(jnp.sum(references**2, axis=1), estimates.shape[:1]),
+        jnp.sum((estimates - references) ** 2, axis=1),
+        jnp.sum(equal, axis=1, dtype=estimates.dtype),
+        jnp.sum(active, axis=1, dtype=estimates.dtype),
+    )
+
+
+def agreement(sums: AgreementSums) -> Agreement:
+    """The measures of agreement from their sums, arrays of any equal shape."""
+    product, estimate_square, reference_square, error_square, equal, active = (np.float64(part) for part in sums)
+    estimate, reference = np.sqrt(estimate_square), np.sqrt(reference_square)
+    both_zero = (estimate == 0) & (reference == 0)
+    norms = estimate * reference
+    cosine = np.where(norms > 0, product / np.where(norms > 0, norms, 1), both_zero)
+    return Agreement(
+        np.clip(cosine, -1, 1),
+        relative(np.sqrt(error_square), reference),
+        np.where(active > 0, equal / np.maximum(active, 1), 1),
+        np.where(both_zero, 1, relative(estimate, reference)),
+    )
+
+
+def relative(size: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Size / reference; 0 if both are zero, infinite if only the reference is."""
+    quotient = size / np.where(reference > 0, reference, 1)
+    return np.where(reference > 0, quotient, np.where(size > 0, np.inf, 0.0))

@@ -1,0 +1,27 @@
+"""Datasets as numpy arrays; nothing here touches a device."""
+
+from hdlif_jax.data.catalog import CATALOG
+from hdlif_jax.data.dataset import Dataset, Source, Split, hold_out, nbytes
+from hdlif_jax.data.digits import digits
+from hdlif_jax.data.errors import DataError
+from hdlif_jax.data.order import batch_indices
+from hdlif_jax.data.prepare import download, prepare
+from hdlif_jax.data.records import open_prepared
+from hdlif_jax.data.stream import BatchReader, stream
+
+__all__ = [
+    "CATALOG",
+    "BatchReader",
+    "DataError",
+    "Dataset",
+    "Source",
+    "Split",
+    "batch_indices",
+    "digits",
+    "download",
+    "hold_out",
+    "nbytes",
+    "open_prepared",
+    "prepare",
+    "stream",
+]

@@ -1,0 +1,1 @@
+"""The formats in which authors distribute datasets, one file each."""

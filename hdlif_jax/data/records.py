@@ -1,0 +1,221 @@
+"""Reads datasets prepared by tensorflow-datasets, here or elsewhere, without TensorFlow."""
+
+import contextlib
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hdlif_jax.data import catalog
+from hdlif_jax.data.crops import center_crop, random_resized_crop_box, resized_crop
+from hdlif_jax.data.dataset import Dataset, Split
+from hdlif_jax.data.errors import DataError
+from hdlif_jax.data.events import Events, Slicing, integrate, recording_of
+from hdlif_jax.data.formats.folders import decode_image
+from hdlif_jax.data.prepare import FILE_FORMAT, prepared_path
+
+READ_AT_ONCE = 1024
+
+Decode = Callable[[dict[str, Any], np.ndarray | None, str], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Records:
+    """A split on disk, read example by example in any order. It can be sent to other processes.
+
+    Attributes:
+      directory: of the prepared dataset.
+      split: its name there.
+      example_shape: `[H, W, C]` or `[T, H, W, C]`.
+      num_classes: K.
+      decode: `(stored example, key or None, where) -> uint8 [example_shape]`.
+      indices: `[N]` the records that belong to it, int64.
+    """
+
+    directory: pathlib.Path
+    split: str
+    example_shape: tuple[int, ...]
+    num_classes: int
+    decode: Decode
+    indices: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`[N, ...]` of all inputs."""
+        return len(self.indices), *self.example_shape
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray:
+        """`[N]` int32; read once from all records and then kept beside them, where that folder can be written to."""
+        path = self.directory / f"{self.split}.labels.npy"
+        if path.exists():
+            return np.load(path)[self.indices]
+        labels = np.array([self._parse(raw)["label"] for raw in self._source], np.int32)
+        with contextlib.suppress(OSError):  # a shared, read-only folder: they are read again next time
+            np.save(path, labels)
+        return labels[self.indices]
+
+    def select(self, indices: np.ndarray) -> "Records":
+        """The examples at these indices, as a source of their own."""
+        return dataclasses.replace(self, indices=self.indices[indices])
+
+    def read(self, indices: np.ndarray, keys: np.ndarray | None = None) -> Split:
+        """Reads and decodes examples.
+
+        Args:
+          indices: `[B]`.
+          keys: `[B, 2]` integers that make the random crop of each image; the central crop without.
+
+        Raises:
+          DataError: a record that cannot be read, does not decode, or has a label out of range.
+        """
+        numbers = [int(number) for number in self.indices[indices]]
+        inputs = np.empty((len(numbers), *self.example_shape), np.uint8)
+        labels = np.empty(len(numbers), np.int32)
+        try:
+            stored = [self._parse(raw) for raw in self._source.__getitems__(numbers)] if numbers else []
+        except Exception as error:  # array_record and protobuf raise their own
+            raise DataError(
+                f"{self.directory}, {self.split} split: records {numbers[0]}… cannot be read ({error}); "
+                "delete the folder and prepare the dataset again"
+            ) from error
+        for row, (number, example) in enumerate(zip(numbers, stored, strict=True)):
+            where = f"{self.directory}, {self.split} record {number}"
+            inputs[row] = self.decode(example, None if keys is None else keys[row], where)
+            labels[row] = example["label"]
+            if not 0 <= labels[row] < self.num_classes:
+                raise DataError(f"{where}: label {labels[row]} is outside 0…{self.num_classes - 1}")
+        return Split(inputs, labels)
+
+    def load(self) -> Split:
+        """All examples in memory."""
+        pieces = [
+            self.read(np.arange(start, min(start + READ_AT_ONCE, len(self.indices))))
+            for start in range(0, len(self.indices), READ_AT_ONCE)
+        ]
+        if not pieces:
+            return Split(np.zeros((0, *self.example_shape), np.uint8), np.zeros(0, np.int32))
+        return Split(*(np.concatenate(parts) for parts in zip(*pieces, strict=True)))
+
+    @functools.cached_property
+    def _source(self):
+        import tensorflow_datasets as tfds
+
+        raw = tfds.decode.DeserializeMethod.RAW_BYTES
+        return _builder(self.directory).as_data_source(self.split, deserialize_method=raw)
+
+    @functools.cached_property
+    def _parse(self) -> Callable[[bytes], dict[str, Any]]:
+        features = _builder(self.directory).info.features
+        return _parse_image if "image" in features else features.deserialize_example_np
+
+    def __getstate__(self):
+        # Open files stay in their process.
+        return {field.name: self.__dict__[field.name] for field in dataclasses.fields(self)}
+
+
+def open_prepared(
+    name: str,
+    directory: pathlib.Path | str,
+    *,
+    num_steps: int,
+    slicing: Slicing = "equal-count",
+    frame_size: int | None = None,
+    image_size: int = 224,
+) -> Dataset:
+    """Opens a prepared dataset of the catalogue.
+
+    Args:
+      name: of the catalogue.
+      directory: the data directory, which holds `<name>/<version>`.
+      num_steps: T, into which recordings are integrated.
+      slicing: of recordings into frames.
+      frame_size: height and width of event frames; the sensor's by default.
+      image_size: height and width that images of varying size are cut to.
+
+    Raises:
+      DataError: it is not there, or not in array_record files; says what to do.
+    """
+    entry = catalog.entry(name)
+    path = _find(entry, pathlib.Path(directory))
+    info = _builder(path).info
+    if str(info.file_format.value) != FILE_FORMAT:
+        raise DataError(
+            f"{path} is stored as {info.file_format.value}; prepare it again with file_format={FILE_FORMAT!r}, "
+            "which is read without TensorFlow"
+        )
+    if entry.kind == "events":
+        sensor = entry.shape[0], entry.shape[1]
+        size = sensor if frame_size is None else (frame_size, frame_size)
+        shape: tuple[int, ...] = (num_steps, *size, 2)  # type: ignore[assignment]
+        decode: Decode = functools.partial(_frames, sensor=sensor, num_steps=num_steps, slicing=slicing, size=size)
+    elif None in entry.shape:
+        shape, decode = (image_size, image_size, 3), functools.partial(_cropped_image, size=image_size)
+    else:
+        shape = entry.shape  # type: ignore[assignment]
+        decode = functools.partial(_image, shape=shape)
+    labels = info.features["label"]
+    sources = {}
+    for part in {"train", entry.test}:
+        if part not in info.splits:
+            raise DataError(f"{path} has no split {part!r}, only {', '.join(info.splits)}; prepare it again")
+        number = info.splits[part].num_examples
+        sources[part] = Records(path, part, shape, labels.num_classes, decode, np.arange(number))
+    return Dataset(name, tuple(labels.names), sources["train"], sources[entry.test], entry.mean, entry.std)
+
+
+def _find(entry: catalog.Entry, directory: pathlib.Path) -> pathlib.Path:
+    """The prepared folder: of the catalogue's version, or else of the newest there is."""
+    path = prepared_path(entry, directory)
+    if path.is_dir():
+        return path
+    others = sorted(folder for folder in path.parent.glob("*.*.*") if (folder / "dataset_info.json").exists())
+    if others:
+        return others[-1]
+    raise DataError(
+        f"{entry.name} is not in {directory} (no {path}); get {entry.what_to_get()}; then run "
+        f"python -m experiments.prepare_data {entry.name} --from FOLDER_WITH_THESE_FILES --to {directory}"
+    )
+
+
+@functools.cache
+def _builder(path: pathlib.Path):
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.builder_from_directory(str(path))
+    except Exception as error:  # tfds raises whatever its parsers stumbled over
+        raise DataError(
+            f"{path} is not a dataset prepared by tensorflow-datasets ({error}); delete it and prepare it again"
+        ) from error
+
+
+def _parse_image(raw: bytes) -> dict[str, Any]:
+    """The two features that are needed of an image's record: twice as fast as all of them."""
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    feature = tf_example_pb2.Example.FromString(raw).features.feature
+    return {"image": feature["image"].bytes_list.value[0], "label": feature["label"].int64_list.value[0]}
+
+
+def _image(example, key, where, *, shape) -> np.ndarray:
+    del key
+    pixels = decode_image(example["image"], where, shape[:2])
+    return pixels[..., :1] if shape[-1] == 1 else pixels
+
+
+def _cropped_image(example, key, where, *, size) -> np.ndarray:
+    pixels = decode_image(example["image"], where)
+    if key is None:
+        return center_crop(pixels, size)
+    generator = np.random.Generator(np.random.Philox(key=[int(part) for part in key]))
+    return resized_crop(pixels, random_resized_crop_box(pixels.shape[0], pixels.shape[1], generator), size)
+
+
+def _frames(example, key, where, *, sensor, num_steps, slicing, size) -> np.ndarray:
+    del key
+    events = Events(example["t"], example["x"], example["y"], example["p"])
+    return integrate(recording_of(events, sensor, where), num_steps, slicing=slicing, size=size)

@@ -1,0 +1,157 @@
+"""Running an artifact: needs jax and numpy, and neither Flax nor the network's code."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hdlif_jax.deploy.artifact import Artifact, read
+from hdlif_jax.deploy.errors import require
+from hdlif_jax.deploy.execute import Arithmetic
+from hdlif_jax.deploy.manifest import program_file
+from hdlif_jax.deploy.program import rebuild
+from hdlif_jax.deploy.signatures import array_dtypes, signature_of
+
+CPU_CHUNK = 4  # images at once: what T time-steps of them need stays in the caches (benchmarks/inference.py)
+
+
+class StreamState(NamedTuple):
+    """Where a stream stands.
+
+    Attributes:
+      t: number of time-steps seen.
+      residuals: v_t `[B, ...]` by neuron.
+    """
+
+    t: int
+    residuals: dict[str, jax.Array]
+
+
+class Deployed:
+    """A loaded network.
+
+    Attributes:
+      manifest: the artifact's description of itself.
+      arithmetic: "integer" or "float", the path in use.
+
+    Args:
+      artifact: from `artifact.read`.
+      arithmetic: None chooses by backend, see `fastest_arithmetic`.
+
+    Raises:
+      ArtifactError: a program that is broken or does not fit the manifest.
+      ValueError: integer arithmetic for a network without integer layers.
+    """
+
+    def __init__(self, artifact: Artifact, arithmetic: Arithmetic | None = None):
+        self.manifest = artifact.manifest
+        has_integers = "rollout-integer" in artifact.programs
+        if arithmetic is None:
+            arithmetic = fastest_arithmetic(jax.default_backend()) if has_integers else "float"
+        if arithmetic == "integer" and not has_integers:
+            raise ValueError("this network has no layer of integer spikes and weights; use arithmetic='float'")
+        self.arithmetic = arithmetic
+        dtypes = array_dtypes(self.manifest.arrays, arithmetic)
+        self._arrays = {name: jnp.asarray(array.astype(dtypes[name])) for name, array in artifact.arrays.items()}
+        self._rollout = self._program(artifact, "rollout")
+        self._step = self._program(artifact, "step")
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input: (H, W, C) of an image, (T, H, W, C) of a sequence."""
+        manifest = self.manifest
+        frames = () if manifest.input_kind == "image" else (manifest.num_steps,)
+        return (*frames, *manifest.input_shape)
+
+    def __call__(self, inputs: np.ndarray | jax.Array) -> jax.Array:
+        """Logits at every time-step.
+
+        Args:
+          inputs: uint8 images `[B, H, W, C]`, or sequences `[B, T, H, W, C]`, as the dataset distributes them.
+
+        Returns:
+          `[T, B, K]`. The prediction after t steps is the argmax of the sum of the first t.
+
+        Raises:
+          ValueError: inputs of another type or shape.
+        """
+        self._check_inputs(inputs, self.input_shape)
+        if jax.default_backend() != "cpu" or len(inputs) <= CPU_CHUNK:
+            return self._rollout(self._arrays, inputs)
+        missing = -len(inputs) % CPU_CHUNK  # full chunks only, so that one program serves every batch size
+        padded = np.concatenate([inputs, np.repeat(inputs[-1:], missing, 0)])
+        chunks = np.split(padded, len(padded) // CPU_CHUNK)
+        return jnp.concatenate([self._rollout(self._arrays, chunk) for chunk in chunks], 1)[:, : len(inputs)]
+
+    def init_state(self, batch_size: int) -> StreamState:
+        """The start of `batch_size` streams, v_0 = 0."""
+        shapes = self.manifest.state.items()
+        return StreamState(0, {name: jnp.zeros((batch_size, *shape), jnp.float32) for name, shape in shapes})
+
+    def step(self, state: StreamState, x_t: np.ndarray | jax.Array) -> tuple[StreamState, jax.Array]:
+        """One time-step of a stream; memory does not grow with their number.
+
+        Args:
+          state: from `init_state` or the step before.
+          x_t: uint8 frame `[B, H, W, C]`.
+
+        Returns:
+          The new state and the step's logits `[B, K]`.
+
+        Raises:
+          ValueError: a frame of another type or shape, or more steps than the network has.
+        """
+        if state.t >= self.manifest.num_steps:
+            raise ValueError(
+                f"the stream has had its {self.manifest.num_steps} time-steps, and decay and threshold are learned per "
+                "step; begin the next window with init_state()"
+            )
+        self._check_inputs(x_t, self.manifest.input_shape)
+        residuals, logits = self._step(self._arrays, state.residuals, np.int32(state.t), x_t)
+        return StreamState(state.t + 1, residuals), logits
+
+    def _program(self, artifact: Artifact, kind: str) -> Callable[..., Any]:
+        name, manifest = f"{kind}-{self.arithmetic}", artifact.manifest
+        require(name in artifact.programs, f"the artifact has no program {name}")
+        signature = signature_of(
+            name,
+            num_steps=manifest.num_steps,
+            num_classes=len(manifest.class_names),
+            input_kind=manifest.input_kind,
+            input_shape=manifest.input_shape,
+            state=manifest.state,
+            arrays=manifest.arrays,
+        )
+        convention = manifest.programs[name].calling_convention
+        return jax.jit(rebuild(artifact.programs[name], signature, convention, program_file(name)).call)
+
+    def _check_inputs(self, inputs: np.ndarray | jax.Array, shape: tuple[int, ...]) -> None:
+        if inputs.dtype != np.uint8 or inputs.ndim != len(shape) + 1 or inputs.shape[1:] != shape or not len(inputs):
+            expected = ", ".join(map(str, shape))
+            raise ValueError(f"inputs are {inputs.dtype} of shape {list(inputs.shape)}; expected uint8 [B, {expected}]")
+
+
+def fastest_arithmetic(backend: Literal["cpu", "gpu", "tpu"] | str) -> Arithmetic:
+    """The faster of the two exact paths, by measurement (`benchmarks/inference.py`).
+
+    On a CPU with vector instructions for int8, XLA's integer convolutions are the faster ones: clearly so from jax 0.12
+    on, slightly before. On other backends this is not measured, and XLA promises no fast integer convolution there: the
+    float path computes the same sums, as exactly.
+    """
+    return "integer" if backend == "cpu" else "float"
+
+
+def load(path: str | pathlib.Path, arithmetic: Arithmetic | None = None) -> Deployed:
+    """Loads an artifact.
+
+    Args:
+      path: the folder that `experiments.deploy` wrote.
+      arithmetic: "integer", "float", or None for the faster one on this backend.
+
+    Raises:
+      ArtifactError: it is damaged, of another version, or not an artifact.
+    """
+    return Deployed(read(pathlib.Path(path)), arithmetic)

@@ -1,0 +1,51 @@
+"""Hybrid-driven LIF: emit the excess over the threshold, reset to the threshold (Eq. 4)."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from hdlif_jax.neurons.state import NeuronParams, NeuronState, charge
+
+
+def fire(membrane: jax.Array, threshold: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """P2-Reset: splits the membrane into what stays, min(m, θ), and what is emitted, max(m − θ, 0).
+
+    The derivatives are written out by the selection, so that at the tie m = θ they are those of the silent side:
+    ∂s*/∂m = 0 and ∂v/∂m = 1 on (−∞, θ]; ∂s*/∂m = 1 and ∂v/∂m = 0 on (θ, ∞).
+
+    Args:
+      membrane: m_t `[B, ...]`.
+      threshold: θ_t, broadcastable to the membrane.
+
+    Returns:
+      v_t and the unquantised spikes s*_t, both `[B, ...]`.
+    """
+    fires = membrane > threshold
+    residual = jnp.where(fires, threshold, membrane)
+    raw_spikes = jnp.where(fires, membrane - threshold, 0)
+    return residual, raw_spikes
+
+
+def step(
+    params: NeuronParams,
+    state: NeuronState,
+    current: jax.Array,
+    *,
+    quantize: Callable[[jax.Array], jax.Array] = lambda raw_spikes: raw_spikes,
+) -> tuple[NeuronState, jax.Array]:
+    """One time-step: m = λ_t v + I, s* = m − θ_t if m ≥ θ_t else 0, v = m − s*, s = Q(s*) (Eq. 4).
+
+    The reset uses the unquantised s*.
+
+    Args:
+      params: λ_t and θ_t.
+      state: v_{t−1} `[B, ...]`.
+      current: I_t `[B, ...]`.
+      quantize: Q; the identity by default.
+
+    Returns:
+      The state with v_t ≤ θ_t, and the spikes s_t ≥ 0 `[B, ...]`.
+    """
+    residual, raw_spikes = fire(charge(params, state, current), params.threshold)
+    return NeuronState(residual), quantize(raw_spikes)

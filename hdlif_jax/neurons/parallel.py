@@ -1,0 +1,32 @@
+"""Parallel HD-LIF: no leak, no charge, no memory, one addition per step (Section 4.2)."""
+
+from collections.abc import Callable
+
+import jax
+
+from hdlif_jax.neurons.hd_lif import fire
+from hdlif_jax.neurons.state import NeuronState, perturb
+
+
+def step(
+    threshold: jax.Array,
+    state: NeuronState,
+    current: jax.Array,
+    *,
+    quantize: Callable[[jax.Array], jax.Array] = lambda raw_spikes: raw_spikes,
+) -> tuple[NeuronState, jax.Array]:
+    """One time-step: s* = I − θ_t if I ≥ θ_t else 0, s = Q(s*).
+
+    The authors' code always reads θ_1 here; this reads θ_t, as the paper says.
+
+    Args:
+      threshold: θ_t, broadcastable to the current.
+      state: empty, handed through so that all neurons share one signature.
+      current: I_t `[B, ...]`.
+      quantize: Q; the identity by default.
+
+    Returns:
+      The empty state, and the spikes s_t ≥ 0 `[B, ...]`.
+    """
+    _, raw_spikes = fire(perturb(state, current), threshold)
+    return NeuronState(), quantize(raw_spikes)

@@ -1,0 +1,29 @@
+"""Spiking efficient channel attention (Eq. 9)."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+
+class SECA(nnx.Module):
+    """σ(Conv1d(GAP(I_t))) ⊙ I_t: one filter of width K over the channels, shared over time (Eq. 9).
+
+    SECA_I applies it to a layer's current; SECA_II to the sum of the pre- and post-synaptic currents (Eq. 10), which
+    is the caller's sum. With a bias, as in the authors' code.
+    """
+
+    def __init__(self, kernel_size: int = 5, *, rngs: nnx.Rngs):
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size={kernel_size} must be odd, so that the filter has a centre channel, e.g. 5")
+        init = nnx.initializers.lecun_normal()
+        self.kernel = nnx.Param(init(rngs.params(), (kernel_size, 1), jnp.float32).reshape(kernel_size))
+        self.bias = nnx.Param(jnp.zeros(()))
+
+    def __call__(self, current: jax.Array) -> jax.Array:
+        """`[B, H, W, C]` to `[B, H, W, C]`."""
+        (size,) = self.kernel.shape
+        pooled = jnp.mean(current, (1, 2))
+        padded = jnp.pad(pooled, ((0, 0), (size // 2, size // 2)))
+        channels = pooled.shape[-1]
+        filtered = sum(self.kernel[offset] * padded[:, offset : offset + channels] for offset in range(size))
+        return jax.nn.sigmoid(filtered + self.bias[...])[:, None, None, :] * current

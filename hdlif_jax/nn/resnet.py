@@ -1,0 +1,247 @@
+"""Pre-activation residual networks whose stream carries currents (Fig. 3; the MS-ResNet layout)."""
+
+from typing import Literal, NamedTuple, get_args
+
+import jax
+from flax import nnx
+
+from hdlif_jax.nn.blocks import ResidualBlock, State, batch_norm
+from hdlif_jax.nn.cells import make_cell
+from hdlif_jax.nn.options import SpikingOptions
+from hdlif_jax.nn.pooling import GlobalAverage, StemMaximum
+from hdlif_jax.nn.synapses import Conv, Linear
+
+StemKind = Literal["cifar", "imagenet", "events"]
+
+
+class StemShape(NamedTuple):
+    """Convolution of a stem, and whether a 3×3 maximum with stride 2 follows it."""
+
+    kernel_size: int = 3
+    stride: int = 1
+    pools: bool = False
+
+
+class SpikingHead(nnx.Module):
+    """Linear → neuron → linear, the head of ResNet-19."""
+
+    def __init__(self, in_features: int, hidden: int, num_classes: int, *, options: SpikingOptions, rngs: nnx.Rngs):
+        self.hidden = Linear(in_features, hidden, rngs=rngs)
+        self.neuron = make_cell(options.neuron, options.num_steps, hidden, options.quantizer)
+        self.output = Linear(hidden, num_classes, spikes=options.spike_input, rngs=rngs)
+
+    def __call__(self, state: State | None, current: jax.Array, t: jax.Array | int) -> tuple[State, jax.Array]:
+        """One time-step: averaged currents `[B, C]` to logits `[B, num_classes]`."""
+        neuron_state, spikes = self.neuron((state or {}).get("neuron"), self.hidden(current), t)
+        return {"neuron": neuron_state}, self.output(spikes)
+
+
+class SpikingResNet(nnx.Module):
+    """Stem, stages of residual blocks, global average of the currents, linear head.
+
+    A step has two parts. `encode` turns an input into the current of the first block and has no memory: on a static
+    image it is the same at all time-steps and runs once. `__call__` is everything behind it.
+
+    Args:
+      input_shape: (H, W, C) of one image or one frame of events.
+      num_classes: width of the output.
+      stage_sizes: number of blocks per stage.
+      widths: channels per stage; the stem has the first.
+      strides: stride of the first block of each stage.
+      stem: shape of the first layer.
+      head_features: width of a hidden layer of neurons in the head; None for none.
+      options: neurons, weights and spikes.
+      rngs: source of the initial kernels.
+
+    Raises:
+      ValueError: the three per-stage sequences differ in length, or an image shape that is not (H, W, C).
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        *,
+        stage_sizes: tuple[int, ...],
+        widths: tuple[int, ...],
+        strides: tuple[int, ...],
+        stem: StemShape = StemShape(),
+        head_features: int | None = None,
+        options: SpikingOptions,
+        rngs: nnx.Rngs,
+    ):
+        if not len(stage_sizes) == len(widths) == len(strides) > 0:
+            raise ValueError(
+                f"stage_sizes, widths and strides have {len(stage_sizes)}, {len(widths)} and {len(strides)} entries; "
+                "give each one entry per stage"
+            )
+        if len(input_shape) != 3 or min(input_shape) < 1:
+            raise ValueError(f"input_shape={input_shape} must be (height, width, channels) of one image")
+        self.input_shape = input_shape
+        self.num_classes = num_classes
+        self.num_steps = options.num_steps
+        self.stem = Conv(input_shape[-1], widths[0], stem.kernel_size, stride=stem.stride, rngs=rngs)
+        self.stem_norm = batch_norm(widths[0], rngs)
+        self.stem_pool = StemMaximum() if stem.pools else None
+        self.blocks: nnx.List = nnx.List()
+        in_channels = widths[0]
+        for size, width, stride in zip(stage_sizes, widths, strides, strict=True):
+            for index in range(size):
+                block_stride = stride if index == 0 else 1
+                block = ResidualBlock(in_channels, width, stride=block_stride, options=options, rngs=rngs)
+                self.blocks.append(block)
+                in_channels = width
+        self.average = GlobalAverage()
+        self.head = (
+            Linear(in_channels, num_classes, rngs=rngs)
+            if head_features is None
+            else SpikingHead(in_channels, head_features, num_classes, options=options, rngs=rngs)
+        )
+
+    def encode(self, x: jax.Array) -> jax.Array:
+        """The stem: input `[B, H, W, C]` to current `[B, H', W', widths[0]]`."""
+        current = self.stem_norm(self.stem(x))
+        return current if self.stem_pool is None else self.stem_pool(current)
+
+    def __call__(self, state: State | None, current: jax.Array, t: jax.Array | int) -> tuple[State, jax.Array]:
+        """One time-step: the stem's current `[B, H', W', widths[0]]` to logits `[B, num_classes]`."""
+        state = state or {}
+        block_states = state.get("blocks", {})
+        new_states = {}
+        for index, block in enumerate(self.blocks):
+            new_states[index], current = block(block_states.get(index), current, t)
+        features = self.average(current)
+        if isinstance(self.head, SpikingHead):
+            head_state, logits = self.head(state.get("head"), features, t)
+            return {"blocks": new_states, "head": head_state}, logits
+        return {"blocks": new_states}, self.head(features)
+
+
+def conv_net(
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    widths: tuple[int, ...] = (32, 64, 64),
+    options: SpikingOptions = SpikingOptions(),
+    rngs: nnx.Rngs,
+) -> SpikingResNet:
+    """A small network for small images: one residual block per width, halving the image at each but the first."""
+    return SpikingResNet(
+        input_shape,
+        num_classes,
+        stage_sizes=(1,) * len(widths),
+        widths=widths,
+        strides=(1,) + (2,) * (len(widths) - 1),
+        options=options,
+        rngs=rngs,
+    )
+
+
+def resnet18(
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    width: int = 64,
+    stem: StemKind | None = None,
+    options: SpikingOptions = SpikingOptions(),
+    rngs: nnx.Rngs,
+) -> SpikingResNet:
+    """ResNet-18: stages of 2, 2, 2, 2 blocks.
+
+    Args:
+      input_shape: (H, W, C) of one image or one frame of events.
+      num_classes: width of the output.
+      width: channels of the first stage; each stage doubles them.
+      stem: "cifar" (3×3), "imagenet" (7×7 with stride 2) or "events" (3×3); a 3×3 maximum with stride 2 follows for
+        images of 200 and more classes. None chooses: events for 2 channels, else by the size of the image.
+      options: neurons, weights and spikes.
+      rngs: source of the initial kernels.
+
+    Raises:
+      ValueError: a stem that does not fit the images.
+    """
+    return SpikingResNet(
+        input_shape,
+        num_classes,
+        stage_sizes=(2, 2, 2, 2),
+        widths=_doubling(width, 4),
+        strides=(1, 2, 2, 2),
+        stem=_stem_shape(_stem_kind(stem, input_shape), num_classes),
+        options=options,
+        rngs=rngs,
+    )
+
+
+def resnet34(
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    width: int = 64,
+    stem: StemKind | None = None,
+    options: SpikingOptions = SpikingOptions(),
+    rngs: nnx.Rngs,
+) -> SpikingResNet:
+    """ResNet-34: stages of 3, 4, 6, 3 blocks; arguments as `resnet18`."""
+    return SpikingResNet(
+        input_shape,
+        num_classes,
+        stage_sizes=(3, 4, 6, 3),
+        widths=_doubling(width, 4),
+        strides=(1, 2, 2, 2),
+        stem=_stem_shape(_stem_kind(stem, input_shape), num_classes),
+        options=options,
+        rngs=rngs,
+    )
+
+
+def resnet19(
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    width: int = 128,
+    stem: StemKind | None = None,
+    options: SpikingOptions = SpikingOptions(),
+    rngs: nnx.Rngs,
+) -> SpikingResNet:
+    """ResNet-19: stages of 3, 3, 2 blocks and a hidden layer of 2·width neurons; arguments as `resnet18`."""
+    kind = _stem_kind(stem, input_shape)
+    return SpikingResNet(
+        input_shape,
+        num_classes,
+        stage_sizes=(3, 3, 2),
+        widths=_doubling(width, 3),
+        strides=(2 if kind == "events" else 1, 2, 2),
+        stem=_stem_shape(kind, num_classes),
+        head_features=2 * width,
+        options=options,
+        rngs=rngs,
+    )
+
+
+def _doubling(width: int, stages: int) -> tuple[int, ...]:
+    if width < 1:
+        raise ValueError(f"width={width} must be at least 1: it is the number of channels of the first stage")
+    return tuple(width * 2**stage for stage in range(stages))
+
+
+def _stem_kind(stem: StemKind | None, input_shape: tuple[int, int, int]) -> StemKind:
+    if len(input_shape) != 3:
+        raise ValueError(f"input_shape={input_shape} must be (height, width, channels) of one image")
+    height, width, channels = input_shape
+    if stem is None:
+        if channels == 2:
+            return "events"
+        return "imagenet" if min(height, width) >= 128 else "cifar"
+    if stem not in get_args(StemKind):
+        raise ValueError(f"stem={stem!r} is unknown; choose one of {', '.join(get_args(StemKind))}")
+    if stem == "events" and channels != 2:
+        raise ValueError(
+            f"stem='events' reads 2 channels, one per polarity, but input_shape={input_shape} has {channels}; "
+            "use stem='cifar' or stem='imagenet' for images"
+        )
+    return stem
+
+
+def _stem_shape(kind: StemKind, num_classes: int) -> StemShape:
+    pools = kind != "events" and num_classes >= 200
+    return StemShape(7, 2, pools) if kind == "imagenet" else StemShape(pools=pools)

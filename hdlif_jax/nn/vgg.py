@@ -1,0 +1,176 @@
+"""VGG networks of units convolution → BatchNorm [→ SECA] → neuron, with average pooling of the spikes."""
+
+import jax
+from flax import nnx
+
+from hdlif_jax.nn.attention import SECA
+from hdlif_jax.nn.blocks import State, batch_norm
+from hdlif_jax.nn.cells import make_cell
+from hdlif_jax.nn.options import SpikingOptions
+from hdlif_jax.nn.pooling import Flatten, GlobalAverage, HalvingAverage
+from hdlif_jax.nn.synapses import Conv, Linear, SpikeInput
+from hdlif_jax.quantize import WeightKind
+
+
+class ConvUnit(nnx.Module):
+    """Convolution 3×3 → BatchNorm [→ SECA_I] → neuron."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        weights: WeightKind,
+        spikes: SpikeInput | None,
+        options: SpikingOptions,
+        rngs: nnx.Rngs,
+    ):
+        self.conv = Conv(in_channels, out_channels, weights=weights, spikes=spikes, rngs=rngs)
+        self.norm = batch_norm(out_channels, rngs)
+        self.attention = None if options.attention == "none" else SECA(rngs=rngs)
+        self.neuron = make_cell(options.neuron, options.num_steps, out_channels, options.quantizer)
+
+    def charge(self, x: jax.Array) -> jax.Array:
+        """The memoryless part: `[B, H, W, C_in]` to the neuron's current `[B, H, W, C_out]`."""
+        current = self.norm(self.conv(x))
+        return current if self.attention is None else self.attention(current)
+
+    def fire(self, state: State | None, current: jax.Array, t: jax.Array | int) -> tuple[State, jax.Array]:
+        """The neuron: current `[B, H, W, C_out]` to spikes of the same shape."""
+        neuron_state, spikes = self.neuron((state or {}).get("neuron"), current, t)
+        return {"neuron": neuron_state}, spikes
+
+
+class SpikingVGG(nnx.Module):
+    """Stages of convolution units, each ended by an average of the spikes, then one linear layer.
+
+    As in `SpikingResNet` a step has two parts: `encode`, up to the current of the first neurons, and `__call__`.
+
+    Args:
+      input_shape: (H, W, C) of one image or one frame of events.
+      num_classes: width of the output.
+      stages: channels of each unit, per stage; a 2×2 average follows each stage.
+      global_average: whether the average after the last stage is over the whole image.
+      first_weights: kernel of the first convolution.
+      options: neurons, weights and spikes.
+      rngs: source of the initial kernels.
+
+    Raises:
+      ValueError: options that this family does not have, or images too small for the stages.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        *,
+        stages: tuple[tuple[int, ...], ...],
+        global_average: bool,
+        first_weights: WeightKind = "float",
+        options: SpikingOptions,
+        rngs: nnx.Rngs,
+    ):
+        if len(input_shape) != 3 or min(input_shape) < 1:
+            raise ValueError(f"input_shape={input_shape} must be (height, width, channels) of one image")
+        if options.attention == "seca-2":
+            raise ValueError(
+                "attention='seca-2' needs a residual block: it attends to the sum of a unit's input and output "
+                "currents, and a VGG unit reads spikes; use attention='seca-1' or a ResNet"
+            )
+        if options.parallel and options.neuron != "parallel":
+            raise ValueError(
+                "parallel=True makes the second neuron of a residual block parallel, and a VGG has no blocks; "
+                "leave parallel unset, or use neuron='parallel' for all neurons"
+            )
+        halvings = len(stages) - 1 if global_average else len(stages)
+        height, width = input_shape[0] >> halvings, input_shape[1] >> halvings
+        if min(height, width) < 1:
+            raise ValueError(
+                f"input_shape={input_shape} is halved {halvings} times, which needs images of at least "
+                f"{2**halvings}×{2**halvings}; use larger images or fewer stages"
+            )
+        self.input_shape = input_shape
+        self.num_classes = num_classes
+        self.num_steps = options.num_steps
+        self.units: nnx.List = nnx.List()
+        self.pools = nnx.List([HalvingAverage() for _ in range(halvings)])
+        self.pooled_units = tuple(sum(map(len, stages[: stage + 1])) - 1 for stage in range(halvings))
+        in_channels, weights, spikes = input_shape[-1], first_weights, None
+        for channels in (channels for stage in stages for channels in stage):
+            unit = ConvUnit(in_channels, channels, weights=weights, spikes=spikes, options=options, rngs=rngs)
+            pooled = 4 if len(self.units) in self.pooled_units else 1
+            self.units.append(unit)
+            in_channels, weights, spikes = channels, options.weights, options.spike_input._replace(pooled=pooled)
+        self.flatten = GlobalAverage() if global_average else Flatten()
+        if global_average:
+            spikes, height, width = options.spike_input._replace(pooled=height * width), 1, 1
+        self.head = Linear(height * width * in_channels, num_classes, spikes=spikes, rngs=rngs)
+
+    def encode(self, x: jax.Array) -> jax.Array:
+        """The first unit up to its neuron: input `[B, H, W, C]` to current `[B, H, W, stages[0][0]]`."""
+        return self.units[0].charge(x)
+
+    def __call__(self, state: State | None, current: jax.Array, t: jax.Array | int) -> tuple[State, jax.Array]:
+        """One time-step: the first neurons' current `[B, H, W, stages[0][0]]` to logits `[B, num_classes]`."""
+        unit_states = (state or {}).get("units", {})
+        new_states = {}
+        spikes = current
+        for index, unit in enumerate(self.units):
+            current = current if index == 0 else unit.charge(spikes)
+            new_states[index], spikes = unit.fire(unit_states.get(index), current, t)
+            if index in self.pooled_units:
+                spikes = self.pools[self.pooled_units.index(index)](spikes)
+        return {"units": new_states}, self.head(self.flatten(spikes))
+
+
+def vgg13(
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    width: int = 64,
+    options: SpikingOptions = SpikingOptions(),
+    rngs: nnx.Rngs,
+) -> SpikingVGG:
+    """VGG-13 for static images: ten convolutions, global average, one linear layer.
+
+    Args:
+      input_shape: (H, W, C) of one image, at least 16×16.
+      num_classes: width of the output.
+      width: channels of the first stage; the others have 2, 4, 8 and 8 times as many.
+      options: neurons, weights and spikes.
+      rngs: source of the initial kernels.
+
+    Raises:
+      ValueError: options that this family does not have, or images too small.
+    """
+    stages = _scaled(width, ((1, 1), (2, 2), (4, 4), (8, 8, 8), (8,)))
+    return SpikingVGG(input_shape, num_classes, stages=stages, global_average=True, options=options, rngs=rngs)
+
+
+def vgg_snn(
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    width: int = 64,
+    options: SpikingOptions = SpikingOptions(neuron="mem-bn"),
+    rngs: nnx.Rngs,
+) -> SpikingVGG:
+    """VGG-SNN (VGG-11) for event frames: eight convolutions, one linear layer; arguments as `vgg13`.
+
+    On event frames (2 channels) the first convolution is quantised too.
+    """
+    return SpikingVGG(
+        input_shape,
+        num_classes,
+        stages=_scaled(width, ((1, 2), (4, 4), (8, 8), (8, 8))),
+        global_average=False,
+        first_weights=options.weights if input_shape[-1] == 2 else "float",
+        options=options,
+        rngs=rngs,
+    )
+
+
+def _scaled(width: int, stages: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+    if width < 1:
+        raise ValueError(f"width={width} must be at least 1: it is the number of channels of the first stage")
+    return tuple(tuple(width * factor for factor in stage) for stage in stages)

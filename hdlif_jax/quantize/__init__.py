@@ -1,0 +1,24 @@
+"""Quantisers of spikes (Eq. 4) and weights (1 bit, 1.5 bit), with straight-through gradients."""
+
+from hdlif_jax.quantize.spikes import SpikeQuantizer, soft_round
+from hdlif_jax.quantize.weights import (
+    QuantizedKernel,
+    WeightKind,
+    binarize,
+    quantize_binary,
+    quantize_ternary,
+    ternarize,
+    weight_quantizer,
+)
+
+__all__ = [
+    "QuantizedKernel",
+    "SpikeQuantizer",
+    "WeightKind",
+    "binarize",
+    "quantize_binary",
+    "quantize_ternary",
+    "soft_round",
+    "ternarize",
+    "weight_quantizer",
+]

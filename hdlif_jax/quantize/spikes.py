@@ -1,0 +1,80 @@
+"""Q, the spike quantiser of Eq. 4: s·clip(⌊x/s⌉_τ, 0, 2ⁿ − 1 + τ) with a straight-through gradient."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+
+def soft_round(x: jax.Array, softness: float) -> jax.Array:
+    """⌊x⌉_τ: rounding at τ = 0, the identity as τ → ∞, smooth and increasing between.
+
+    The paper fixes only the two ends. Between them this is the soft rounding of Agustsson & Theis, "Universally
+    Quantized Neural Compression" (NeurIPS 2020), with α = 1/τ: it agrees with x at integers and at half-integers.
+    Ties at τ = 0 go to the even level, as in IEEE 754.
+
+    Args:
+      x: any shape.
+      softness: τ ≥ 0.
+    """
+    if softness == 0:
+        return jnp.round(x)
+    floor = jnp.floor(x)
+    offset = x - floor - 0.5  # in [−1/2, 1/2)
+    return floor + 0.5 + 0.5 * jnp.tanh(offset / softness) / jnp.tanh(jnp.asarray(0.5 / softness, x.dtype))
+
+
+@dataclasses.dataclass(frozen=True)
+class SpikeQuantizer:
+    """Q(x; s, n, τ) of Eq. 4 as a function of the raw spikes.
+
+    The gradient is 1 everywhere, also where Q clips (the authors' choice). Hashable, so it can be a static argument.
+
+    Attributes:
+      scale: s, the size of a level.
+      bits: n; the levels are 0…2ⁿ − 1.
+      softness: τ. 0 rounds; None is τ → ∞, no quantisation at all; between, `soft_round` and the clip at 2ⁿ − 1 + τ.
+
+    Raises:
+      ValueError: `scale` ≤ 0, `bits` < 1 or `softness` < 0.
+    """
+
+    scale: float = 0.25
+    bits: int = 4
+    softness: float | None = 0.0
+
+    def __post_init__(self):
+        if not self.scale > 0:
+            raise ValueError(f"scale={self.scale} must be positive: it is the size of one spike level, e.g. scale=0.25")
+        if self.bits < 1:
+            raise ValueError(f"bits={self.bits} must be at least 1; for unquantised spikes use softness=None")
+        if self.softness is not None and not self.softness >= 0:
+            raise ValueError(f"softness={self.softness} must be ≥ 0, or None for no quantisation")
+
+    @property
+    def max_level(self) -> int:
+        """The highest integer level, 2ⁿ − 1."""
+        return 2**self.bits - 1
+
+    def __call__(self, raw_spikes: jax.Array) -> jax.Array:
+        """Quantises s*_t `[...]` to s_t `[...]`."""
+        if self.softness is None:
+            return raw_spikes
+        return _quantize(raw_spikes, self)
+
+
+# A custom rule and not x + stop_gradient(Q(x) − x): that sum rounds, and the result would be off the grid.
+@jax.custom_jvp
+def _identity_gradient(value, through):
+    return value
+
+
+@_identity_gradient.defjvp
+def _identity_gradient_jvp(primals, tangents):
+    return primals[0], tangents[1]
+
+
+def _quantize(raw_spikes, quantizer):
+    levels = soft_round(raw_spikes / quantizer.scale, quantizer.softness)
+    quantized = quantizer.scale * jnp.clip(levels, 0, quantizer.max_level + quantizer.softness)
+    return _identity_gradient(jax.lax.stop_gradient(quantized), raw_spikes)

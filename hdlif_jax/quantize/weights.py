@@ -1,0 +1,97 @@
+"""1-bit and 1.5-bit weights: integer levels times a scale, with straight-through gradients (Section 4.1).
+
+Kernels have their output channel last, as everywhere in JAX: `[..., C_in, C_out]`.
+"""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+
+WeightKind = Literal["float", "binary", "ternary"]
+
+
+class QuantizedKernel(NamedTuple):
+    """Ŵ = levels · scale.
+
+    Attributes:
+      levels: −1, 0 or 1 in the dtype of the kernel, `[..., C_out]`.
+      scale: `[1, ..., C_out]` (binary) or `[1, ..., 1]` (ternary), ≥ 0.
+    """
+
+    levels: jax.Array
+    scale: jax.Array
+
+
+def binarize(kernel: jax.Array) -> QuantizedKernel:
+    """1-bit: sign(W) with the mean |W| of each output channel as scale; sign(0) = +1.
+
+    Follows Liu et al., "How Do Adam and Training Strategies Help BNNs Optimization" (ICML 2021).
+
+    Args:
+      kernel: `[..., C_out]`.
+    """
+    axes = tuple(range(kernel.ndim - 1))
+    scale = jnp.mean(jnp.abs(kernel), axes, keepdims=True)
+    return QuantizedKernel(jnp.where(kernel >= 0, 1, -1).astype(kernel.dtype), scale)
+
+
+def ternarize(kernel: jax.Array) -> QuantizedKernel:
+    """1.5-bit: sign(W)·1[|W| > Δ], Δ = 0.7·mean|W|, scaled by the mean |W| of the kept, W clipped to [−1, 1].
+
+    Follows Li et al., "Ternary Weight Networks" (2016); one Δ and one scale per layer.
+
+    Args:
+      kernel: `[..., C_out]`.
+    """
+    magnitude = jnp.minimum(jnp.abs(kernel), 1)
+    kept = magnitude > 0.7 * jnp.mean(magnitude)
+    count = jnp.maximum(jnp.sum(kept.astype(kernel.dtype)), 1)
+    scale = jnp.sum(jnp.where(kept, magnitude, 0)) / count
+    levels = jnp.where(kept, jnp.sign(kernel), 0)
+    return QuantizedKernel(levels, scale.reshape((1,) * kernel.ndim))
+
+
+@jax.custom_jvp
+def quantize_binary(kernel: jax.Array) -> jax.Array:
+    """Ŵ of `binarize`; the scale is a constant to the gradient, which passes straight through where |W| ≤ 1."""
+    levels, scale = binarize(kernel)
+    return levels * scale
+
+
+@quantize_binary.defjvp
+def _quantize_binary_jvp(primals, tangents):
+    (kernel,), (tangent,) = primals, tangents
+    return quantize_binary(kernel), jnp.where(jnp.abs(kernel) <= 1, tangent, 0)
+
+
+@jax.custom_jvp
+def quantize_ternary(kernel: jax.Array) -> jax.Array:
+    """Ŵ of `ternarize`; the gradient passes straight through strictly inside (−1, 1)."""
+    levels, scale = ternarize(kernel)
+    return levels * scale
+
+
+@quantize_ternary.defjvp
+def _quantize_ternary_jvp(primals, tangents):
+    (kernel,), (tangent,) = primals, tangents
+    return quantize_ternary(kernel), jnp.where(jnp.abs(kernel) < 1, tangent, 0)
+
+
+WEIGHT_QUANTIZERS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "float": lambda kernel: kernel,
+    "binary": quantize_binary,
+    "ternary": quantize_ternary,
+}
+
+
+def weight_quantizer(kind: WeightKind) -> Callable[[jax.Array], jax.Array]:
+    """The function W → Ŵ for "float" (the identity), "binary" or "ternary".
+
+    Raises:
+      ValueError: an unknown kind.
+    """
+    if kind not in WEIGHT_QUANTIZERS:
+        raise ValueError(f"weights={kind!r} is unknown; choose one of {', '.join(get_args(WeightKind))}")
+    return WEIGHT_QUANTIZERS[kind]

@@ -1,0 +1,237 @@
+"""The configuration of a training run: frozen dataclasses, which the command line and config.json mirror."""
+
+import dataclasses
+import types
+import typing
+from typing import Any, Literal
+
+from hdlif_jax.nn import SpikingOptions
+
+SCHEMA = 1  # of config.json; raised when a field changes its meaning
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(SpikingOptions):
+    """The network: its architecture, and its neurons, weights and spikes."""
+
+    architecture: Literal["conv-net", "resnet18", "resnet19", "resnet34", "vgg13", "vgg-snn"] = "conv-net"
+    """Network family."""
+    widths: tuple[int, ...] = (32, 64, 64)
+    """Channels per stage of conv-net."""
+    width: int | None = None
+    """Channels of the first stage of the other architectures, whose later stages are multiples; None is the paper's."""
+
+    def __post_init__(self):
+        """Raises ValueError for a width that the architecture does not have, and as `SpikingOptions`."""
+        super().__post_init__()
+        if self.architecture == "conv-net":
+            _require(self.width is None, f"width={self.width} is not for conv-net, which has widths; set widths")
+        else:
+            _require(
+                self.widths == ModelConfig.widths,
+                f"widths={self.widths} are conv-net's; set width, the channels of {self.architecture}'s first stage",
+            )
+            _require(self.width is None or self.width >= 1, f"width={self.width} must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """The dataset and how it is split."""
+
+    name: Literal[
+        "digits",
+        "mnist",
+        "fashion-mnist",
+        "cifar10",
+        "cifar100",
+        "tiny-imagenet",
+        "imagenet",
+        "nmnist",
+        "dvs-cifar10",
+    ] = "digits"
+    """Dataset."""
+    dir: str = "data"
+    """Directory of prepared datasets (`python -m experiments.prepare_data`); digits needs none."""
+    validation_fraction: float = 0.1
+    """Share of the training set that is held out to watch the run and to choose by; 0 trains on all of it."""
+    feed: Literal["auto", "resident", "streaming"] = "auto"
+    """resident: the training set lives on the device. streaming: worker processes read it from disk. auto: by size."""
+    resident_limit_gib: float = 4.0
+    """Largest training set, in GiB of uint8, that auto keeps on the device."""
+    workers: int = 2
+    """Processes that read and decode for the streaming feed."""
+    slicing: Literal["equal-time", "equal-count"] = "equal-count"
+    """What the frames of a recording have in common."""
+    frame_size: int | None = None
+    """Height and width of event frames; None is 48 for dvs-cifar10 and the sensor's otherwise."""
+    image_size: int = 224
+    """Height and width that images of varying size (imagenet) are cut to: a random resized crop in training."""
+    crop_padding: int = 0
+    """Training images are shifted by up to this many pixels (random crop with padding)."""
+    flip: bool = False
+    """Training images are mirrored with probability ½."""
+    auto_augment: bool = False
+    """Training images go through AutoAugment's policy for CIFAR-10."""
+    cutout: int = 0
+    """Side of the square of each training image that is set to the mean."""
+    roll: int = 0
+    """Training images are rolled by up to this many pixels."""
+    rotation: float = 0.0
+    """Training images are rotated by up to this many degrees."""
+    mixup: float = 0.0
+    """α of Mixup; 0 leaves it out."""
+    cutmix: float = 0.0
+    """α of CutMix; 0 leaves it out."""
+    switch_probability: float = 0.5
+    """Of CutMix instead of Mixup, where both are used."""
+
+    def __post_init__(self):
+        """Raises ValueError for values out of range."""
+        _require(0 <= self.validation_fraction < 1, f"validation_fraction={self.validation_fraction} must be in [0, 1)")
+        for name in ("crop_padding", "cutout", "roll", "rotation", "mixup", "cutmix", "workers", "resident_limit_gib"):
+            _require(getattr(self, name) >= 0, f"{name}={getattr(self, name)} must not be negative")
+        _require(0 <= self.switch_probability <= 1, f"switch_probability={self.switch_probability} must be in [0, 1]")
+        _require(self.image_size >= 1, f"image_size={self.image_size} must be at least 1")
+        _require(self.frame_size is None or self.frame_size >= 1, f"frame_size={self.frame_size} must be at least 1")
+        _require(
+            not (self.auto_augment and self.is_events),
+            f"auto_augment is for images, and {self.name} is made of events; use flip, roll and rotation",
+        )
+
+    @property
+    def is_events(self) -> bool:
+        """Whether inputs are recordings of an event camera."""
+        return self.name in ("nmnist", "dvs-cifar10")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """The optimiser and its schedule."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    """SGD with Nesterov momentum, or AdamW."""
+    learning_rate: float = 0.01
+    """Peak learning rate."""
+    momentum: float = 0.9
+    """Nesterov momentum of SGD; β₁ of AdamW."""
+    weight_decay: float = 5e-4
+    """Weight decay: coupled, as in the paper, for SGD; decoupled for AdamW."""
+    decay_all: bool = False
+    """Decay norms, biases and neuron parameters too, as the authors' code does."""
+    warmup_epochs: float = 5
+    """Epochs of linear warm-up from 1 % of the peak; then cosine to 0."""
+
+    def __post_init__(self):
+        """Raises ValueError for values out of range."""
+        _require(self.learning_rate > 0, f"learning_rate={self.learning_rate} must be positive")
+        _require(0 <= self.momentum < 1, f"momentum={self.momentum} must be in [0, 1)")
+        _require(self.weight_decay >= 0, f"weight_decay={self.weight_decay} must not be negative")
+        _require(self.warmup_epochs >= 0, f"warmup_epochs={self.warmup_epochs} must not be negative")
+
+
+@dataclasses.dataclass(frozen=True)
+class LearningConfig:
+    """Which time-steps teach."""
+
+    rule: Literal["random_step", "random_k", "accumulate", "every_step", "stbp"] = "random_step"
+    """random_step: one random step a batch (Algorithm 1). random_k: the sum over K random steps. accumulate: the sum
+    over all steps. every_step: an update after every step. stbp: the full gradient through time, for comparison."""
+    k: int = 2
+    """K of random_k."""
+    label_smoothing: float = 0.1
+    """Label smoothing of the cross-entropy."""
+
+    def __post_init__(self):
+        """Raises ValueError for values out of range."""
+        _require(self.k >= 1, f"k={self.k} must be at least 1")
+        _require(0 <= self.label_smoothing < 1, f"label_smoothing={self.label_smoothing} must be in [0, 1)")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides the result of a run, together with the package versions."""
+
+    preset: str = "digits"
+    """Name of the preset that this began as."""
+    epochs: int = 300
+    """Passes over the training set."""
+    batch_size: int = 64
+    """Images per update."""
+    seed: int = 0
+    """Of the initial kernels, the data order and the drawn time-steps."""
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    learning: LearningConfig = LearningConfig()
+    checkpoint_every_epochs: int = 1
+    """Epochs between checkpoints; the last is always kept."""
+    coherence_every: int = 0
+    """Batches between comparisons of the online with the STBP gradient, on one batch; 0 for none."""
+
+    def __post_init__(self):
+        """Raises ValueError for values out of range."""
+        _require(self.epochs >= 1, f"epochs={self.epochs} must be at least 1")
+        _require(self.batch_size >= 1, f"batch_size={self.batch_size} must be at least 1")
+        _require(
+            self.checkpoint_every_epochs >= 1, f"checkpoint_every_epochs={self.checkpoint_every_epochs} must be ≥ 1"
+        )
+        _require(self.coherence_every >= 0, f"coherence_every={self.coherence_every} must not be negative; 0 for none")
+        _require(
+            self.coherence_every == 0 or self.model.num_steps >= 2,
+            f"coherence_every={self.coherence_every} with model.num_steps={self.model.num_steps}: at one time-step "
+            "online and STBP gradients are the same; choose coherence_every=0 or model.num_steps ≥ 2",
+        )
+        if self.learning.rule == "random_k":
+            _require(
+                self.learning.k <= self.model.num_steps,
+                f"learning.k={self.learning.k} exceeds model.num_steps={self.model.num_steps}; choose k ≤ num_steps",
+            )
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A configuration as plain dicts and lists, ready for JSON."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(kind: type, values: dict[str, Any]) -> Any:
+    """The inverse of `to_dict`.
+
+    Args:
+      kind: the dataclass to build.
+      values: its fields.
+
+    Raises:
+      ValueError: a field that does not exist or a value of the wrong type.
+    """
+    hints = typing.get_type_hints(kind)
+    names = {field.name for field in dataclasses.fields(kind)}
+    unknown = sorted(values.keys() - names)
+    _require(not unknown, f"{kind.__name__} has no field {', '.join(unknown)}; it has {', '.join(sorted(names))}")
+    return kind(**{name: _convert(hints[name], value, f"{kind.__name__}.{name}") for name, value in values.items()})
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        _require(isinstance(value, dict), f"{where}={value!r} must be an object")
+        return from_dict(typing.cast(type, hint), value)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        _require(isinstance(value, list), f"{where}={value!r} must be a list")
+        return tuple(_convert(arguments[0], item, where) for item in value)
+    if origin is Literal:
+        _require(value in arguments, f"{where}={value!r} must be one of {', '.join(map(str, arguments))}")
+        return value
+    if origin in (typing.Union, types.UnionType):
+        accepted = tuple(arguments)
+    else:
+        accepted = (hint, int) if hint is float else (hint,)
+    if float in accepted:
+        accepted += (int,)
+    allowed = isinstance(value, accepted) and not (isinstance(value, bool) and bool not in accepted)
+    _require(allowed, f"{where}={value!r} must be {getattr(hint, '__name__', hint)}")
+    return value

@@ -1,0 +1,24 @@
+"""Warns of layers that cannot learn because they never fire, or always do."""
+
+from collections.abc import Mapping
+
+
+def firing_problems(firing_rates: Mapping[str, float]) -> list[str]:
+    """One line for each layer that is silent or saturated, with its name and what to do.
+
+    Args:
+      firing_rates: share of firing neurons by layer, from `rollout.firing_rates`.
+    """
+    problems = []
+    for layer, rate in firing_rates.items():
+        if not rate > 0:
+            problems.append(
+                f"{layer} never fires on this batch, so nothing behind it learns: lower its threshold, "
+                "put a BatchNorm before it, or lower the learning rate"
+            )
+        elif rate >= 1:
+            problems.append(
+                f"{layer} fires everywhere on this batch, so it passes no information by firing: raise its threshold, "
+                "put a BatchNorm before it, or lower the learning rate"
+            )
+    return problems

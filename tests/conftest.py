@@ -1,0 +1,67 @@
+"""Strict numerics, and four fake devices as on a small machine with accelerators."""
+
+import os
+
+# Before the first import of jax: the number of devices is fixed then. Tests compile much and run little, so the code
+# generator's optimisations are off; XLA's own passes, which decide about memory and numerics, are on.
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_force_host_platform_device_count=4",
+        "--xla_backend_optimization_level=0",
+        "--xla_llvm_disable_expensive_passes=true",
+    ]
+)
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+from flax import nnx
+
+from hdlif_jax import nn
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def small_network(*, input_shape=(6, 6, 2), widths=(4, 6), num_classes=3, seed=0, **options):
+    """A two-block network for tests."""
+    return nn.conv_net(
+        input_shape, num_classes, widths=widths, options=nn.SpikingOptions(**options), rngs=nnx.Rngs(seed)
+    )
+
+
+def perturbed(tree, seed=0, scale=0.3):
+    """A tree with noise on every leaf, so that no parameter is at its initial value."""
+    leaves, structure = jax.tree.flatten(tree)
+    keys = jax.random.split(jax.random.key(seed), len(leaves))
+    noisy = [leaf + scale * jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, noisy)
+
+
+def cross_entropy(logits, labels):
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+
+@pytest.fixture
+def images():
+    """Eight images `[8, 6, 6, 2]`."""
+    return jax.random.normal(jax.random.key(10), (8, 6, 6, 2))
+
+
+@pytest.fixture
+def events():
+    """Four frames of eight sequences `[4, 8, 6, 6, 2]`."""
+    return jax.random.normal(jax.random.key(11), (4, 8, 6, 6, 2))
+
+
+@pytest.fixture
+def labels():
+    return jnp.arange(8) % 3
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(0)

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from hdlif_jax.data import Dataset, Split, digits, hold_out
+
+
+def make_dataset(inputs=None, labels=None, **changes):
+    inputs = np.zeros((6, 4, 4, 1), np.uint8) if inputs is None else inputs
+    labels = np.arange(6, dtype=np.int32) % 3 if labels is None else labels
+    fields = {"class_names": ("a", "b", "c"), "mean": (0.0,), "std": (1.0,), "test": Split(inputs, labels)} | changes
+    return Dataset(name="toy", train=Split(inputs, labels), **fields)
+
+
+def test_shape_and_classes():
+    dataset = make_dataset()
+    assert dataset.input_shape == (4, 4, 1)
+    assert dataset.num_classes == 3
+    assert make_dataset(np.zeros((6, 5, 4, 4, 2), np.uint8), mean=(0.0, 0.0), std=(1.0, 1.0)).input_shape == (4, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"inputs": np.zeros((6, 4, 4, 1))}, "inputs are float64"),
+        ({"inputs": np.zeros((6, 4, 4), np.uint8)}, r"of shape \(6, 4, 4\)"),
+        ({"inputs": np.zeros((6, 4, 4, 3), np.uint8)}, "3 channels but mean and std have 1"),
+        ({"labels": np.zeros(5, np.int32)}, r"expected integers \(6,\)"),
+        ({"labels": np.zeros(6)}, "labels are float64"),
+        ({"labels": np.int32([0, 1, 2, 3, 0, 0])}, "label 3 of example 3 is outside 0…2"),
+        ({"labels": np.int32([0, -1, 2, 1, 0, 0])}, "label -1 of example 1 is outside 0…2"),
+    ],
+)
+def test_bad_data(changes, message):
+    with pytest.raises(ValueError, match=message):
+        make_dataset(**changes)
+
+
+def test_hold_out_is_stratified_disjoint_and_always_the_same():
+    labels = np.repeat(np.arange(4), [10, 20, 30, 40]).astype(np.int32)
+    split = Split(np.arange(100, dtype=np.uint8).reshape(100, 1, 1, 1), labels)
+    rest, held = hold_out(split, 0.2)
+    np.testing.assert_array_equal(np.bincount(held.labels), [2, 4, 6, 8])
+    np.testing.assert_array_equal(np.sort(np.concatenate([rest.inputs, held.inputs]).ravel()), np.arange(100))
+    np.testing.assert_array_equal(hold_out(split, 0.2)[1].inputs, held.inputs)
+    assert not np.array_equal(hold_out(split, 0.2, seed=1)[1].inputs, held.inputs)
+
+
+def test_hold_out_nothing():
+    dataset = digits()
+    rest, held = hold_out(dataset.train, 0.0)
+    assert (len(rest.labels), len(held.labels)) == (len(dataset.train.labels), 0)
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0])
+def test_fraction_out_of_range(fraction):
+    with pytest.raises(ValueError, match=rf"fraction={fraction} must be in \[0, 1\)"):
+        hold_out(digits().train, fraction)

@@ -1,0 +1,20 @@
+import numpy as np
+from sklearn.datasets import load_digits
+
+from hdlif_jax.data import digits
+
+
+def test_every_image_is_in_one_split():
+    dataset, bunch = digits(), load_digits()
+    inputs = np.concatenate([dataset.train.inputs, dataset.test.inputs])
+    assert len(inputs) == 1797
+    pixels = np.round(inputs[..., 0] * (16 / 255))
+    order, expected_order = (np.lexsort(images.reshape(1797, -1).T) for images in (pixels, bunch.images))
+    np.testing.assert_array_equal(pixels[order], bunch.images[expected_order])
+    np.testing.assert_allclose(len(dataset.test.labels) / 1797, 0.2, atol=0.002)
+
+
+def test_mean_and_std_are_those_of_the_training_images():
+    dataset = digits()
+    np.testing.assert_allclose(dataset.mean, (dataset.train.inputs / 255).mean())
+    np.testing.assert_allclose(dataset.std, (dataset.train.inputs / 255).std())

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+
+from hdlif_jax import nn
+from hdlif_jax.deploy import artifact, load
+from tests.deploy.networks import conv_net, named, prepare_inputs, small_artifact, unfolded_logits
+
+
+def random_inputs(shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def network(written):
+    return load(written)
+
+
+def stream(network, frames):
+    state = network.init_state(len(frames[0]))
+    logits = []
+    for frame in frames:
+        state, step_logits = network.step(state, frame)
+        logits.append(np.asarray(step_logits))
+    return state, np.stack(logits)
+
+
+def test_logits_and_stream_are_those_of_the_network(network):
+    inputs = random_inputs((4, 8, 8, 2))
+    expected = unfolded_logits(conv_net(), prepare_inputs(inputs))
+    np.testing.assert_allclose(network(inputs), expected, atol=1e-4 * np.abs(expected).max(), rtol=0)
+    state, streamed = stream(network, [inputs] * 4)
+    np.testing.assert_allclose(streamed, expected, atol=1e-4 * np.abs(expected).max(), rtol=0)
+    assert state.t == 4
+    assert {residual.shape[0] for residual in state.residuals.values()} == {4}
+    with pytest.raises(ValueError, match="has had its 4 time-steps"):
+        network.step(state, inputs)
+
+
+def test_any_batch_size(network):
+    inputs = random_inputs((11, 8, 8, 2))
+    whole = np.asarray(network(inputs))
+    assert whole.shape == (4, 11, 5)
+    np.testing.assert_allclose(whole[:, :4], network(inputs[:4]), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(whole[:, 7:], network(inputs[7:]), rtol=1e-5, atol=1e-5)
+
+
+def test_sequences_stream_frame_by_frame(tmp_path):
+    model = named(nn.vgg_snn, (16, 16, 2), neuron="mem-bn", num_steps=3)
+    artifact.write(tmp_path / "artifact", small_artifact(model, "sequence"))
+    network = load(tmp_path / "artifact", "float")
+    assert network.input_shape == (3, 16, 16, 2)
+    inputs = random_inputs((2, 3, 16, 16, 2))
+    by_time = np.moveaxis(inputs, 1, 0)
+    expected = unfolded_logits(model, prepare_inputs(by_time))
+    np.testing.assert_allclose(network(inputs), expected, atol=1e-4 * np.abs(expected).max(), rtol=0)
+    np.testing.assert_allclose(stream(network, by_time)[1], network(inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_float_weights_have_no_integer_path(tmp_path):
+    artifact.write(tmp_path / "artifact", small_artifact(conv_net(weights="float", num_steps=2)))
+    network = load(tmp_path / "artifact")
+    assert network.arithmetic == "float"
+    assert network.manifest.integer_layers == 0
+    with pytest.raises(ValueError, match="no layer of integer"):
+        load(tmp_path / "artifact", "integer")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (np.zeros((2, 8, 8, 2), np.float32), "inputs are float32"),
+        (np.zeros((2, 8, 8, 3), np.uint8), r"shape \[2, 8, 8, 3\]; expected uint8 \[B, 8, 8, 2\]"),
+        (np.zeros((8, 8, 2), np.uint8), "expected uint8"),
+        (np.zeros((0, 8, 8, 2), np.uint8), "expected uint8"),
+    ],
+)
+def test_inputs_that_do_not_fit(network, inputs, message):
+    with pytest.raises(ValueError, match=message):
+        network(inputs)
+    with pytest.raises(ValueError, match=message):
+        network.step(network.init_state(2), inputs)
+
+
+def test_wrong_number_of_class_names():
+    from hdlif_jax.deploy.export import make_artifact
+    from hdlif_jax.deploy.fold import fold
+
+    with pytest.raises(ValueError, match="1 class names for 5 classes"):
+        make_artifact(fold(conv_net()), prepare_inputs, input_kind="image", class_names=("one",))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("weights", "megabytes"), [("ternary", 2.6), ("binary", 1.8)])
+def test_size_of_resnet18(tmp_path, weights, megabytes):
+    from flax import nnx
+
+    model = nn.resnet18((32, 32, 3), 100, options=nn.SpikingOptions(weights=weights), rngs=nnx.Rngs(0))
+    artifact.write(tmp_path / "artifact", small_artifact(model))
+    assert artifact.size_on_disk(tmp_path / "artifact") <= megabytes * 1e6
+    assert load(tmp_path / "artifact").manifest.integer_layers == 16

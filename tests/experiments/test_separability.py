@@ -1,0 +1,123 @@
+import dataclasses
+import json
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import separability
+from experiments.presets import PRESETS, Preset
+from hdlif_jax.training import ModelConfig, OptimizerConfig, Trainer
+
+FIGURES = {"epsilon.png", "epsilon_distribution.png", "cosine_per_layer.png", "estimator_variance.png"}
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    config = dataclasses.replace(
+        PRESETS["digits"].config,
+        preset="tiny",
+        batch_size=16,
+        model=ModelConfig(widths=(4,), num_steps=2),
+        optimizer=OptimizerConfig(learning_rate=0.1, warmup_epochs=0),
+    )
+    monkeypatch.setitem(PRESETS, "tiny", Preset("A tiny network.", config))
+    with jax.numpy_dtype_promotion("standard"):  # optax' schedules mix types
+        yield
+
+
+def call(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["separability", *map(str, arguments)])
+    separability.main()
+
+
+@pytest.mark.slow
+def test_results_reproduce_and_models_are_loaded(tmp_path, monkeypatch, capsys):
+    options = ("--preset", "tiny", "--seeds", "0", "--updates", "3")
+    call(monkeypatch, *options, "--models", "lif", "mem-bn", "--out", tmp_path / "first")
+    results = json.loads((tmp_path / "first" / "separability.json").read_text())
+    assert set(results["models"]) == {"lif", "mem-bn"}
+    for figures in results["models"].values():
+        assert {"cosine_per_layer", "separability_index", "distinct_epsilon_values"} < figures.keys()
+        assert -1 <= figures["first_layer_cosine_init"] <= 1
+        assert figures["first_layer_cosine_trained"] != figures["first_layer_cosine_init"]
+        assert list(figures["cosine_per_layer"]["init"]) == ["stem", "blocks.0.conv1", "blocks.0.conv2", "head"]
+    assert results["models"]["mem-bn"]["theorem_worst_deviation"] < 1e-5
+    assert results["models"]["lif"]["theorem_worst_deviation"] > 0.1
+    assert {path.name for path in (tmp_path / "first").glob("*.png")} == FIGURES
+    printed = capsys.readouterr().out
+    assert f"{results['models']['lif']['first_layer_cosine_init']:.4f}" in printed
+    assert max(map(len, printed.split("results in")[0].splitlines())) <= 80
+
+    call(monkeypatch, *options, "--models", "lif", "--out", tmp_path / "second")
+    again = json.loads((tmp_path / "second" / "separability.json").read_text())
+    assert_near(again["models"]["lif"], results["models"]["lif"])
+
+    def no_training(self, step):
+        raise AssertionError("the models should have been loaded")
+
+    monkeypatch.setattr(Trainer, "batch", no_training)
+    call(monkeypatch, *options, "--models", "lif", "--out", tmp_path / "first")
+    loaded = json.loads((tmp_path / "first" / "separability.json").read_text())
+    assert_near(loaded["models"]["lif"], results["models"]["lif"])
+
+
+@pytest.mark.slow
+def test_hd_lif_is_coherent_where_lif_is_not(tmp_path, monkeypatch):
+    call(monkeypatch, "--models", "lif", "hd-lif", "--seeds", "0", "1", "--out", tmp_path / "out")
+    models = json.loads((tmp_path / "out" / "separability.json").read_text())["models"]
+    for stage in ("init", "trained"):
+        assert models["hd-lif"][f"first_layer_cosine_{stage}"] >= 0.98
+        assert models["lif"][f"first_layer_cosine_{stage}"] <= 0.96
+    assert models["hd-lif"]["separability_index"] < models["lif"]["separability_index"]
+    assert models["hd-lif"]["distinct_epsilon_values"] == 5  # 0, 1 and the first three powers of λ = 0.5
+
+
+def assert_near(actual, expected):
+    if isinstance(expected, dict):
+        assert actual.keys() == expected.keys()
+        for name, value in expected.items():
+            assert_near(actual[name], value)
+    elif isinstance(expected, list):
+        for one, other in zip(actual, expected, strict=True):
+            assert_near(one, other)
+    else:
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"preset": "digit"}, "unknown preset 'digit'; the presets are .*digits"),
+        ({"models": ("lif", "lif")}, "--models lif lif must name at least one, each once"),
+        ({"seeds": ()}, "--seeds .*at least one"),
+        ({"updates": 0}, "--updates 0 must be at least 1"),
+        ({"seeds": (0, -1)}, "--seeds 0 -1 must not be negative"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        separability.Arguments(**options)
+
+
+@pytest.mark.parametrize("options", [("--models", "elif"), ("--preset", "digit")])
+def test_bad_options_are_one_line(options, tmp_path, command):
+    status, output, errors = command.run("separability", *options, "--out", tmp_path / "out")
+    assert status == 2
+    assert output == ""
+    assert options[1] in errors
+    assert len(errors.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_foreign_directories_are_left_alone(tmp_path, monkeypatch, capsys):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "--preset", "tiny", "--out", tmp_path)
+    assert "is not empty and holds no comparison" in capsys.readouterr().err
+    (tmp_path / "notes.txt").unlink()
+    (tmp_path / "study.json").write_text(json.dumps({"preset": "tiny", "updates": 7}))
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "--preset", "tiny", "--out", tmp_path)
+    assert "choose another --out" in capsys.readouterr().err

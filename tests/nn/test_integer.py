@@ -1,0 +1,141 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from hdlif_jax import nn
+from hdlif_jax.nn.integer import float_conv, integer_conv, prefers_integers
+from hdlif_jax.quantize import SpikeQuantizer, weight_quantizer
+from hdlif_jax.rollout import gradient_at_steps, rollout_spikes
+from tests.conftest import cross_entropy
+
+UNIT = 0.25
+
+
+def spikes_and_kernel(weights, kernel_size=3, channels=5, size=6):
+    levels = jax.random.randint(jax.random.key(1), (2, size, size, channels), 0, 16)
+    kernel = 0.3 * jax.random.normal(jax.random.key(2), (kernel_size, kernel_size, channels, 7))
+    return levels, UNIT * levels.astype(jnp.float32), weight_quantizer(weights)(kernel)
+
+
+@pytest.mark.parametrize("weights", ["binary", "ternary"])
+@pytest.mark.parametrize(("kernel_size", "stride", "size"), [(3, 1, 6), (3, 2, 6), (3, 2, 5), (1, 2, 6)])
+def test_integer_equals_float_convolution(weights, kernel_size, stride, size):
+    _, spikes, kernel = spikes_and_kernel(weights, kernel_size, size=size)
+    expected = float_conv(spikes, kernel, stride)
+    np.testing.assert_allclose(integer_conv(spikes, kernel, UNIT, stride), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("weights", ["binary", "ternary"])
+def test_sums_are_exact(weights):
+    """Divided by both scales, the result is the integer that numpy counts."""
+    levels, spikes, kernel = spikes_and_kernel(weights, channels=64, size=4)
+    scale = np.abs(np.asarray(kernel)).max((0, 1, 2))
+    got = np.asarray(integer_conv(spikes, kernel, UNIT, 1)) / (UNIT * scale)
+    padded = np.pad(np.asarray(levels), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    signs = np.sign(np.asarray(kernel)).astype(np.int64)
+    expected = sum(padded[:, i : i + 4, j : j + 4] @ signs[i, j] for i in range(3) for j in range(3))  # in int64
+    np.testing.assert_array_equal(np.round(got), expected)
+    np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-4)
+
+
+def test_a_kernel_of_zeros_gives_zeros():
+    _, spikes, kernel = spikes_and_kernel("ternary")
+    np.testing.assert_array_equal(integer_conv(spikes, jnp.zeros_like(kernel), UNIT, 1), 0)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradients_are_those_of_the_float_convolution(stride):
+    _, spikes, kernel = spikes_and_kernel("ternary")
+    outputs, expected = jax.vjp(lambda *inputs: float_conv(*inputs, stride), spikes, kernel)
+    _, got = jax.vjp(lambda *inputs: integer_conv(*inputs, UNIT, stride), spikes, kernel)
+    upstream = jax.random.normal(jax.random.key(3), outputs.shape)
+    for ours, reference in zip(got(upstream), expected(upstream), strict=True):
+        np.testing.assert_allclose(ours, reference, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "pooled", "unit"),
+    [
+        (SpikeQuantizer(0.25, 4), 1, 0.25),
+        (SpikeQuantizer(0.25, 4), 4, 0.0625),
+        (SpikeQuantizer(0.5, 7), 1, 0.5),
+        (SpikeQuantizer(0.25, 8), 1, None),  # 255 is no int8
+        (SpikeQuantizer(0.25, 6), 4, None),  # 4 · 63 neither
+        (SpikeQuantizer(0.25, 4, softness=None), 1, None),
+        (SpikeQuantizer(0.25, 4, softness=0.5), 1, None),
+        (None, 1, None),  # LIF spikes are 0 or θ
+    ],
+)
+def test_which_inputs_lie_on_a_grid(quantizer, pooled, unit):
+    assert nn.SpikeInput(quantizer, pooled).unit == unit
+
+
+def integer_convolutions(model, integer_forward):
+    """Number of int8 convolutions that a step of the network runs."""
+    network, variables = nn.inference_form(model, integer_forward=integer_forward), nn.variables_of(model)
+
+    def step(x):
+        current, batch_stats = network.encode(*variables, x)
+        return network.step(variables.params, batch_stats, None, current, 0)
+
+    program = str(jax.make_jaxpr(step)(jnp.zeros((1, *model.input_shape))))
+    return program.count("preferred_element_type=int32")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, 4),  # two blocks of two; neither the stem nor the downsample convolution, which read currents
+        ({"weights": "binary", "neuron": "mem-bn"}, 4),
+        ({"weights": "float"}, 0),
+        ({"spike_bits": None}, 0),
+        ({"spike_bits": 8}, 0),
+        ({"neuron": "lif"}, 0),
+    ],
+)
+def test_only_quantised_spikes_on_quantised_kernels_run_in_integers(options, expected):
+    model = nn.conv_net(
+        (6, 6, 2), 3, widths=(4, 6), options=nn.SpikingOptions(num_steps=2, **options), rngs=nnx.Rngs(0)
+    )
+    assert integer_convolutions(model, True) == expected
+    assert integer_convolutions(model, False) == 0
+    assert integer_convolutions(model, None) == (expected if prefers_integers() else 0)
+
+
+def test_pooled_spikes_run_in_integers_too():
+    model = nn.vgg_snn((16, 16, 2), 3, width=2, rngs=nnx.Rngs(0))
+    assert integer_convolutions(model, True) == 7  # all but the first, which reads the events
+
+
+@pytest.mark.parametrize("weights", ["binary", "ternary"])
+@pytest.mark.parametrize("build", [nn.conv_net, nn.vgg_snn])
+def test_networks_give_the_same_spikes_and_logits(build, weights):
+    size = {"widths": (4, 6)} if build is nn.conv_net else {"width": 2}
+    options = nn.SpikingOptions(num_steps=3, weights=weights)
+    model = build((16, 16, 2), 3, options=options, rngs=nnx.Rngs(0), **size)
+    variables, x = nn.variables_of(model), jax.random.normal(jax.random.key(4), (4, 16, 16, 2))
+    (logits, spikes), (float_logits, float_spikes) = (
+        jax.jit(lambda variables, network=network: rollout_spikes(network, variables, x))(variables)
+        for network in (nn.inference_form(model, record=True, integer_forward=integer) for integer in (True, False))
+    )
+    assert max(float(jnp.mean(layer != 0)) for layer in spikes.values()) > 0.1
+    for path, layer in spikes.items():
+        np.testing.assert_array_equal(layer, float_spikes[path], err_msg=path)
+    np.testing.assert_allclose(logits, float_logits, rtol=1e-5, atol=1e-5)
+
+
+def test_training_gives_the_same_gradients():
+    model = nn.conv_net((6, 6, 2), 3, widths=(4, 6), rngs=nnx.Rngs(0))
+    variables, x = nn.variables_of(model), jax.random.normal(jax.random.key(4), (4, 6, 6, 2))
+    ours, reference = (
+        jax.jit(
+            lambda variables, network=nn.training_form(model, integer_forward=integer): gradient_at_steps(
+                network, cross_entropy, variables, x, jnp.arange(4) % 3, jnp.array([1])
+            )
+        )(variables)
+        for integer in (True, False)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours.grads, reference.grads)
+    np.testing.assert_allclose(ours.loss, reference.loss, rtol=1e-5)

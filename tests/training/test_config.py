@@ -1,0 +1,75 @@
+import dataclasses
+
+import pytest
+
+from hdlif_jax.training import DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig, from_dict, to_dict
+
+CONFIG = TrainConfig(
+    epochs=7,
+    model=ModelConfig(weights="binary", spike_bits=None, widths=(8, 16)),
+    data=DataConfig(crop_padding=2),
+    optimizer=OptimizerConfig(name="adamw", learning_rate=1),
+    learning=LearningConfig(rule="random_k", k=3),
+)
+
+
+def test_dicts_round_trip():
+    assert from_dict(TrainConfig, to_dict(CONFIG) | {"model": to_dict(CONFIG.model) | {"widths": [8, 16]}}) == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epoch": 3}, "TrainConfig has no field epoch"),
+        ({"epochs": "3"}, "TrainConfig.epochs='3' must be int"),
+        ({"epochs": True}, "TrainConfig.epochs=True must be int"),
+        ({"model": 3}, "TrainConfig.model=3 must be an object"),
+        ({"model": {"widths": 3}}, "ModelConfig.widths=3 must be a list"),
+        ({"model": {"weights": "int4"}}, "ModelConfig.weights='int4' must be one of float, binary, ternary"),
+        ({"model": {"spike_bits": "4"}}, "ModelConfig.spike_bits='4' must be int | None"),
+        ({"learning": {"k": 9, "rule": "random_k"}}, "learning.k=9 exceeds model.num_steps=4"),
+    ],
+)
+def test_bad_dicts(change, message):
+    with pytest.raises(ValueError, match=message.replace("|", r"\|")):
+        from_dict(TrainConfig, change)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        (TrainConfig, {"epochs": 0}),
+        (TrainConfig, {"batch_size": 0}),
+        (TrainConfig, {"checkpoint_every_epochs": 0}),
+        (OptimizerConfig, {"learning_rate": 0.0}),
+        (OptimizerConfig, {"momentum": 1.0}),
+        (OptimizerConfig, {"weight_decay": -1.0}),
+        (OptimizerConfig, {"warmup_epochs": -1}),
+        (LearningConfig, {"k": 0}),
+        (LearningConfig, {"label_smoothing": 1.0}),
+        (DataConfig, {"validation_fraction": 1.0}),
+        (DataConfig, {"crop_padding": -1}),
+    ],
+)
+def test_values_out_of_range(kind, change):
+    (name,) = change
+    with pytest.raises(ValueError, match=f"{name}="):
+        kind(**change)
+
+
+def test_the_model_is_a_set_of_spiking_options():
+    assert dataclasses.replace(CONFIG.model, parallel=False).second_neuron == "hd-lif"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"width": 8}, "width=8 is not for conv-net, which has widths; set widths"),
+        ({"architecture": "resnet18", "widths": (8, 16)}, r"widths=\(8, 16\) are conv-net's; set width"),
+        ({"architecture": "vgg13", "width": 0}, "width=0 must be at least 1"),
+        ({"architecture": "resnet18", "num_steps": 0}, "num_steps=0 must be at least 1"),
+    ],
+)
+def test_sizes_belong_to_their_architecture(fields, message):
+    with pytest.raises(ValueError, match=message):
+        ModelConfig(**fields)

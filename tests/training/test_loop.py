@@ -1,0 +1,154 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from hdlif_jax.data import Dataset, Split
+from hdlif_jax.training import (
+    Checkpoints,
+    DataConfig,
+    Events,
+    Interrupted,
+    LearningConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TrainConfig,
+    Trainer,
+    TrainingDiverged,
+)
+
+CONFIG = TrainConfig(
+    epochs=2,
+    batch_size=8,
+    model=ModelConfig(widths=(4,), num_steps=2),
+    data=DataConfig(validation_fraction=0.2),
+    optimizer=OptimizerConfig(learning_rate=0.05, warmup_epochs=0),
+)
+
+
+def make_dataset(num_frames=None):
+    """Three classes of 5×5 images that differ in their brightest column."""
+    labels = np.arange(60, dtype=np.int32) % 3
+    inputs = np.random.default_rng(0).integers(0, 60, (60, 5, 5, 2), np.uint8)
+    inputs[np.arange(60), :, labels] += 180
+    if num_frames:
+        inputs = np.repeat(inputs[:, None], num_frames, 1)
+    split = Split(inputs, labels)
+    return Dataset("columns", ("left", "middle", "right"), split, split, (0.3, 0.3), (0.3, 0.3))
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
+    yield checkpoints
+    checkpoints.close()
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    return Trainer(CONFIG, make_dataset())
+
+
+def test_trains_reports_and_saves(trainer, checkpoints):
+    steps, epochs = [], []
+    state = trainer.fit(jax.tree.map(np.copy, trainer.initial_state), checkpoints, Events(steps.append, epochs.append))
+    assert trainer.steps_per_epoch == 6
+    assert [record["step"] for record in steps] == list(range(1, 13))
+    assert [record["epoch"] for record in epochs] == [1, 2]
+    assert epochs[-1]["train_loss"] < steps[0]["loss"]
+    np.testing.assert_allclose(epochs[0]["train_loss"], np.mean([record["loss"] for record in steps[:6]]), rtol=1e-6)
+    assert len(epochs[-1]["validation_accuracy_per_step"]) == 2
+    assert epochs[-1]["firing_rates"].keys() == {"blocks.0.neuron1", "blocks.0.neuron2"}
+    jax.tree.map(np.testing.assert_array_equal, checkpoints.load(trainer.initial_state), state)
+
+
+def test_stopping_in_the_middle_of_an_epoch_and_going_on_changes_nothing(trainer, checkpoints, tmp_path):
+    whole = trainer.fit(jax.tree.map(np.copy, trainer.initial_state), Checkpoints(tmp_path / "whole" / "checkpoints"))
+    asked = iter([False] * 8 + [True])
+    with pytest.raises(Interrupted, match=r"stopped after step 9 of 12; checkpoint .*checkpoints/9"):
+        trainer.fit(jax.tree.map(np.copy, trainer.initial_state), checkpoints, Events(should_stop=lambda: next(asked)))
+    resumed = Trainer(CONFIG, make_dataset())
+    state = resumed.fit(checkpoints.load(resumed.initial_state), checkpoints)
+    jax.tree.map(np.testing.assert_array_equal, state, whole)
+
+
+def test_batches_are_a_permutation_in_each_epoch_and_differ_between_them(trainer):
+    def epoch_images(epoch):
+        first = epoch * trainer.steps_per_epoch
+        return np.concatenate([trainer.batch(first + index)[0] for index in range(trainer.steps_per_epoch)])
+
+    known = {image.tobytes() for image in trainer.train.inputs}
+    epochs = [epoch_images(epoch) for epoch in range(2)]
+    for images in epochs:
+        assert {image.tobytes() for image in images} <= known
+        assert len({image.tobytes() for image in images}) == len(images)
+    assert not np.array_equal(*epochs)
+
+
+def test_accuracy_does_not_depend_on_the_padding_of_the_last_batch(trainer, monkeypatch):
+    whole = trainer.accuracy_per_step(trainer.initial_state, trainer.dataset.test)
+    monkeypatch.setattr("hdlif_jax.training.loop.EVAL_BATCH", 7)
+    assert trainer.accuracy_per_step(trainer.initial_state, trainer.dataset.test) == whole
+
+
+def test_events_are_turned_to_time_major(checkpoints):
+    config = dataclasses.replace(CONFIG, epochs=1, model=dataclasses.replace(CONFIG.model, num_steps=3))
+    trainer = Trainer(config, make_dataset(num_frames=3))
+    state = trainer.fit(trainer.initial_state, checkpoints)
+    assert int(state.step) == trainer.total_steps
+
+
+def test_a_silent_layer_is_warned_about_at_the_start_and_in_training(checkpoints):
+    trainer = Trainer(dataclasses.replace(CONFIG, epochs=1), make_dataset())
+    params = jax.tree.map(np.copy, trainer.initial_state.params)
+    params["stem_norm"]["bias"] -= 50  # far below every threshold
+    warnings = []
+    trainer.fit(
+        dataclasses.replace(trainer.initial_state, params=params), checkpoints, Events(on_warning=warnings.append)
+    )
+    silent = [warning for warning in warnings if warning.startswith("blocks.0.neuron1 never fires")]
+    assert len(silent) == 2
+
+
+def test_a_loss_that_is_not_finite_names_the_step_and_the_checkpoint(checkpoints):
+    config = dataclasses.replace(CONFIG, epochs=4)
+    trainer = Trainer(config, make_dataset())
+    params = jax.tree.map(np.copy, trainer.initial_state.params)
+
+    feed = trainer.feed()
+    whole = feed.advance
+
+    def break_after_the_first_epoch(record):
+        def advance(state, step, last_step):
+            params = jax.tree.map(lambda leaf: leaf * np.float32(np.nan), state.params)
+            return whole(dataclasses.replace(state, params=params), step, last_step)
+
+        feed.advance = advance
+
+    trainer.feed = lambda: feed
+    with pytest.raises(
+        TrainingDiverged, match=r"the loss is nan at step 7; the last good checkpoint is that of step 6"
+    ):
+        trainer.fit(
+            dataclasses.replace(trainer.initial_state, params=params),
+            checkpoints,
+            Events(on_epoch=break_after_the_first_epoch),
+        )
+    assert checkpoints.steps() == [6]
+
+
+def test_a_batch_larger_than_the_dataset():
+    with pytest.raises(ValueError, match="batch_size=64 is more than the 48 training examples; choose batch_size ≤ 48"):
+        Trainer(dataclasses.replace(CONFIG, batch_size=64), make_dataset())
+
+
+@pytest.mark.parametrize("rule", ["every_step", "random_k"])
+def test_the_learning_rate_follows_batches_and_not_updates(rule, checkpoints):
+    config = dataclasses.replace(CONFIG, epochs=1, learning=LearningConfig(rule=rule))
+    records = []
+    trainer = Trainer(config, make_dataset())
+    trainer.fit(trainer.initial_state, checkpoints, Events(on_step=records.append))
+    rates = [record["learning_rate"] for record in records]
+    expected = 0.025 * (1 + np.cos(np.pi * np.arange(6) / 6))
+    np.testing.assert_allclose(rates, expected, atol=1e-6)
