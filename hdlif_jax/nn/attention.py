@@ -22,8 +22,9 @@ class SECA(nnx.Module):
     def __call__(self, current: jax.Array) -> jax.Array:
         """`[B, H, W, C]` to `[B, H, W, C]`."""
         (size,) = self.kernel.shape
-        pooled = jnp.mean(current, (1, 2))
+        pooled = jnp.mean(current, (1, 2), dtype=jnp.float32)
         padded = jnp.pad(pooled, ((0, 0), (size // 2, size // 2)))
         channels = pooled.shape[-1]
         filtered = sum(self.kernel[offset] * padded[:, offset : offset + channels] for offset in range(size))
-        return jax.nn.sigmoid(filtered + self.bias[...])[:, None, None, :] * current
+        gate = jax.nn.sigmoid(filtered + self.bias[...]).astype(current.dtype)
+        return gate[:, None, None, :] * current

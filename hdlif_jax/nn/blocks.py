@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from hdlif_jax.nn.attention import SECA
@@ -13,9 +14,15 @@ from hdlif_jax.nn.synapses import Conv
 State = dict  # of child name → state; a missing child starts a sequence
 
 
-def batch_norm(num_channels: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
-    """BatchNorm over batch and space, whose statistics are shared over time."""
-    return nnx.BatchNorm(num_channels, momentum=0.9, epsilon=1e-5, rngs=rngs)
+class BatchNorm(nnx.BatchNorm):
+    """BatchNorm over batch and space, whose statistics are shared over time and computed in float32."""
+
+    def __init__(self, num_channels: int, rngs: nnx.Rngs):
+        super().__init__(num_channels, momentum=0.9, epsilon=1e-5, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """`[B, H, W, C]` to the same shape and type."""
+        return super().__call__(x.astype(jnp.float32)).astype(x.dtype)
 
 
 class Downsample(nnx.Module):
@@ -23,7 +30,7 @@ class Downsample(nnx.Module):
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int, options: SpikingOptions, rngs: nnx.Rngs):
         self.conv = Conv(in_channels, out_channels, 1, stride=stride, weights=options.weights, rngs=rngs)
-        self.norm = batch_norm(out_channels, rngs)
+        self.norm = BatchNorm(out_channels, rngs)
 
     def __call__(self, current: jax.Array) -> jax.Array:
         """`[B, H, W, C_in]` to `[B, ⌈H/stride⌉, ⌈W/stride⌉, C_out]`."""
@@ -43,10 +50,10 @@ class ResidualBlock(nnx.Module):
         self.neuron1 = make_cell(options.neuron, options.num_steps, in_channels, options.quantizer)
         synapse: dict[str, Any] = {"weights": options.weights, "spikes": options.spike_input, "rngs": rngs}
         self.conv1 = Conv(in_channels, out_channels, stride=stride, **synapse)
-        self.norm1 = batch_norm(out_channels, rngs)
+        self.norm1 = BatchNorm(out_channels, rngs)
         self.neuron2 = make_cell(options.second_neuron, options.num_steps, out_channels, options.quantizer)
         self.conv2 = Conv(out_channels, out_channels, **synapse)
-        self.norm2 = batch_norm(out_channels, rngs)
+        self.norm2 = BatchNorm(out_channels, rngs)
         self.attention1 = None if options.attention == "none" else SECA(rngs=rngs)
         self.attention2 = None if options.attention == "none" else SECA(rngs=rngs)
         self.sums_before_attention = options.attention == "seca-2"

@@ -33,7 +33,10 @@ class NeuronCell(nnx.Module):
         self, state: NeuronState | None, current: jax.Array, t: jax.Array | int
     ) -> tuple[NeuronState, jax.Array]:
         """One time-step: I_t `[B, ..., C]` to s_t `[B, ..., C]`."""
-        state, spikes = self._step(NeuronState() if state is None else state, current, t)
+        # Membranes are float32 whatever the currents are: rounding would add up over the steps.
+        membrane_current = current.astype(jnp.float32)
+        state, spikes = self._step(NeuronState() if state is None else state, membrane_current, t)
+        spikes = spikes.astype(current.dtype)
         return (state._replace(spikes=spikes) if self.record else state), spikes
 
 

@@ -85,7 +85,13 @@ def with_variables(model: SpikingNetwork, variables: Variables) -> SpikingNetwor
     return nnx.merge(graphdef, *_filled(variables, templates), copy=True)
 
 
-def training_form(model: SpikingNetwork, *, record: bool = False, integer_forward: bool | None = None) -> Network:
+def training_form(
+    model: SpikingNetwork,
+    *,
+    record: bool = False,
+    integer_forward: bool | None = None,
+    compute_dtype: jax.typing.DTypeLike = jnp.float32,
+) -> Network:
     """The network with normalisation by the batch, which also moves the running statistics.
 
     Args:
@@ -93,13 +99,25 @@ def training_form(model: SpikingNetwork, *, record: bool = False, integer_forwar
       record: whether the state that a step returns holds each layer's spikes.
       integer_forward: whether convolutions of quantised spikes with quantised kernels compute in integers; other layers
         are not concerned, and gradients stay float. None chooses by backend.
+      compute_dtype: of convolutions, and of the currents and spikes between them. Parameters, statistics, membranes,
+        attention weights, linear layers and logits are float32 in any case.
     """
-    return _functional(model, use_running_average=False, record=record, integer_forward=integer_forward)
+    return _functional(
+        model, use_running_average=False, record=record, integer_forward=integer_forward, compute_dtype=compute_dtype
+    )
 
 
-def inference_form(model: SpikingNetwork, *, record: bool = False, integer_forward: bool | None = None) -> Network:
+def inference_form(
+    model: SpikingNetwork,
+    *,
+    record: bool = False,
+    integer_forward: bool | None = None,
+    compute_dtype: jax.typing.DTypeLike = jnp.float32,
+) -> Network:
     """The network with normalisation by the running statistics, which come back unchanged; arguments as above."""
-    return _functional(model, use_running_average=True, record=record, integer_forward=integer_forward)
+    return _functional(
+        model, use_running_average=True, record=record, integer_forward=integer_forward, compute_dtype=compute_dtype
+    )
 
 
 def init_state(network: Network, variables: Variables, batch_size: int) -> Any:
@@ -138,7 +156,12 @@ def recorded_spikes(state: Any, path: str = "") -> dict[str, jax.Array]:
 
 
 def _functional(
-    model: SpikingNetwork, *, use_running_average: bool, record: bool, integer_forward: bool | None
+    model: SpikingNetwork,
+    *,
+    use_running_average: bool,
+    record: bool,
+    integer_forward: bool | None,
+    compute_dtype: jax.typing.DTypeLike,
 ) -> Network:
     form = cast(nnx.Module, nnx.clone(model))  # a copy: the caller's model keeps its own mode
     quantizers = {
@@ -151,6 +174,7 @@ def _functional(
         record=record,
         kernel_is_quantized=True,
         integer_forward=prefers_integers() if integer_forward is None else integer_forward,
+        compute_dtype=compute_dtype,
         raise_if_not_found=False,
     )
     graphdef, *templates = nnx.split(form, nnx.Param, nnx.BatchStat)

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, get_args
 import jax
 from flax import nnx
 
-from hdlif_jax.nn.blocks import ResidualBlock, State, batch_norm
+from hdlif_jax.nn.blocks import BatchNorm, ResidualBlock, State
 from hdlif_jax.nn.cells import make_cell
 from hdlif_jax.nn.options import SpikingOptions
 from hdlif_jax.nn.pooling import GlobalAverage, StemMaximum
@@ -81,7 +81,7 @@ class SpikingResNet(nnx.Module):
         self.num_classes = num_classes
         self.num_steps = options.num_steps
         self.stem = Conv(input_shape[-1], widths[0], stem.kernel_size, stride=stem.stride, rngs=rngs)
-        self.stem_norm = batch_norm(widths[0], rngs)
+        self.stem_norm = BatchNorm(widths[0], rngs)
         self.stem_pool = StemMaximum() if stem.pools else None
         self.blocks: nnx.List = nnx.List()
         in_channels = widths[0]

@@ -77,13 +77,15 @@ class Conv(Synapse):
         self.kernel_size = kernel_size
         self.stride = stride
         self.integer_forward = False
+        self.compute_dtype = jnp.float32
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """`[B, H, W, C_in]` to `[B, ⌈H/stride⌉, ⌈W/stride⌉, C_out]`."""
+        """`[B, H, W, C_in]` to `[B, ⌈H/stride⌉, ⌈W/stride⌉, C_out]`, of `compute_dtype`."""
         unit = self.spikes.unit if self.spikes and self.weights != "float" else None
+        kernel = self.effective_kernel()
         if self.integer_forward and unit is not None:
-            return integer_conv(x, self.effective_kernel(), unit, self.stride)
-        return float_conv(x, self.effective_kernel(), self.stride)
+            return integer_conv(x.astype(kernel.dtype), kernel, unit, self.stride).astype(self.compute_dtype)
+        return float_conv(x.astype(self.compute_dtype), kernel.astype(self.compute_dtype), self.stride)
 
 
 class Linear(Synapse):
@@ -102,5 +104,5 @@ class Linear(Synapse):
         self.bias = nnx.Param(jnp.zeros(out_features))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """`[B, C_in]` to `[B, C_out]`."""
-        return x @ self.effective_kernel() + self.bias[...][None, :]
+        """`[B, C_in]` to float32 `[B, C_out]`."""
+        return x.astype(jnp.float32) @ self.effective_kernel() + self.bias[...][None, :]

@@ -4,7 +4,7 @@ import jax
 from flax import nnx
 
 from hdlif_jax.nn.attention import SECA
-from hdlif_jax.nn.blocks import State, batch_norm
+from hdlif_jax.nn.blocks import BatchNorm, State
 from hdlif_jax.nn.cells import make_cell
 from hdlif_jax.nn.options import SpikingOptions
 from hdlif_jax.nn.pooling import Flatten, GlobalAverage, HalvingAverage
@@ -26,7 +26,7 @@ class ConvUnit(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.conv = Conv(in_channels, out_channels, weights=weights, spikes=spikes, rngs=rngs)
-        self.norm = batch_norm(out_channels, rngs)
+        self.norm = BatchNorm(out_channels, rngs)
         self.attention = None if options.attention == "none" else SECA(rngs=rngs)
         self.neuron = make_cell(options.neuron, options.num_steps, out_channels, options.quantizer)
 

@@ -170,6 +170,9 @@ class TrainConfig:
     learning: LearningConfig = LearningConfig()
     checkpoint_every_epochs: int = 1
     """Epochs between checkpoints; the last is always kept."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of convolutions and the currents and spikes between them while training. Parameters, statistics and membranes are
+    float32 with either, and so is evaluation."""
     coherence_every: int = 0
     """Batches between comparisons of the online with the STBP gradient, on one batch; 0 for none."""
 

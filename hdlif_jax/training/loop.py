@@ -86,7 +86,7 @@ class Trainer:
         self.updates_per_step = updates_per_step
 
         model = build_model(config.model, dataset.input_shape, dataset.num_classes, config.seed)
-        network = nn.training_form(model)
+        network = nn.training_form(model, compute_dtype=config.precision)
         optimizer = make_optimizer(config.optimizer, self.schedule, network.per_step)
         variables = nn.variables_of(model)
         self.initial_state = TrainState(jnp.int32(0), *variables, optimizer.init(variables.params))

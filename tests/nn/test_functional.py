@@ -1,11 +1,14 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
-from hdlif_jax import nn
+from hdlif_jax import nn, rollout
 from hdlif_jax.quantize import quantize_ternary
-from tests.conftest import perturbed, small_network
+from tests.conftest import cross_entropy, perturbed, small_network
 
 
 @pytest.mark.parametrize("options", [{}, {"neuron": "mem-bn", "attention": "seca-2"}, {"neuron": "lif"}])
@@ -97,3 +100,46 @@ def test_variables_are_copies(images):
     model(None, model.encode(images), 0)
     jax.tree.map(np.testing.assert_array_equal, before, variables)
     assert perturbed(variables) is not variables
+
+
+@pytest.mark.parametrize("neuron", ["hd-lif", "mem-bn", "lif"])
+def test_bfloat16_is_for_convolutions_and_currents_alone(neuron, images):
+    """Products and what flows between layers are rounded; parameters, statistics, membranes and logits are not."""
+    model = small_network(neuron=neuron, weights="ternary", attention="seca-1", parallel=False)
+    variables = nn.variables_of(model)
+    network = nn.training_form(model, compute_dtype="bfloat16", integer_forward=False)
+
+    def step(variables, images):
+        params = network.quantize(variables.params)
+        current, batch_stats = network.encode(params, variables.batch_stats, images)
+        state, logits, batch_stats = network.step(params, batch_stats, None, current, 0)
+        return current, state, logits, batch_stats
+
+    current, state, logits, batch_stats = jax.eval_shape(step, variables, images)
+    assert current.dtype == jnp.bfloat16
+    assert {leaf.dtype for leaf in jax.tree.leaves((state, logits, batch_stats))} == {jnp.dtype("float32")}
+    convolutions = re.findall(
+        r"stablehlo\.convolution.*-> tensor<[0-9x]*(\w+)>", jax.jit(step).lower(variables, images).as_text()
+    )
+    assert set(convolutions) == {"bf16"}
+    assert len(convolutions) == 6  # the stem, two blocks of two, one shortcut
+
+
+def test_bfloat16_rounds_and_does_no_more(images):
+    """Unquantised, so that a rounding moves a result by as much and not by a spike level: within a few times 2⁻⁸."""
+    model = small_network(spike_bits=None, parallel=False)
+    variables = nn.variables_of(model)
+
+    def results(dtype):
+        network = nn.training_form(model, compute_dtype=dtype)
+        labels = jnp.arange(8) % 3
+        gradient = rollout.accumulate(network, cross_entropy, variables, images, labels)
+        return gradient.logits, gradient.grads
+
+    (exact, exact_grads), (rounded, rounded_grads) = results("float32"), results("bfloat16")
+    assert 1e-6 < float(jnp.max(jnp.abs(rounded - exact)) / jnp.max(jnp.abs(exact))) < 0.03
+    for (path, _), other in zip(jax.tree.leaves_with_path(exact_grads), jax.tree.leaves(rounded_grads), strict=True):
+        assert other.dtype == jnp.float32, path
+    exact_flat, rounded_flat = (ravel_pytree(grads)[0] for grads in (exact_grads, rounded_grads))
+    cosine = jnp.vdot(exact_flat, rounded_flat) / jnp.linalg.norm(exact_flat) / jnp.linalg.norm(rounded_flat)
+    assert cosine > 0.995
