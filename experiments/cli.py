@@ -6,7 +6,7 @@ import io
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import rich.console
 
@@ -39,6 +39,7 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
     @functools.wraps(main)
     def run() -> None:
         logging.getLogger("absl").setLevel(logging.CRITICAL)  # the storage layer logs what it also raises
+        sys.unraisablehook = _without_stragglers
         try:
             main()
         except Stopped as stop:
@@ -53,6 +54,13 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
             fail(f"error: {error.filename or 'input or output'}: {error.strerror or error}", 2)
 
     return run
+
+
+def _without_stragglers(unraisable: Any) -> None:
+    # Where one write of a checkpoint fails, the other writers find the event loop gone that they report to; a screen
+    # of tracebacks from their threads would bury the one line that says what is wrong.
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
 
 
 @contextlib.contextmanager
