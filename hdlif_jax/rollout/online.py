@@ -121,7 +121,7 @@ def gradient_at_steps(
         return batch_stats, total
 
     learned = jnp.zeros(network.num_steps, bool).at[steps].set(True)
-    return _with_preparation(network, variables, inputs, learn, learned)
+    return with_preparation(network, variables, inputs, learn, learned)
 
 
 def accumulate(
@@ -148,7 +148,7 @@ def accumulate(
         _, batch_stats, total = fold_steps(body, carry, network.num_steps, unroll=unroll)
         return batch_stats, total
 
-    return _with_preparation(network, variables, inputs, learn, jnp.ones(network.num_steps, bool))
+    return with_preparation(network, variables, inputs, learn, jnp.ones(network.num_steps, bool))
 
 
 def every_step(
@@ -219,7 +219,7 @@ def _zero(network: Network, prepared: Prepared, inputs: jax.Array):
     return jax.tree.map(jnp.zeros_like, prepared), jnp.zeros(()), logits
 
 
-def _with_preparation(network, variables, inputs, learn, learned) -> Gradient:
+def with_preparation(network, variables, inputs, learn, learned) -> Gradient:
     """Quantisation and static stem once before the time loop, their gradient once after it."""
     prepared, pullback, batch_stats = _prepare_with_pullback(network, variables.params, variables.batch_stats, inputs)
     batch_stats, (prepared_grads, loss, logits) = learn(prepared, batch_stats)

@@ -143,12 +143,22 @@ class LearningConfig:
     over all steps. every_step: an update after every step. stbp: the full gradient through time, for comparison."""
     k: int = 2
     """K of random_k."""
+    stbp_segment: int | None = None
+    """Of stbp: steps between states that are kept; the others are computed again (gradient checkpointing). None keeps
+    all."""
     label_smoothing: float = 0.1
     """Label smoothing of the cross-entropy."""
 
     def __post_init__(self):
         """Raises ValueError for values out of range."""
         _require(self.k >= 1, f"k={self.k} must be at least 1")
+        _require(
+            self.stbp_segment is None or self.stbp_segment >= 1, f"stbp_segment={self.stbp_segment} must be at least 1"
+        )
+        _require(
+            self.stbp_segment is None or self.rule == "stbp",
+            f"stbp_segment={self.stbp_segment} is for rule stbp; {self.rule} keeps no more than one step anyway",
+        )
         _require(0 <= self.label_smoothing < 1, f"label_smoothing={self.label_smoothing} must be in [0, 1)")
 
 
@@ -197,6 +207,11 @@ class TrainConfig:
             self.coherence_every == 0 or self.model.num_steps >= 2,
             f"coherence_every={self.coherence_every} with model.num_steps={self.model.num_steps}: at one time-step "
             "online and STBP gradients are the same; choose coherence_every=0 or model.num_steps ≥ 2",
+        )
+        _require(
+            self.model.num_steps % (self.learning.stbp_segment or 1) == 0,
+            f"learning.stbp_segment={self.learning.stbp_segment} does not divide "
+            f"model.num_steps={self.model.num_steps}; choose a divisor",
         )
         if self.learning.rule == "random_k":
             _require(

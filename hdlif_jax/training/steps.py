@@ -125,7 +125,7 @@ def make_train_step(
         "random_step": rollout.random_step,
         "random_k": lambda *arguments: rollout.random_k(*arguments, k=config.k),
         "accumulate": lambda *arguments: rollout.accumulate(*arguments[:-1]),
-        "stbp": lambda *arguments: rollout.stbp(*arguments[:-1]),
+        "stbp": lambda *arguments: rollout.stbp(*arguments[:-1], segment=config.stbp_segment),
     }
 
     def update(grads, opt_state, params, learned):

@@ -108,7 +108,7 @@ BAD_ARGUMENTS = {
     "a mix that does not exist": (["--model.neuron", "lif", "--model.parallel", "True"], "has no parallel form"),
     "k and T": (["--learning.rule", "random_k", "--learning.k", "9"], "learning.k=9 exceeds model.num_steps=4"),
     "batch size": (["--batch-size", "5000"], "batch_size=5000 is more than the 1295 training examples"),
-    "resume and more": (["--resume", "x", "--epochs", "3"], "leave out the other arguments"),
+    "resume and more": (["--resume", "x", "--epochs", "3"], "leave out --epochs"),
     "no run": (["--resume", "nowhere"], "is not a run directory: it has no config.json"),
 }
 
@@ -265,5 +265,5 @@ def test_help_lists_presets_and_fields(capsys):
 
 
 def test_resume_without_a_directory():
-    with pytest.raises(CommandError, match="--resume DIR takes its whole configuration"):
+    with pytest.raises(CommandError, match="--resume DIR comes first"):
         parse_arguments(["--resume"])

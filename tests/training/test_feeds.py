@@ -8,7 +8,7 @@ import pytest
 
 from hdlif_jax.data import BatchReader, Dataset, Split
 from hdlif_jax.training import Checkpoints, DataConfig, ModelConfig, TrainConfig, Trainer, TrainState, augment, feeds
-from hdlif_jax.training.sharding import make_mesh
+from hdlif_jax.training.sharding import make_mesh, place, replicated
 from hdlif_jax.training.steps import StepMetrics
 
 GENERATOR = np.random.default_rng(0)
@@ -24,7 +24,7 @@ def recording_step(state, inputs, labels):
 
 
 def initial():
-    return TrainState(jnp.int32(0), {"sum": jnp.int32(0)}, {}, ())
+    return place(TrainState(jnp.int32(0), {"sum": jnp.int32(0)}, {}, ()), replicated(make_mesh()))
 
 
 def run(feed, state, first, last):
