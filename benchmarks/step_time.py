@@ -86,10 +86,10 @@ def torch_cases(variables, compressed, width, images, labels):
     optimizer = torch_reference.make_optimizer(trained)
 
     def at(t):
-        return lambda: torch_reference.online_step(trained, optimizer, images, labels, t)
+        return lambda: torch_reference.online_step(trained, optimizer, images, labels, t).item()
 
     cases = {f"t*={t + 1}": at(t) for t in range(NUM_STEPS)}
-    cases["STBP"] = lambda: torch_reference.stbp_step(trained, optimizer, images, labels)
+    cases["STBP"] = lambda: torch_reference.stbp_step(trained, optimizer, images, labels).item()
     cases["inference"] = lambda: torch_reference.infer(fixed, images).numpy()
     return cases
 

@@ -1,0 +1,302 @@
+"""How fast the trainer learns CIFAR-100 with ResNet-18, beside the same network in PyTorch and in SpikingJelly.
+
+`python -m benchmarks.train_speed` needs the extra `bench`; without SpikingJelly its rows say so. On a GPU it measures
+everything in under ten minutes, on a CPU a narrow network in under five (`--full` measures everything there too).
+
+- "trainer" is a preset as `experiments.train` runs it: resident data, augmentation, many steps per dispatch, random t*.
+- "t*=…" are single steps of the trainer on a batch that is ready, beside PyTorch's steps on the same batch.
+- LIF: the sum over all time-steps online (ours `accumulate`, SpikingJelly's `SLTTLIFNode`) and through time (ours
+  `stbp`, SpikingJelly's multi-step `LIFNode`).
+
+Before anything is timed, logits and first updates from the same arrays must agree; else the benchmark ends with an
+error. Implementations take turns, so that what else the machine does falls on all of them.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import time
+
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # before JAX starts: PyTorch uses the same GPU
+
+import jax
+import torch
+
+from benchmarks import limits, report
+from benchmarks.train_speed_agreement import check_logits, check_update
+from benchmarks.train_speed_cases import (
+    NUM_IMAGES,
+    NUM_STEPS,
+    Ours,
+    SpikingJelly,
+    Torch,
+    Work,
+    count_work,
+    fixed_batch,
+    model_of,
+    synthetic,
+)
+
+HD_LIF, LIF = "cifar100-resnet18-ternary-4bit-parallel", "cifar100-resnet18-lif"
+EPOCHS, TARGET_SECONDS, TARGET_RATIO = 300, 4.0, 8.0
+EVERY_STEP = [f"t*={t + 1}" for t in range(NUM_STEPS)]
+MEAN = "mean over t*"
+
+
+class Clock:
+    """The soft limit: what is not expected to end in time is left out, and listed."""
+
+    def __init__(self, budget: float):
+        self.start, self.budget, self.left_out = time.perf_counter(), budget, []
+
+    @property
+    def elapsed(self) -> float:
+        return time.perf_counter() - self.start
+
+    def allows(self, name: str, expected: float) -> bool:
+        if self.elapsed + expected <= self.budget:
+            return True
+        reason = f"{self.elapsed:.0f} s of {self.budget:.0f} s were used and it was expected to take {expected:.0f} s"
+        self.leave_out(name, reason)
+        return False
+
+    def leave_out(self, name: str, reason: str) -> None:
+        self.left_out.append({"configuration": name, "reason": reason})
+
+
+def implementations(network: str, batch: int, full: bool, on_gpu: bool):
+    """What is measured of a network and batch size, most important first: (name, expected seconds, constructor)."""
+    ours, torch_, compile_ = (40, 30, 90) if on_gpu else (35, 15, 100)
+    found = []
+
+    def add(name, expected, kind, **options):
+        found.append((f"{network}, batch {batch}: {name}", expected, lambda *shared: kind(name, *shared, **options)))
+
+    if network == LIF:
+        for precision in ("float32", "bfloat16") if full else ("float32",):
+            for rule in ("random_step", "accumulate", "stbp"):
+                add(f"hdlif_jax {rule}", ours, Ours, precision=precision, rule=rule)
+        add("SpikingJelly SLTTLIFNode, online", torch_, SpikingJelly, online=True)
+        add("SpikingJelly LIFNode, multi-step", torch_, SpikingJelly, online=False)
+        return found
+    add("hdlif_jax", ours, Ours, precision="float32")
+    add("PyTorch eager", torch_, Torch, compiled=False)
+    add("hdlif_jax trainer", ours, Ours, precision="float32", resident=True)
+    add("hdlif_jax", ours, Ours, precision="bfloat16")
+    if full:
+        add("hdlif_jax trainer", ours, Ours, precision="bfloat16", resident=True)
+    add("PyTorch torch.compile", compile_, Torch, compiled=True)
+    return found
+
+
+def measure(network: str, batch: int, arguments, clock: Clock, on_gpu: bool) -> tuple[list[dict], dict]:
+    """Rows and agreement of one network at one batch size."""
+    name = f"{network}, batch {batch}"
+    if not clock.allows(name, 60):
+        return [], {}
+    dataset = synthetic()
+    model = model_of(network, arguments.width)
+    images, labels = fixed_batch(dataset, batch)
+    work = count_work(model, batch)
+    agreement = check_logits(model, arguments.width, network == LIF, images, labels)
+    shared = network, arguments.width, dataset, model, images, labels
+
+    def build(entry):
+        title, expected, constructor = entry
+        if not clock.allows(title, expected):
+            return None
+        start = time.perf_counter()
+        try:
+            built = constructor(*shared)
+        except ModuleNotFoundError as error:
+            clock.leave_out(title, f"not installed: {error.name}")
+            return None
+        print(f"ready: {title}, {built.precision}: {time.perf_counter() - start:.1f} s", flush=True)
+        return built
+
+    wanted = implementations(network, batch, arguments.full, on_gpu)
+    # XLA compiles several programs side by side where there are cores for it; Dynamo compiles one at a time.
+    ours = [entry for entry in wanted if "hdlif_jax" in entry[0]]
+    with concurrent.futures.ThreadPoolExecutor(4 if on_gpu else 1) as pool:
+        built = dict(zip(map(id, ours), pool.map(build, ours), strict=True))
+    built |= {id(entry): build(entry) for entry in wanted if id(entry) not in built}
+    members = [member for entry in wanted if (member := built[id(entry)]) is not None]
+    agreement["updates"] = check_update(members, on_gpu)
+    for _ in range(arguments.rounds):
+        for member in members:
+            member.measure()
+    return [row for member in members for row in rows_of(member, network, batch, work)], agreement
+
+
+def rows_of(member, network: str, batch: int, work: Work) -> list[dict]:
+    """What was measured of one implementation, a row per case."""
+    rows = []
+    timings = {case: member.timing(case) for case in member.cases}
+    if set(EVERY_STEP) <= set(timings):
+        timings[MEAN] = {
+            statistic: sum(timings[case][statistic] for case in EVERY_STEP) / NUM_STEPS
+            for statistic in timings[EVERY_STEP[0]]
+        }
+    for case, timing in timings.items():
+        flops = work.flops(case)
+        rows.append(
+            {
+                "network": network,
+                "batch": batch,
+                "implementation": member.name,
+                "precision": member.precision,
+                "case": case,
+                "seconds": timing,
+                "images_per_second": batch / timing["median"],
+                "seconds_per_epoch": NUM_IMAGES / batch * timing["median"],
+                "memory_mb": member.memory_mb,
+                "memory_is": member.memory_is,
+                "flop": flops,
+                "bytes": member.bytes_of(case),
+            }
+        )
+    return rows
+
+
+def add_fractions(rows: list[dict], limit: dict) -> None:
+    """How much of the device's measured limits each row reaches; the work is the network's, whoever does it."""
+    for row in rows:
+        seconds = row["seconds"]["median"]
+        row["fraction_of_matmul"] = row["flop"] / seconds / (1e12 * limit[f"{row['precision']}_tflops"]["best"])
+        row["fraction_of_bandwidth"] = (
+            None if row["bytes"] is None else row["bytes"] / seconds / (1e9 * limit["copy_gb_per_s"]["best"])
+        )
+
+
+def summarise(rows: list[dict]) -> dict:
+    """The preset at its best batch size, and the ratio to eager PyTorch at batch 64, which the targets are about."""
+    found: dict = {}
+    trainer = [row for row in rows if row["network"] == HD_LIF and row["case"] == "trainer"]
+    if trainer:
+        best = min(trainer, key=lambda row: row["seconds_per_epoch"])
+        found["best"] = {name: best[name] for name in ("batch", "precision", "seconds_per_epoch")}
+        found["minutes_for_300_epochs"] = EPOCHS * best["seconds_per_epoch"] / 60
+    at_64 = [row for row in rows if row["network"] == HD_LIF and row["batch"] == 64]
+    eager = [row for row in at_64 if row["implementation"] == "PyTorch eager" and row["case"] == MEAN]
+    for row in at_64 if eager else []:
+        if row["case"] in (MEAN, "trainer"):
+            name = f"{row['implementation']}, {row['precision']}, {row['case']}"
+            found.setdefault("times_as_fast_as_eager_at_batch_64", {})[name] = (
+                eager[0]["seconds"]["median"] / row["seconds"]["median"]
+            )
+    return found
+
+
+def show(rows: list[dict], limit: dict, summary: dict) -> None:
+    columns = ("implementation", "precision", "case", "ms", "least", "cpu", "images/s", "s/epoch", "MB", "matmul", "copy")
+    percent = "{:.1f} %".format
+    for network, batch in dict.fromkeys((row["network"], row["batch"]) for row in rows):
+        print(f"\n{network}, batch {batch}")
+        lines = []
+        for row in rows:
+            if (row["network"], row["batch"]) == (network, batch):
+                timing = [f"{1e3 * row['seconds'][name]:.1f}" for name in ("median", "least", "processor")]
+                memory = None if row["memory_mb"] is None else f"{row['memory_mb']:.0f}"
+                copied = row["fraction_of_bandwidth"]
+                lines.append(
+                    [row["implementation"], row["precision"], row["case"], *timing]
+                    + [f"{row['images_per_second']:.0f}", f"{row['seconds_per_epoch']:.1f}", memory]
+                    + [percent(100 * row["fraction_of_matmul"]), None if copied is None else percent(100 * copied)]
+                )
+        print(report.table(columns, lines))
+    print("\nlimits: " + ", ".join(f"{name} {values['best']:.3g}" for name, values in limit.items()))
+    if "best" in summary:
+        best = summary["best"]
+        print(
+            f"best: batch {best['batch']}, {best['precision']}: {best['seconds_per_epoch']:.1f} s/epoch of "
+            f"{NUM_IMAGES} images, {EPOCHS} epochs in {summary['minutes_for_300_epochs']:.0f} min "
+            f"(target ≤ {TARGET_SECONDS} s/epoch, full width on an H100)"
+        )
+    for name, ratio in summary.get("times_as_fast_as_eager_at_batch_64", {}).items():
+        print(f"{name}: {ratio:.2f} × as fast as PyTorch eager (target for the trainer on an H100: {TARGET_RATIO} ×)")
+
+
+def parse(on_gpu: bool):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action=argparse.BooleanOptionalAction, default=on_gpu, help="default: on a GPU")
+    parser.add_argument("--width", type=int, help="channels of the first stage; 64, or 8 where not --full")
+    parser.add_argument("--batches", type=int, nargs="+", help="64 256 1024, or 64 where not --full")
+    parser.add_argument("--rounds", type=int, default=5 if on_gpu else 3)
+    parser.add_argument("--budget-seconds", type=float, help="soft; 500, or 230 where not --full; none with --full on CPU")
+    parser.add_argument("--threads", type=int, help="all cores by default")
+    parser.add_argument("--out", type=pathlib.Path, default=report.RESULTS)
+    arguments = parser.parse_args()
+    arguments.width = arguments.width or (64 if arguments.full else 8)
+    arguments.batches = arguments.batches or ([64, 256, 1024] if arguments.full else [64])
+    if arguments.budget_seconds is None:
+        arguments.budget_seconds = 500.0 if on_gpu else (float("inf") if arguments.full else 230.0)
+    return arguments
+
+
+def reductions(arguments) -> list[str]:
+    """What a run without --full leaves out, and why."""
+    if arguments.full:
+        return []
+    why = "so that all ends in five minutes on two cores, compilation included; --full measures it"
+    return [
+        f"width {arguments.width} instead of 64, {why}",
+        f"batch {', '.join(map(str, arguments.batches))} of 64, 256, 1024, {why}",
+        f"bfloat16 only in single steps of {HD_LIF}, {why}",
+    ]
+
+
+def main() -> None:
+    load = report.load_average()
+    on_gpu = jax.default_backend() == "gpu"
+    if on_gpu != torch.cuda.is_available():
+        raise SystemExit(
+            f"JAX computes on {jax.default_backend()} but torch.cuda.is_available() is {torch.cuda.is_available()}: "
+            "nothing could be compared; install both for the same device"
+        )
+    arguments = parse(on_gpu)
+    threads = report.limit_threads(arguments.threads)
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("high")  # TensorFloat-32, as JAX's default is
+    torch.backends.cudnn.benchmark = True
+    clock = Clock(arguments.budget_seconds)
+    limit = limits.measure(on_gpu)
+    rows, agreement = [], {}
+    hd_lif = [(HD_LIF, batch) for batch in arguments.batches]
+    lif = [(LIF, arguments.batches[0])]
+    for network, batch in hd_lif + lif if on_gpu else lif + hd_lif:  # what a budget cuts is what matters least
+        measured, agreement[f"{network}, batch {batch}"] = measure(network, batch, arguments, clock, on_gpu)
+        rows += measured
+    add_fractions(rows, limit)
+    summary = summarise(rows)
+    show(rows, limit, summary)
+    for name, values in agreement.items():
+        print(f"agreement, {name}: {values}")
+    for line in reductions(arguments):
+        print(f"reduced: {line}")
+    for entry in clock.left_out:
+        print(f"left out: {entry['configuration']}: {entry['reason']}")
+    if load is not None and load > 1:
+        print(f"the load average was {load:.1f} before the timing: others used this machine")
+    description = {
+        "benchmark": "train_speed",
+        "threads": threads,
+        "load_average_before": load,
+        "seconds": clock.elapsed,
+        "width": arguments.width,
+        "num_steps": NUM_STEPS,
+        "rounds": arguments.rounds,
+        "versions": report.versions("jax", "jaxlib", "flax", "torch", "spikingjelly"),
+        "limits": limit,
+        "reduced": reductions(arguments),
+        "left_out": clock.left_out,
+        "agreement": agreement,
+        "summary": summary,
+        "rows": rows,
+    }
+    report.write(f"train_speed-{report.device_slug()}", description, arguments.out)
+    print(f"{clock.elapsed:.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()

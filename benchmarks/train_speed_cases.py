@@ -1,0 +1,357 @@
+"""The implementations that `benchmarks.train_speed` compares: one network, one batch, one object each."""
+
+import dataclasses
+import pathlib
+import statistics
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+from benchmarks import torch_reference
+from experiments.presets import PRESETS
+from hdlif_jax import data, nn
+from hdlif_jax.nn import SpikingNetwork
+from hdlif_jax.training import (
+    DataConfig,
+    LearningConfig,
+    OptimizerConfig,
+    TrainConfig,
+    Trainer,
+    build_model,
+    normalize,
+)
+
+NUM_STEPS, NUM_CLASSES, IMAGE, NUM_IMAGES = 4, 100, (32, 32, 3), 50_000
+MEAN, STD = (0.5,) * 3, (0.25,) * 3
+
+
+def synthetic() -> data.Dataset:
+    """Random images and labels in the shape of CIFAR-100."""
+    generator = np.random.default_rng(0)
+    inputs = generator.integers(0, 256, (NUM_IMAGES, *IMAGE), np.uint8)
+    labels = generator.integers(0, NUM_CLASSES, NUM_IMAGES, np.int32)
+    train = data.Split(inputs, labels)
+    names = tuple(map(str, range(NUM_CLASSES)))
+    return data.Dataset("cifar100", names, train, train.select(np.arange(NUM_CLASSES)), MEAN, STD)
+
+
+def fixed_batch(dataset: data.Dataset, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first images, uint8, and their labels."""
+    return dataset.train.read(np.arange(batch))
+
+
+def configure(preset: str, width: int, **changes: Any) -> TrainConfig:
+    config = PRESETS[preset].config
+    model = dataclasses.replace(config.model, width=width, num_steps=NUM_STEPS)
+    return dataclasses.replace(config, model=model, **changes)
+
+
+def model_of(preset: str, width: int) -> SpikingNetwork:
+    config = configure(preset, width)
+    return build_model(config.model, IMAGE, NUM_CLASSES, config.seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Floating-point operations of a forward step, and of a step with its gradient and all that a batch does once."""
+
+    forward: float
+    learning: float
+
+    def flops(self, case: str) -> float:
+        """Of one update."""
+        if case.startswith("t*="):
+            return self.learning + (int(case[3:]) - 1) * self.forward
+        if case in ("accumulate", "stbp"):
+            return NUM_STEPS * self.learning
+        return self.learning + (NUM_STEPS - 1) / 2 * self.forward  # the mean over t*
+
+
+def count_work(model: SpikingNetwork, batch: int) -> Work:
+    """XLA's own count before it optimises, when convolutions are still convolutions."""
+    network, variables = nn.training_form(model, integer_forward=False), nn.variables_of(model)
+    state = nn.init_state(network, variables, batch)
+    inputs = jnp.zeros((batch, *IMAGE))
+
+    def forward(variables, state, current):
+        return network.step(*variables, state, current, 0)
+
+    def loss(params, batch_stats, inputs):
+        current, batch_stats = network.encode(network.quantize(params), batch_stats, inputs)
+        return jnp.sum(network.step(network.quantize(params), batch_stats, state, current, 0)[1])
+
+    current, _ = jax.eval_shape(network.encode, *variables, inputs)
+    programs = jax.jit(forward).lower(variables, state, current), jax.jit(jax.grad(loss)).lower(*variables, inputs)
+    return Work(*(float(program.cost_analysis()["flops"]) for program in programs))
+
+
+class Implementation:
+    """Times of the cases of one implementation.
+
+    Attributes:
+      name: in the table.
+      precision: of convolutions.
+      cases: name → `(n)`, runs n updates and waits for the last.
+      updates: how many at a time, so that a GPU is not waited for after each.
+      memory_mb: peak memory, in 10⁶ bytes; None where it is not known.
+      memory_is: what that figure means.
+      first_update: what `check_update` compares; None where there is nothing to compare with.
+    """
+
+    name: str
+    precision: str
+    memory_mb: float | None
+    memory_is: str
+    first_update: dict[str, Any] | None = None
+
+    def __init__(self, name: str, precision: str):
+        self.name, self.precision = name, precision
+        self.cases: dict[str, Any] = {}
+        self.updates = 1 if jax.default_backend() == "cpu" else 10
+        self._times: dict[str, list[tuple[float, float]]] = {}
+
+    def measure(self) -> None:
+        """One more time of every case."""
+        for case, run in self.cases.items():
+            start, start_cpu = time.perf_counter(), time.process_time()
+            run(self.updates)
+            passed = time.perf_counter() - start, time.process_time() - start_cpu
+            self._times.setdefault(case, []).append((passed[0] / self.updates, passed[1] / self.updates))
+
+    def timing(self, case: str) -> dict[str, float]:
+        """Seconds of an update: median and least wall-clock time, least processor time."""
+        wall, processor = zip(*self._times[case], strict=True)
+        return {"median": statistics.median(wall), "least": min(wall), "processor": min(processor)}
+
+    def bytes_of(self, case: str) -> float | None:
+        """Bytes that an update reads and writes, where that is known."""
+        return None
+
+    def _measure_resident_growth(self) -> None:
+        """On a CPU: how much more memory of the process is in use within an update than before it."""
+        self.memory_mb, self.memory_is = None, "not available"
+        reset = pathlib.Path("/proc/self/clear_refs")
+        if not reset.exists():
+            return
+        reset.write_text("5")  # the peak starts again from here
+        before = _status("VmRSS")
+        for run in self.cases.values():
+            run(self.updates)
+        self.memory_mb = max(0.0, _status("VmHWM") - before)
+        self.memory_is = "growth of the process's resident memory within an update, parameters not included"
+
+
+def _status(name: str) -> float:
+    """A field of /proc/self/status in 10⁶ bytes."""
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024 / 1e6
+
+
+class Ours(Implementation):
+    """`hdlif_jax.training.Trainer`; with `resident` as a preset runs, else single steps on one ready batch."""
+
+    def __init__(
+        self, name, preset, width, dataset, model, images, labels, *, precision, rule="random_step", resident=False
+    ):
+        super().__init__(name, precision)
+        changes = {"precision": precision, "batch_size": len(labels), "learning": LearningConfig(rule=rule)}
+        if resident:
+            recipe = dataclasses.replace(PRESETS[preset].config.data, validation_fraction=0.0)
+            config = configure(preset, width, data=recipe, **changes)
+        else:  # a constant learning rate and decay of kernels alone, as `torch_reference.make_optimizer`
+            bare = DataConfig(name="cifar100", validation_fraction=0.0)
+            config = configure(preset, width, data=bare, optimizer=OptimizerConfig(warmup_epochs=0), **changes)
+        self.trainer = Trainer(config, dataset)
+        self.state = self.trainer.initial_state
+        self._bytes: float | None = None
+        if resident:
+            self._through_feed()
+        else:
+            self._on_batch(rule, preset, jax.device_put((images, labels)))
+
+    def _through_feed(self) -> None:
+        feed = self.trainer.feed()
+        on_gpu = jax.default_backend() != "cpu"
+        self.updates = 2 * getattr(feed, "steps_per_dispatch", 1) if on_gpu else 8
+        last_step = self.trainer.total_steps
+        at = 0
+
+        def run(count):
+            nonlocal at
+            end = at + count
+            while at < end:
+                advance = feed.advance(self.state, at, min(end, last_step))
+                self.state = advance.state
+                at += advance.num_steps
+            jax.block_until_ready(advance.metrics)
+
+        self.cases = {"trainer": run}
+        run(1)
+        if on_gpu:
+            run(self.updates)
+            self.memory_mb = jax.devices()[0].memory_stats()["peak_bytes_in_use"] / 1e6
+            self.memory_is = "JAX's peak so far in this process, other configurations included"
+        else:
+            self._measure_resident_growth()
+
+    def _on_batch(self, rule, preset, batch) -> None:
+        compiled = self.trainer.train_step.lower(self.state, *batch).compile()
+        plan = compiled.memory_analysis()
+        costs = compiled.cost_analysis() or {}
+        self._bytes = costs.get("bytes accessed")
+
+        def at(step):
+            def run(count):
+                for _ in range(count):
+                    self.state = dataclasses.replace(self.state, step=np.int32(step))
+                    self.state, metrics = compiled(self.state, *batch)
+                jax.block_until_ready(metrics)
+                return metrics
+
+            return run
+
+        # Which t* a batch learns is a function of (seed, step): these steps draw 1, 2, …, T.
+        steps = drawing_steps(self.trainer.config.seed) if rule == "random_step" else [0]
+        names = [f"t*={t + 1}" for t in range(NUM_STEPS)] if rule == "random_step" else [rule]
+        self.cases = {name: at(step) for name, step in zip(names, steps, strict=True)}
+        before = jax.tree.map(np.array, self.state.variables)
+        loss = float(self.cases[names[-1]](1).loss)
+        after = jax.tree.map(np.array, self.state.variables)
+        if rule == "random_step" and preset != "cifar100-resnet18-lif":
+            _check_learned(before.params, after.params, NUM_STEPS - 1)
+        self.first_update = {"loss": loss, "stem": after.params["stem"]["kernel"] - before.params["stem"]["kernel"]}
+        for run in self.cases.values():
+            run(1)
+        planned = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
+        planned += plan.temp_size_in_bytes
+        if jax.default_backend() == "cpu":
+            self._measure_resident_growth()
+        else:
+            self.memory_mb = planned / 1e6
+            self.memory_is = "XLA's plan: parameters, optimiser, batch and all temporary arrays"
+
+    def bytes_of(self, case):
+        """XLA counts the body of a loop once, so its figure is that of t* = 2, whose loop runs once."""
+        return self._bytes if case == "t*=2" else None
+
+
+def drawing_steps(seed: int) -> list[int]:
+    """For every t, from 0, the first number of a batch whose drawn time-step is t."""
+    found: dict[int, int] = {}
+    for step in range(100 * NUM_STEPS):
+        key, _ = jax.random.split(jax.random.fold_in(jax.random.key(seed), step))
+        found.setdefault(int(jax.random.randint(key, (1,), 0, NUM_STEPS)[0]), step)
+        if len(found) == NUM_STEPS:
+            break
+    return [found[t] for t in range(NUM_STEPS)]
+
+
+def _check_learned(before, after, t) -> None:
+    """Only the thresholds of time-step t may have moved."""
+    old, new = (params["blocks"][0]["neuron1"]["raw_threshold"] for params in (before, after))
+    moved = np.flatnonzero(old != new).tolist()
+    if moved != [t]:
+        raise SystemExit(f"thresholds of time-steps {moved} moved where t* = {t} was to be drawn: drawing_steps is wrong")
+
+
+class Torch(Implementation):
+    """`torch_reference`, eager or compiled."""
+
+    def __init__(self, name, preset, width, dataset, model, images, labels, *, compiled):
+        super().__init__(name, "float32")
+        kind = torch_reference.CompiledResNet18 if compiled else torch_reference.ResNet18
+        # Four graphs: the stem, a time-step with and without gradient, and room for one more.
+        with _TorchMemory(self):
+            network = kind(NUM_CLASSES, NUM_STEPS, width).to(torch_device())
+            network.load(jax.tree.map(np.asarray, nn.variables_of(model)))
+            optimizer = torch_reference.make_optimizer(network)
+            batch = torch_batch(images, labels)
+
+            def at(t):
+                return lambda: torch_reference.online_step(network, optimizer, *batch, t)
+
+            self._prepare({f"t*={t + 1}": at(t) for t in range(NUM_STEPS)}, network.stem.kernel)
+
+    def _prepare(self, updates, stem) -> None:
+        def repeat(update):
+            def run(count):
+                for _ in range(count):
+                    loss = update()
+                synchronize()
+                return loss
+
+            return run
+
+        self.cases = {case: repeat(update) for case, update in updates.items()}
+        before = stem.detach().clone()
+        loss = float(self.cases[list(updates)[-1]](1))
+        moved = (stem.detach() - before).permute(2, 3, 1, 0).cpu().numpy()
+        self.first_update = {"loss": loss, "stem": moved}
+        for run in self.cases.values():
+            run(1)
+
+
+class SpikingJelly(Torch):
+    """`spikingjelly_reference`, online or multi-step.
+
+    Raises:
+      ModuleNotFoundError: SpikingJelly is not installed.
+    """
+
+    def __init__(self, name, preset, width, dataset, model, images, labels, *, online):
+        from benchmarks import spikingjelly_reference  # optional: the other rows do without
+
+        Implementation.__init__(self, name, "float32")
+        with _TorchMemory(self):
+            network = spikingjelly_reference.ResNet18(NUM_CLASSES, NUM_STEPS, width, online)
+            network.load(jax.tree.map(np.asarray, nn.variables_of(model)))
+            network = network.to(torch_device(), memory_format=torch.channels_last)
+            optimizer = torch_reference.make_optimizer(network)
+            batch = torch_batch(images, labels)
+
+            def update():
+                return spikingjelly_reference.train_step(network, optimizer, *batch)
+
+            self._prepare({"accumulate" if online else "stbp": update}, network.stem.weight)
+
+
+class _TorchMemory:
+    """Peak memory of what is prepared inside: PyTorch's own figure on a GPU, resident growth on a CPU."""
+
+    def __init__(self, implementation: Implementation):
+        self.implementation = implementation
+
+    def __enter__(self):
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            self.before = torch.cuda.memory_allocated()
+
+    def __exit__(self, kind, error, trace):
+        if kind is not None:
+            return
+        if torch.cuda.is_available():
+            self.implementation.memory_mb = (torch.cuda.max_memory_allocated() - self.before) / 1e6
+            self.implementation.memory_is = "torch.cuda.max_memory_allocated: parameters, optimiser, batch, all else"
+        else:
+            self.implementation._measure_resident_growth()
+
+
+def torch_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def torch_batch(images, labels):
+    """Normalised images `[B, C, H, W]`, channels last, and labels, on the device."""
+    inputs = torch.tensor(np.asarray(normalize(images, MEAN, STD))).permute(0, 3, 1, 2)
+    inputs = inputs.to(torch_device()).contiguous(memory_format=torch.channels_last)
+    return inputs, torch.tensor(np.asarray(labels), dtype=torch.int64, device=torch_device())
