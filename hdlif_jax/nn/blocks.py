@@ -20,7 +20,7 @@ class BatchNorm(nnx.BatchNorm):
     def __init__(self, num_channels: int, rngs: nnx.Rngs):
         super().__init__(num_channels, momentum=0.9, epsilon=1e-5, rngs=rngs)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
         """`[B, H, W, C]` to the same shape and type."""
         return super().__call__(x.astype(jnp.float32)).astype(x.dtype)
 

@@ -1,6 +1,6 @@
 """Optax training loops over jitted, pure steps, with checkpoints that resume exactly."""
 
-from hdlif_jax.training.checkpoint import CheckpointError, Checkpoints
+from hdlif_jax.training.checkpoint import CheckpointError, Checkpoints, DamagedCheckpoint
 from hdlif_jax.training.config import (
     DataConfig,
     LearningConfig,
@@ -25,6 +25,7 @@ from hdlif_jax.training.steps import (
 __all__ = [
     "CheckpointError",
     "Checkpoints",
+    "DamagedCheckpoint",
     "DataConfig",
     "Events",
     "Interrupted",

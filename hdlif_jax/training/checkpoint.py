@@ -1,30 +1,42 @@
 """Checkpoints that load into exactly the run they came from, or say why not."""
 
+import concurrent.futures
+import contextlib
 import hashlib
 import json
 import pathlib
 import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from hdlif_jax.training.steps import TrainState
 
 CHECKSUMS = "checksums"  # folder beside the checkpoints: one file of digests a step, written when the step is complete
+DAMAGED = "damaged"  # folder beside the checkpoints: those that were skipped, for whoever wants to look
+ACCURACY = "validation_accuracy"  # the metric that the best checkpoint is chosen by
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is missing, damaged, or of another model."""
+    """A checkpoint that is missing, damaged, of another model, or that could not be written."""
+
+
+class DamagedCheckpoint(CheckpointError):  # noqa: N818 - named for what it is
+    """A checkpoint whose files are not those that were written."""
 
 
 class Checkpoints:
-    """The checkpoints of one run, by step; the newest few are kept.
+    """The checkpoints of one run, by step; the newest few and the best are kept.
+
+    All processes of a distributed run call the same methods; they share the directory.
 
     Args:
       directory: where they are; made if need be.
-      keep: how many.
+      keep: how many of the newest; the one with the best accuracy is kept besides.
     """
 
     def __init__(self, directory: pathlib.Path, keep: int = 2):
@@ -32,33 +44,62 @@ class Checkpoints:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._checksums = self.directory.parent / CHECKSUMS
         self._checksums.mkdir(exist_ok=True)
+        policies = ocp.training.preservation_policies
+        newest = policies.LatestN(keep)
+        best = policies.BestN(
+            get_metric_fn=lambda metrics: metrics[ACCURACY], n=1, keep_checkpoints_without_metrics=False
+        )
         self._checkpointer = ocp.training.Checkpointer(
             self.directory,
-            preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+            preservation_policy=policies.AnyPreservationPolicy([newest, best]),
             cleanup_tmp_directories=True,
         )
+        self._finisher = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
+        self._pending: tuple[int, concurrent.futures.Future[None]] | None = None
 
-    def save(self, state: TrainState) -> pathlib.Path:
-        """Writes a checkpoint, atomically; returns its folder."""
+    def save(self, state: TrainState, accuracy: float | None = None) -> pathlib.Path:
+        """Begins to write a checkpoint, atomically and in the background; `wait` waits for it.
+
+        Args:
+          state: what to write; its arrays may be given away as soon as this returns.
+          accuracy: of the validation split, to choose the best checkpoint by.
+
+        Returns:
+          The folder that it will be in.
+
+        Raises:
+          CheckpointError: the checkpoint before this could not be written.
+        """
+        self.wait()
         step = int(state.step)
-        path = self._path(step)
         if step in self.steps():
-            return path
-        with warnings.catch_warnings():
+            return self._path(step)
+        # A copy on the device, because training goes on in place while this is being written.
+        saved = jax.tree.map(jnp.copy, _to_saved(state))
+        metrics = None if accuracy is None else {ACCURACY: accuracy}
+        with self._writing(step), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            self._checkpointer.save_checkpointables(step, {"state": _to_saved(state)}, force=True)
-        digest_file = self._digest_file(step)
-        partial = digest_file.with_suffix(".partial")
-        partial.write_text(json.dumps(_digests(path), indent=1))
-        partial.replace(digest_file)
-        for stale in self._checksums.glob("*.json"):
-            if int(stale.stem) not in self.steps():
-                stale.unlink()
-        return path
+            response = self._checkpointer.save_checkpointables_async(
+                step, {"state": saved}, force=True, metrics=metrics
+            )
+        self._pending = step, self._finisher.submit(self._finish, step, response)
+        return self._path(step)
+
+    def wait(self) -> None:
+        """Waits for what is being written.
+
+        Raises:
+          CheckpointError: it could not be written; says which checkpoint is the last good one.
+        """
+        if self._pending is not None:
+            (step, pending), self._pending = self._pending, None
+            with self._writing(step):
+                pending.result()
 
     def steps(self) -> list[int]:
         """Steps of the complete checkpoints, rising."""
-        return sorted(checkpoint.step for checkpoint in self._checkpointer.checkpoints)
+        known = sorted(checkpoint.step for checkpoint in self._checkpointer.checkpoints)
+        return [step for step in known if self._path(step).is_dir()]
 
     def latest(self) -> int:
         """The newest step.
@@ -71,25 +112,41 @@ class Checkpoints:
             raise CheckpointError(f"{self.directory} holds no checkpoint; start the run again without --resume")
         return steps[-1]
 
+    def best(self) -> int:
+        """The step with the highest validation accuracy, of those that are kept; the newest of equals.
+
+        Raises:
+          CheckpointError: no checkpoint has an accuracy.
+        """
+        rated = [
+            (checkpoint.metrics[ACCURACY], checkpoint.step)
+            for checkpoint in self._checkpointer.checkpoints
+            if checkpoint.metrics and self._path(checkpoint.step).is_dir()
+        ]
+        if not rated:
+            raise CheckpointError(
+                f"{self.directory} holds no checkpoint with a validation accuracy; use the last, or train with a "
+                "validation split"
+            )
+        return max(rated)[1]
+
     def load(self, like: TrainState, step: int | None = None) -> TrainState:
         """Reads a checkpoint.
 
         Args:
-          like: a state of the same model and optimiser, for structure, shapes and types.
+          like: a state of the same model and optimiser, for structure, shapes, types and devices.
           step: which; the newest by default.
 
         Raises:
-          CheckpointError: there is none, it is damaged, or it belongs to another model.
+          DamagedCheckpoint: it is damaged.
+          CheckpointError: there is none, or it belongs to another model.
         """
+        self.wait()
         step = self.latest() if step is None else step
         path = self._path(step)
         self._verify(path, step)
-        try:
-            found = self._checkpointer.checkpointables_metadata(step).metadata["state"]
-        except Exception as error:  # orbax raises whatever its storage layer met
-            raise CheckpointError(f"{path} cannot be read ({_first_line(error)}); {self._advice(step)}") from error
-        expected = _shapes(_to_saved(like))
-        difference = _first_difference(_shapes(found), expected)
+        found = self._read(path, step, lambda: self._checkpointer.checkpointables_metadata(step).metadata["state"])
+        difference = _first_difference(_shapes(found), _shapes(_to_saved(like)))
         if difference:
             raise CheckpointError(
                 f"{path} belongs to another model: {difference}; use the configuration it was made with"
@@ -98,21 +155,77 @@ class Checkpoints:
             name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
             for name, leaf in _to_saved(like).items()
         }
-        try:
-            saved = self._checkpointer.load_checkpointables(step, {"state": abstract})["state"]
-        except Exception as error:
-            raise CheckpointError(f"{path} cannot be read ({_first_line(error)}); {self._advice(step)}") from error
+        saved = self._read(
+            path, step, lambda: self._checkpointer.load_checkpointables(step, {"state": abstract})["state"]
+        )
         return jax.tree.unflatten(jax.tree.structure(like), [saved[name] for name in _to_saved(like)])
 
+    def load_newest_intact(self, like: TrainState) -> tuple[TrainState, list[str]]:
+        """Reads the newest checkpoint that is whole, and moves damaged ones out of the way, into `damaged/`.
+
+        Args:
+          like: as `load`.
+
+        Returns:
+          The state, and one line for each checkpoint that was skipped.
+
+        Raises:
+          CheckpointError: none is whole, or they belong to another model. Then nothing was moved.
+        """
+        self.wait()
+        skipped: dict[int, str] = {}
+        for step in reversed(self.steps()):
+            try:
+                state = self.load(like, step)
+            except DamagedCheckpoint as error:
+                skipped[step] = str(error)
+                continue
+            for damaged in skipped:
+                self._set_aside(damaged)
+            return state, [f"{problem}; going on from the checkpoint of step {step}" for problem in skipped.values()]
+        problems = "; ".join(skipped.values()) or f"{self.directory} holds no checkpoint"
+        raise CheckpointError(f"{problems}; no checkpoint is whole: start the run again in another directory")
+
     def close(self) -> None:
-        """Waits for what is being written."""
-        self._checkpointer.close()
+        """Waits for what is being written; raises as `wait`."""
+        try:
+            self.wait()
+        finally:
+            self._finisher.shutdown()
+            with contextlib.suppress(Exception):  # it would repeat what `wait` raised
+                self._checkpointer.close()
 
     def _path(self, step: int) -> pathlib.Path:
         return self.directory / str(step)
 
     def _digest_file(self, step: int) -> pathlib.Path:
         return self._checksums / f"{step}.json"
+
+    def _finish(self, step: int, response: Any) -> None:
+        response.result()
+        if jax.process_index() != 0:
+            return
+        partial = self._digest_file(step).with_suffix(".partial")
+        partial.write_text(json.dumps(_digests(self._path(step)), indent=1))
+        partial.replace(self._digest_file(step))
+        for stale in self._checksums.glob("*.json"):
+            if not self._path(int(stale.stem)).is_dir():
+                stale.unlink()
+
+    def _writing(self, step: int) -> contextlib.AbstractContextManager[None]:
+        def message(error: Exception) -> str:
+            good = [other for other in self.steps() if other != step]
+            kept = f"the last good checkpoint is that of step {good[-1]}" if good else "there is no earlier checkpoint"
+            return (
+                f"the checkpoint of step {step} could not be written to {self.directory} ({_first_line(error)}); "
+                f"{kept}; free space or mend the directory, then go on with --resume {self.directory.parent}"
+            )
+
+        return _translated(CheckpointError, message)
+
+    def _read(self, path: pathlib.Path, step: int, read: Callable[[], Any]) -> Any:
+        with _translated(DamagedCheckpoint, lambda error: f"{path} cannot be read ({_first_line(error)})"):
+            return read()
 
     def _verify(self, path: pathlib.Path, step: int) -> None:
         if not path.is_dir():
@@ -123,13 +236,32 @@ class Checkpoints:
         for name, digest in recorded.items():
             if actual.get(name) != digest:
                 damage = "is missing" if name not in actual else "was changed or cut short"
-                raise CheckpointError(f"{path} is damaged: {name} {damage}; {self._advice(step)}")
+                raise DamagedCheckpoint(f"{path} is damaged: {name} {damage}")
 
-    def _advice(self, step: int) -> str:
-        older = [other for other in self.steps() if other < step]
-        if older:
-            return f"delete that folder to fall back to the checkpoint of step {older[-1]}"
-        return "there is no older checkpoint; train again"
+    def _set_aside(self, step: int) -> None:
+        if jax.process_index() == 0:
+            target = self.directory.parent / DAMAGED / str(step)
+            number = 1
+            while target.exists():
+                number += 1
+                target = target.with_name(f"{step}-{number}")
+            target.parent.mkdir(exist_ok=True)
+            self._path(step).rename(target)
+            self._digest_file(step).unlink(missing_ok=True)
+        if jax.process_count() > 1:
+            from jax.experimental import multihost_utils
+
+            multihost_utils.sync_global_devices(f"set aside {step}")
+        self._checkpointer.reload()
+
+
+@contextlib.contextmanager
+def _translated(kind: type[CheckpointError], message: Callable[[Exception], str]) -> Iterator[None]:
+    """Turns whatever the storage layer raises into one of our errors."""
+    try:
+        yield
+    except Exception as error:
+        raise kind(message(error)) from error
 
 
 def _to_saved(state: TrainState) -> dict[str, Any]:

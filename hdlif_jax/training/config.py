@@ -169,7 +169,11 @@ class TrainConfig:
     optimizer: OptimizerConfig = OptimizerConfig()
     learning: LearningConfig = LearningConfig()
     checkpoint_every_epochs: int = 1
-    """Epochs between checkpoints; the last is always kept."""
+    """Epochs between checkpoints."""
+    checkpoint_every_steps: int = 0
+    """Batches between checkpoints within an epoch; 0 for none."""
+    keep_checkpoints: int = 2
+    """How many of the newest checkpoints are kept; the one with the best validation accuracy is kept besides."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of convolutions and the currents and spikes between them while training. Parameters, statistics and membranes are
     float32 with either, and so is evaluation."""
@@ -183,6 +187,11 @@ class TrainConfig:
         _require(
             self.checkpoint_every_epochs >= 1, f"checkpoint_every_epochs={self.checkpoint_every_epochs} must be ≥ 1"
         )
+        _require(
+            self.checkpoint_every_steps >= 0,
+            f"checkpoint_every_steps={self.checkpoint_every_steps} must not be negative; 0 for none",
+        )
+        _require(self.keep_checkpoints >= 1, f"keep_checkpoints={self.keep_checkpoints} must be at least 1")
         _require(self.coherence_every >= 0, f"coherence_every={self.coherence_every} must not be negative; 0 for none")
         _require(
             self.coherence_every == 0 or self.model.num_steps >= 2,

@@ -6,11 +6,13 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from hdlif_jax.data import BatchReader, Source, Split, batch_indices, stream
 from hdlif_jax.data.order import ROUNDS
 from hdlif_jax.training import augment
 from hdlif_jax.training.config import DataConfig
+from hdlif_jax.training.sharding import by_rows, place, place_own_rows, replicated
 from hdlif_jax.training.steps import StepMetrics, TrainState, TrainStep, normalize
 
 STEPS_PER_DISPATCH = 32  # of the resident feed, where the backend can roll a loop around a training step
@@ -48,22 +50,30 @@ class ResidentFeed:
       batch_size: B.
       seed: of the order.
       train_step: `(state, inputs, labels) -> (state, metrics)`.
+      mesh: the devices; each holds the whole set and computes its rows of a batch.
       steps_per_dispatch: how many steps one call to the device runs. By default 1 on CPU, whose gradient of a
         convolution is about 80 times slower inside a loop, and 32 elsewhere.
     """
 
     def __init__(
-        self, split: Split, batch_size: int, seed: int, train_step: TrainStep, steps_per_dispatch: int | None = None
+        self,
+        split: Split,
+        batch_size: int,
+        seed: int,
+        train_step: TrainStep,
+        mesh: Mesh,
+        steps_per_dispatch: int | None = None,
     ):
         if steps_per_dispatch is None:
             steps_per_dispatch = 1 if jax.default_backend() == "cpu" else STEPS_PER_DISPATCH
         self.steps_per_dispatch = steps_per_dispatch
         # Arguments of the jitted function and not constants in it: those would be copied into the executable.
-        self._inputs, self._labels = jax.device_put((split.inputs, split.labels))
+        self._inputs, self._labels = place((split.inputs, split.labels), replicated(mesh))
         take = make_take(len(split.labels), batch_size, seed)
 
         def one_step(state: TrainState, inputs: jax.Array, labels: jax.Array) -> tuple[TrainState, StepMetrics]:
-            return train_step(state, *take(inputs, labels, state.step))
+            batch = jax.lax.with_sharding_constraint(take(inputs, labels, state.step), by_rows(mesh))
+            return train_step(state, *batch)
 
         def many_steps(state, inputs, labels, count):
             def body(index, carry):
@@ -75,7 +85,7 @@ class ResidentFeed:
             return jax.lax.fori_loop(0, count, body, (state, empty))
 
         single = steps_per_dispatch == 1
-        self._run = jax.jit(one_step if single else many_steps, donate_argnums=0)
+        self._run = jax.jit(one_step if single else many_steps, donate_argnums=0, out_shardings=replicated(mesh))
 
     def advance(self, state: TrainState, step: int, last_step: int) -> Advance:
         """See `Feed`; the state's own step says which batch comes."""
@@ -98,13 +108,15 @@ class StreamingFeed:
       batch_size: B.
       seed: of the order and of the crops made while decoding.
       train_step: `(state, inputs, labels) -> (state, metrics)`.
-      workers: number of processes.
+      mesh: the devices; a process reads the rows of its own devices alone.
+      workers: number of processes that read for this one.
     """
 
-    def __init__(self, source: Source, batch_size: int, seed: int, train_step: TrainStep, workers: int):
-        self._reader = BatchReader(source, batch_size, seed)
+    def __init__(self, source: Source, batch_size: int, seed: int, train_step: TrainStep, mesh: Mesh, workers: int):
+        self._reader = BatchReader(source, batch_size, seed, (jax.process_index(), jax.process_count()))
         self._workers = workers
-        self._train_step = jax.jit(train_step, donate_argnums=0)
+        self._rows = by_rows(mesh)
+        self._train_step = jax.jit(train_step, donate_argnums=0, out_shardings=replicated(mesh))
         self._batches: Iterator[Split] | None = None
         self._next: tuple[int, Any] | None = None
 
@@ -128,7 +140,7 @@ class StreamingFeed:
 
     def _fetch(self, step: int) -> None:
         assert self._batches is not None
-        self._next = step, jax.device_put(tuple(next(self._batches)))
+        self._next = step, place_own_rows(tuple(next(self._batches)), self._rows)
 
 
 def make_take(size: int, batch_size: int, seed: int) -> Callable[..., tuple[jax.Array, jax.Array]]:

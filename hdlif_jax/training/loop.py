@@ -2,13 +2,15 @@
 
 import functools
 import math
+import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from hdlif_jax import nn, rollout
 from hdlif_jax.data import BatchReader, Dataset, Source, Split, hold_out, nbytes
@@ -17,6 +19,7 @@ from hdlif_jax.training.config import TrainConfig
 from hdlif_jax.training.feeds import Advance, Feed, ResidentFeed, StreamingFeed, make_prepare, time_major
 from hdlif_jax.training.monitor import firing_problems
 from hdlif_jax.training.optimizers import make_optimizer, warmup_cosine
+from hdlif_jax.training.sharding import by_rows, make_mesh, place, replicated
 from hdlif_jax.training.steps import TrainState, build_model, make_eval_step, make_train_step, normalize
 
 MONITOR_BATCH = 64
@@ -41,14 +44,14 @@ class Events(NamedTuple):
       on_state: `(step, variables)` before the first batch and after each call to the device, which may hold several
         batches; the arrays are given away afterwards.
       on_warning: `(message)`.
-      should_stop: `() -> bool`, asked after each call to the device.
+      should_stop: `(step) -> bool`, asked after each call to the device.
     """
 
     on_step: Callable[[dict[str, Any]], None] = lambda record: None
     on_epoch: Callable[[dict[str, Any]], None] = lambda record: None
     on_state: Callable[[int, nn.Variables], None] = lambda step, variables: None
     on_warning: Callable[[str], None] = lambda message: None
-    should_stop: Callable[[], bool] = lambda: False
+    should_stop: Callable[[int], bool] = lambda step: False
 
 
 class Trainer:
@@ -57,14 +60,21 @@ class Trainer:
     Args:
       config: what to train and how.
       dataset: what to train on.
+      mesh: the devices to train on, which change nothing of what is computed; all by default.
 
     Raises:
-      ValueError: a dataset that does not fit the configuration.
+      ValueError: a dataset or devices that do not fit the configuration.
     """
 
-    def __init__(self, config: TrainConfig, dataset: Dataset):
+    def __init__(self, config: TrainConfig, dataset: Dataset, mesh: Mesh | None = None):
         self.config = config
         self.dataset = dataset
+        self.mesh = make_mesh() if mesh is None else mesh
+        if config.batch_size % self.mesh.size:
+            raise ValueError(
+                f"batch_size={config.batch_size} cannot be shared evenly by {self.mesh.size} devices; "
+                f"choose a multiple of {self.mesh.size} or fewer devices"
+            )
         self.is_resident = config.data.feed == "resident" or (
             config.data.feed == "auto" and nbytes(dataset.train) <= config.data.resident_limit_gib * 2**30
         )
@@ -89,14 +99,23 @@ class Trainer:
         network = nn.training_form(model, compute_dtype=config.precision)
         optimizer = make_optimizer(config.optimizer, self.schedule, network.per_step)
         variables = nn.variables_of(model)
-        self.initial_state = TrainState(jnp.int32(0), *variables, optimizer.init(variables.params))
+        initial_state = TrainState(jnp.int32(0), *variables, optimizer.init(variables.params))
+        on_all, rows = replicated(self.mesh), by_rows(self.mesh)
+        self.initial_state = place(initial_state, on_all)
         prepare_batch = make_prepare(config.data, dataset.mean, dataset.std, dataset.num_classes)
         self._train_step = make_train_step(network, optimizer, config.learning, prepare_batch, config.seed)
-        self.train_step = jax.jit(self._train_step, donate_argnums=0)
-        self._eval_step = jax.jit(make_eval_step(nn.inference_form(model), self._prepare_inputs))
+        self.train_step = jax.jit(
+            self._train_step, donate_argnums=0, in_shardings=(on_all, rows, rows), out_shardings=on_all
+        )
+        self._eval_step = jax.jit(make_eval_step(nn.inference_form(model), self._prepare_inputs), out_shardings=on_all)
         recording = nn.training_form(model, record=True)  # of the batch's own statistics: sound before any training
         self._firing_rates = jax.jit(
-            lambda variables, inputs: rollout.firing_rates(recording, variables, self._prepare_inputs(inputs))
+            lambda variables, inputs: rollout.firing_rates(recording, variables, self._prepare_inputs(inputs)),
+            out_shardings=on_all,
+        )
+        self._is_finite = jax.jit(
+            lambda variables: jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(variables)])),
+            out_shardings=on_all,
         )
 
     @property
@@ -117,19 +136,20 @@ class Trainer:
         """What trains on those batches: from the device's memory where they fit, else read from disk."""
         batch_size, seed = self.config.batch_size, self.config.seed
         if self.is_resident:
-            return ResidentFeed(self.train.load(), batch_size, seed, self._train_step)
-        return StreamingFeed(self.train, batch_size, seed, self._train_step, self.config.data.workers)
+            return ResidentFeed(self.train.load(), batch_size, seed, self._train_step, self.mesh)
+        return StreamingFeed(self.train, batch_size, seed, self._train_step, self.mesh, self.config.data.workers)
 
     def accuracy_per_step(self, state: TrainState, source: Source) -> list[float]:
         """Accuracy on a split after 1…T time-steps, each in [0, 1]."""
         num_images = source.shape[0]
-        size = min(EVAL_BATCH, num_images)
+        size = -(-min(EVAL_BATCH, num_images) // self.mesh.size) * self.mesh.size
         right = np.zeros(self.config.model.num_steps, np.int64)
         for start in range(0, num_images, size):
             inputs, labels = source.read(np.arange(start, min(start + size, num_images)))
             missing = size - len(labels)
             inputs = np.pad(inputs, [(0, missing)] + [(0, 0)] * (inputs.ndim - 1))
             labels = np.pad(labels, (0, missing), constant_values=-1)
+            inputs, labels = place((inputs, labels), by_rows(self.mesh))
             right += np.asarray(self._eval_step(state.variables, inputs, labels))
         return [int(count) / num_images for count in right]
 
@@ -139,31 +159,47 @@ class Trainer:
         return {layer: float(rate) for layer, rate in rates.items()}
 
     @functools.cached_property
-    def _monitor_inputs(self) -> np.ndarray:
-        return self.train.read(np.arange(min(MONITOR_BATCH, self.train.shape[0]))).inputs
+    def _monitor_inputs(self) -> jax.Array:
+        inputs = self.train.read(np.arange(min(MONITOR_BATCH, self.train.shape[0]))).inputs
+        return place(inputs, replicated(self.mesh))
 
-    def fit(self, state: TrainState, checkpoints: Checkpoints, events: Events = Events()) -> TrainState:
+    def fit(
+        self,
+        state: TrainState,
+        checkpoints: Checkpoints,
+        events: Events = Events(),
+        earlier: Sequence[dict[str, Any]] = (),
+    ) -> TrainState:
         """Trains from `state` to the last epoch.
 
         Args:
           state: the initial state, or a checkpoint's; its arrays are given away and must not be used again.
           checkpoints: where to write.
           events: whom to tell.
+          earlier: of a run that goes on within an epoch, what `on_step` was told in that epoch before.
 
         Returns:
           The trained state, which is also the last checkpoint.
 
         Raises:
-          TrainingDiverged: the loss is not finite; names the step and the last good checkpoint.
+          TrainingDiverged: the loss or a parameter is not finite; names the step and the last good checkpoint.
+          CheckpointError: a checkpoint could not be written; names the last good one.
           Interrupted: `events.should_stop` said so; a checkpoint of this very step was written before.
         """
         feed = self.feed()
         try:
-            return self._fit(feed, state, checkpoints, events)
+            return self._fit(feed, state, checkpoints, events, list(earlier))
         finally:
             feed.close()
 
-    def _fit(self, feed: Feed, state: TrainState, checkpoints: Checkpoints, events: Events) -> TrainState:
+    def _fit(
+        self,
+        feed: Feed,
+        state: TrainState,
+        checkpoints: Checkpoints,
+        events: Events,
+        records: list[dict[str, Any]],
+    ) -> TrainState:
         step = int(state.step)
         self._warn_of_firing(self.firing_rates(state), events)
         if step == 0:
@@ -171,21 +207,23 @@ class Trainer:
         while step < self.total_steps:
             epoch_end = (step // self.steps_per_epoch + 1) * self.steps_per_epoch
             start_step, start_time = step, time.perf_counter()
-            records: list[dict[str, Any]] = []
-            pending: tuple[int, Advance] | None = (
-                None  # metrics are read one call late, while the device already works on the next
-            )
+            # Metrics are read one call late, while the device already works on the next.
+            pending: tuple[int, Advance] | None = None
             while step < epoch_end:
-                advance = feed.advance(state, step, epoch_end)
+                advance = feed.advance(state, step, self._next_stop(step, epoch_end))
                 state = advance.state
                 if pending is not None:
                     records += self._records(pending, checkpoints, events)
                 pending = (step, advance)
                 step += advance.num_steps
                 events.on_state(step, state.variables)
-                if events.should_stop():
-                    self._records(pending, checkpoints, events)
-                    path = checkpoints.save(state)
+                stops = events.should_stop(step)
+                if stops or self._saves_within_epoch(step):
+                    records += self._records(pending, checkpoints, events)
+                    pending = None
+                    path = self._save(state, checkpoints)
+                if stops:
+                    checkpoints.wait()
                     raise Interrupted(f"stopped after step {step} of {self.total_steps}; checkpoint {path}")
             if pending is not None:
                 records += self._records(pending, checkpoints, events)
@@ -193,22 +231,38 @@ class Trainer:
             epoch = step // self.steps_per_epoch
             firing_rates = self.firing_rates(state)
             self._warn_of_firing(firing_rates, events)
+            validation = self.accuracy_per_step(state, self.validation) if self.validation.shape[0] else None
             if epoch % self.config.checkpoint_every_epochs == 0 or step == self.total_steps:
-                checkpoints.save(state)
+                self._save(state, checkpoints, validation[-1] if validation else None)
             events.on_epoch(
                 {
                     "step": step,
                     "epoch": epoch,
                     "train_loss": float(np.mean([record["loss"] for record in records])),
                     "train_accuracy": float(np.mean([record["accuracy"] for record in records])),
-                    "validation_accuracy_per_step": (
-                        self.accuracy_per_step(state, self.validation) if self.validation.shape[0] else None
-                    ),
+                    "validation_accuracy_per_step": validation,
                     "firing_rates": firing_rates,
                     "images_per_second": (step - start_step) * self.config.batch_size / seconds,
                 }
             )
+            records = []
+        checkpoints.wait()
         return state
+
+    def _next_stop(self, step: int, epoch_end: int) -> int:
+        """Where a call to the device that begins at `step` ends at the latest."""
+        every = self.config.checkpoint_every_steps
+        return min(epoch_end, (step // every + 1) * every) if every else epoch_end
+
+    def _saves_within_epoch(self, step: int) -> bool:
+        every = self.config.checkpoint_every_steps
+        return bool(every) and step % every == 0 and step % self.steps_per_epoch != 0
+
+    def _save(self, state: TrainState, checkpoints: Checkpoints, accuracy: float | None = None) -> pathlib.Path:
+        if not self._is_finite(state.variables):
+            step = int(state.step)
+            raise TrainingDiverged(f"parameters are not finite after step {step}; {_last_good(checkpoints)}")
+        return checkpoints.save(state, accuracy)
 
     def _prepare_inputs(self, inputs: jax.Array) -> jax.Array:
         return time_major(normalize(inputs, self.dataset.mean, self.dataset.std))
@@ -220,13 +274,7 @@ class Trainer:
         for index in range(advance.num_steps):
             step, loss = first_step + index + 1, float(losses[index])
             if not math.isfinite(loss):
-                saved = checkpoints.steps()
-                good = (
-                    f"the last good checkpoint is that of step {saved[-1]}"
-                    if saved
-                    else "no checkpoint was written yet"
-                )
-                raise TrainingDiverged(f"the loss is {loss} at step {step}; {good}; lower the learning rate")
+                raise TrainingDiverged(f"the loss is {loss} at step {step}; {_last_good(checkpoints)}")
             record = {
                 "step": step,
                 "epoch": (step - 1) // self.steps_per_epoch + 1,
@@ -241,3 +289,10 @@ class Trainer:
     def _warn_of_firing(self, firing_rates: dict[str, float], events: Events) -> None:
         for problem in firing_problems(firing_rates):
             events.on_warning(problem)
+
+
+def _last_good(checkpoints: Checkpoints) -> str:
+    checkpoints.wait()
+    saved = checkpoints.steps()
+    good = f"the last good checkpoint is that of step {saved[-1]}" if saved else "no checkpoint was written yet"
+    return f"{good}; lower the learning rate"

@@ -1,4 +1,6 @@
+import resource
 import shutil
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from hdlif_jax.training import CheckpointError, Checkpoints, TrainState
+from hdlif_jax.training import CheckpointError, Checkpoints, DamagedCheckpoint, TrainState
+from hdlif_jax.training.sharding import make_mesh, place, replicated
 from tests.conftest import perturbed
 
 
@@ -14,6 +17,12 @@ def make_state(step=0, width=3):
     params = {"blocks": {index: {"kernel": jnp.full((2, width), index)} for index in range(12)}}
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
     return TrainState(jnp.int32(step), perturbed(params), {"mean": jnp.ones(3)}, optax.sgd(0.1, 0.9).init(params))
+
+
+def save(checkpoints, state, accuracy=None):
+    path = checkpoints.save(state, accuracy)
+    checkpoints.wait()
+    return path
 
 
 @pytest.fixture
@@ -31,7 +40,7 @@ def test_round_trip_is_exact(checkpoints):
 
 def test_keeps_the_newest(checkpoints):
     for step in (1, 2, 3, 4):
-        checkpoints.save(make_state(step))
+        save(checkpoints, make_state(step))
     assert checkpoints.steps() == [3, 4]
     assert int(checkpoints.load(make_state()).step) == 4
     assert int(checkpoints.load(make_state(), 3).step) == 3
@@ -39,11 +48,11 @@ def test_keeps_the_newest(checkpoints):
 
 
 def test_saving_a_step_twice_keeps_the_first(checkpoints):
-    assert checkpoints.save(make_state(1)) == checkpoints.save(make_state(1))
+    assert save(checkpoints, make_state(1)) == save(checkpoints, make_state(1))
 
 
 def test_another_model_is_named(checkpoints):
-    checkpoints.save(make_state(1, width=3))
+    save(checkpoints, make_state(1, width=3))
     message = r"belongs to another model: .*kernel is float32\[2, 3\], the model needs float32\[2, 4\]"
     with pytest.raises(CheckpointError, match=message):
         checkpoints.load(make_state(width=4))
@@ -52,7 +61,7 @@ def test_another_model_is_named(checkpoints):
 def test_nothing_there(checkpoints):
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
         checkpoints.load(make_state())
-    checkpoints.save(make_state(2))
+    save(checkpoints, make_state(2))
     with pytest.raises(CheckpointError, match=r"does not exist; the run has checkpoints of steps \[2\]"):
         checkpoints.load(make_state(), 7)
 
@@ -71,22 +80,106 @@ def flip(file):
     file.write_bytes(content)
 
 
-@pytest.mark.parametrize(
-    ("damage", "word"), [(cut, "cut short"), (flip, "changed"), (lambda file: file.unlink(), "missing")]
-)
-@pytest.mark.parametrize("older", [True, False])
-def test_damage_is_named_with_a_way_out(damage, word, older, checkpoints):
-    if older:
-        checkpoints.save(make_state(1))
-    damage(largest_file(checkpoints.save(make_state(2))))
-    advice = "fall back to the checkpoint of step 1" if older else "no older checkpoint"
-    with pytest.raises(CheckpointError, match=f"is damaged: .* {word}.*{advice}"):
+DAMAGES = [(cut, "cut short"), (flip, "changed"), (lambda file: file.unlink(), "missing")]
+
+
+@pytest.mark.parametrize(("damage", "word"), DAMAGES)
+def test_damage_is_named(damage, word, checkpoints):
+    save(checkpoints, make_state(1))
+    damage(largest_file(save(checkpoints, make_state(2))))
+    with pytest.raises(DamagedCheckpoint, match=f"checkpoints/2 is damaged: .* {word}"):
         checkpoints.load(make_state())
+
+
+@pytest.mark.parametrize(("damage", "word"), DAMAGES)
+def test_a_damaged_newest_is_skipped_and_can_be_written_again(damage, word, checkpoints):
+    save(checkpoints, make_state(1))
+    damage(largest_file(save(checkpoints, make_state(2))))
+    state, problems = checkpoints.load_newest_intact(make_state())
+    jax.tree.map(np.testing.assert_array_equal, state, make_state(1))
+    (problem,) = problems
+    assert word in problem
+    assert problem.endswith("; going on from the checkpoint of step 1")
+    assert (checkpoints.directory.parent / "damaged" / "2").is_dir()
+    assert checkpoints.steps() == [1]
+    save(checkpoints, make_state(2))
+    jax.tree.map(np.testing.assert_array_equal, checkpoints.load(make_state()), make_state(2))
+
+
+def test_with_nothing_whole_nothing_is_moved(checkpoints):
+    for step in (1, 2):
+        cut(largest_file(save(checkpoints, make_state(step))))
+    with pytest.raises(CheckpointError, match=r"2 is damaged: .*1 is damaged: .*no checkpoint is whole"):
+        checkpoints.load_newest_intact(make_state())
+    assert checkpoints.steps() == [1, 2]
+    save(checkpoints, make_state(3, width=9))
+    with pytest.raises(CheckpointError, match="belongs to another model"):
+        checkpoints.load_newest_intact(make_state())
+    assert not (checkpoints.directory.parent / "damaged").exists()
 
 
 def test_damage_without_recorded_checksums_is_still_noticed(checkpoints):
-    path = checkpoints.save(make_state(2))
+    path = save(checkpoints, make_state(2))
     shutil.rmtree(checkpoints.directory.parent / "checksums")
     shutil.rmtree(path / "state")
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(DamagedCheckpoint, match="cannot be read"):
         checkpoints.load(make_state())
+
+
+def test_the_best_is_kept_beside_the_newest(checkpoints):
+    for step, accuracy in {1: 0.5, 2: 0.9, 3: 0.9, 4: 0.7, 5: None, 6: 0.8, 7: None}.items():
+        save(checkpoints, make_state(step), accuracy)
+    assert checkpoints.steps() == [3, 6, 7]
+    assert checkpoints.best() == 3
+
+
+def test_there_is_no_best_without_accuracies(checkpoints):
+    save(checkpoints, make_state(1))
+    with pytest.raises(CheckpointError, match="no checkpoint with a validation accuracy"):
+        checkpoints.best()
+
+
+def test_what_is_saved_is_the_state_of_that_moment(checkpoints):
+    """Training gives the arrays away while they are still being written."""
+    advance = jax.jit(lambda state: jax.tree.map(lambda leaf: leaf + 1, state), donate_argnums=0)
+    state = make_state(5, width=1000)
+    checkpoints.save(state)
+    for _ in range(20):
+        state = advance(state)
+    jax.tree.map(np.testing.assert_array_equal, checkpoints.load(make_state(width=1000)), make_state(5, width=1000))
+
+
+def test_saving_returns_before_the_files_are_complete(checkpoints, monkeypatch):
+    allowed = threading.Event()
+    finish = checkpoints._finish
+    monkeypatch.setattr(checkpoints, "_finish", lambda *arguments: (allowed.wait(60), finish(*arguments)))
+    checkpoints.save(make_state(1))
+    assert not checkpoints._digest_file(1).exists()
+    allowed.set()
+    checkpoints.wait()
+    assert checkpoints._digest_file(1).exists()
+
+
+@pytest.mark.parametrize(("written_on", "read_on"), [(4, 1), (1, 4), (2, 4)])
+def test_another_number_of_devices(written_on, read_on, checkpoints):
+    def on(devices, state):
+        return place(state, replicated(make_mesh(jax.devices()[:devices])))
+
+    save(checkpoints, on(written_on, make_state(3)))
+    state = checkpoints.load(on(read_on, make_state()))
+    jax.tree.map(np.testing.assert_array_equal, state, make_state(3))
+    assert len(state.step.sharding.device_set) == read_on
+
+
+def test_a_disk_that_takes_no_more_leaves_the_last_good_checkpoint(checkpoints):
+    save(checkpoints, make_state(1))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(
+            CheckpointError, match=r"step 2 could not be written .* last good checkpoint is that of step 1"
+        ):
+            save(checkpoints, make_state(2, width=10_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    jax.tree.map(np.testing.assert_array_equal, checkpoints.load(make_state()), make_state(1))

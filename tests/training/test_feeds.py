@@ -8,6 +8,7 @@ import pytest
 
 from hdlif_jax.data import BatchReader, Dataset, Split
 from hdlif_jax.training import Checkpoints, DataConfig, ModelConfig, TrainConfig, Trainer, TrainState, augment, feeds
+from hdlif_jax.training.sharding import make_mesh
 from hdlif_jax.training.steps import StepMetrics
 
 GENERATOR = np.random.default_rng(0)
@@ -38,9 +39,11 @@ def run(feed, state, first, last):
 
 def make_feeds():
     return {
-        "resident": feeds.ResidentFeed(SPLIT, 4, 5, recording_step),
-        "resident, 8 steps a dispatch": feeds.ResidentFeed(SPLIT, 4, 5, recording_step, steps_per_dispatch=8),
-        "streaming": feeds.StreamingFeed(SPLIT, 4, 5, recording_step, workers=0),
+        "resident": feeds.ResidentFeed(SPLIT, 4, 5, recording_step, make_mesh()),
+        "resident, 8 steps a dispatch": feeds.ResidentFeed(
+            SPLIT, 4, 5, recording_step, make_mesh(), steps_per_dispatch=8
+        ),
+        "streaming": feeds.StreamingFeed(SPLIT, 4, 5, recording_step, make_mesh(), workers=0),
     }
 
 

@@ -67,7 +67,9 @@ def test_stopping_in_the_middle_of_an_epoch_and_going_on_changes_nothing(trainer
     whole = trainer.fit(jax.tree.map(np.copy, trainer.initial_state), Checkpoints(tmp_path / "whole" / "checkpoints"))
     asked = iter([False] * 8 + [True])
     with pytest.raises(Interrupted, match=r"stopped after step 9 of 12; checkpoint .*checkpoints/9"):
-        trainer.fit(jax.tree.map(np.copy, trainer.initial_state), checkpoints, Events(should_stop=lambda: next(asked)))
+        trainer.fit(
+            jax.tree.map(np.copy, trainer.initial_state), checkpoints, Events(should_stop=lambda step: next(asked))
+        )
     resumed = Trainer(CONFIG, make_dataset())
     state = resumed.fit(checkpoints.load(resumed.initial_state), checkpoints)
     jax.tree.map(np.testing.assert_array_equal, state, whole)
