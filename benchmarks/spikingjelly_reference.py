@@ -103,7 +103,9 @@ def _without_neurons(tree):
             kept[name] = _without_neurons(child)
         elif name in ("raw_decay", "threshold"):
             if child != (0.0 if name == "raw_decay" else 1.0):
-                raise ValueError(f"{name}={child} has been trained; SpikingJelly's LIF has constants, load a new network")
+                raise ValueError(
+                    f"{name}={child} has been trained; SpikingJelly's LIF has constants, load a new network"
+                )
         else:
             kept[name] = child
     return kept

@@ -24,7 +24,7 @@ import jax
 import torch
 
 from benchmarks import limits, report
-from benchmarks.train_speed_agreement import check_logits, check_update
+from benchmarks.train_speed_agreement import check_logits, check_updates
 from benchmarks.train_speed_cases import (
     NUM_IMAGES,
     NUM_STEPS,
@@ -100,6 +100,7 @@ def measure(network: str, batch: int, arguments, clock: Clock, on_gpu: bool) -> 
     images, labels = fixed_batch(dataset, batch)
     work = count_work(model, batch)
     agreement = check_logits(model, arguments.width, network == LIF, images, labels)
+    print(f"logits agree: {name}: {agreement['logits']}", flush=True)
     shared = network, arguments.width, dataset, model, images, labels
 
     def build(entry):
@@ -122,7 +123,7 @@ def measure(network: str, batch: int, arguments, clock: Clock, on_gpu: bool) -> 
         built = dict(zip(map(id, ours), pool.map(build, ours), strict=True))
     built |= {id(entry): build(entry) for entry in wanted if id(entry) not in built}
     members = [member for entry in wanted if (member := built[id(entry)]) is not None]
-    agreement["updates"] = check_update(members, on_gpu)
+    agreement["first update, against float64"] = check_updates(members, network, arguments.width, model, images, labels)
     for _ in range(arguments.rounds):
         for member in members:
             member.measure()
@@ -189,7 +190,19 @@ def summarise(rows: list[dict]) -> dict:
 
 
 def show(rows: list[dict], limit: dict, summary: dict) -> None:
-    columns = ("implementation", "precision", "case", "ms", "least", "cpu", "images/s", "s/epoch", "MB", "matmul", "copy")
+    columns = (
+        "implementation",
+        "precision",
+        "case",
+        "ms",
+        "least",
+        "cpu",
+        "images/s",
+        "s/epoch",
+        "MB",
+        "matmul",
+        "copy",
+    )
     percent = "{:.1f} %".format
     for network, batch in dict.fromkeys((row["network"], row["batch"]) for row in rows):
         print(f"\n{network}, batch {batch}")
@@ -223,7 +236,9 @@ def parse(on_gpu: bool):
     parser.add_argument("--width", type=int, help="channels of the first stage; 64, or 8 where not --full")
     parser.add_argument("--batches", type=int, nargs="+", help="64 256 1024, or 64 where not --full")
     parser.add_argument("--rounds", type=int, default=5 if on_gpu else 3)
-    parser.add_argument("--budget-seconds", type=float, help="soft; 500, or 230 where not --full; none with --full on CPU")
+    parser.add_argument(
+        "--budget-seconds", type=float, help="soft; 500, or 230 where not --full; none with --full on CPU"
+    )
     parser.add_argument("--threads", type=int, help="all cores by default")
     parser.add_argument("--out", type=pathlib.Path, default=report.RESULTS)
     arguments = parser.parse_args()

@@ -11,14 +11,15 @@ from benchmarks.train_speed_cases import MEAN, NUM_CLASSES, NUM_STEPS, STD, torc
 from hdlif_jax import nn, rollout
 from hdlif_jax.training import normalize
 
-# Where a membrane lies at a threshold or between two levels, another order of summation may move a spike.
-LOGITS = 1e-2
-LOSS = {"float32": 1e-2, "bfloat16": 3e-2}
-UPDATE = {"float32": 0.1, "bfloat16": None}  # of the stem's kernel, the longest way back; None is recorded alone
+# Where a membrane lies at a threshold or between two levels, another order of summation moves a spike, and that spike
+# others. PyTorch's channels-last BatchNorm rounds to 6e-6 where ours and its contiguous one round to 1e-7, so that in
+# training mode its float32 first update is about 50 % from its own in float64, while ours is not. Updates are therefore
+# compared with float64, and those that round more coarsely by their loss alone.
+LOGITS, LOSS, UPDATE = 1e-2, 5e-2, 0.1
 
 
 def check_logits(model, width, is_lif, images, labels) -> dict[str, Any]:
-    """‖ours − theirs‖ / ‖theirs‖ of the logits of all time-steps with running statistics, in full float32.
+    """‖ours − theirs‖ / ‖theirs‖ of the logits of all time-steps with running statistics, in float32.
 
     Raises:
       SystemExit: they differ by more than rounding explains.
@@ -36,9 +37,11 @@ def check_logits(model, width, is_lif, images, labels) -> dict[str, Any]:
         if isinstance(theirs, str):
             found[name] = theirs
             continue
-        found[name] = float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))
+        found[name] = _distance(ours, theirs)
         if not found[name] <= LOGITS:
-            raise SystemExit(f"{name}: logits differ by {found[name]:.1e} of their norm: these are not the same networks")
+            raise SystemExit(
+                f"{name}: logits differ by {found[name]:.1e} of their norm: these are not the same networks"
+            )
     torch.set_float32_matmul_precision(before[0])
     torch.backends.cudnn.allow_tf32 = before[1]
     return {"logits": found}
@@ -62,35 +65,60 @@ def _reference_logits(variables, width, is_lif, images, labels):
     return found
 
 
-def check_update(members, on_gpu: bool) -> dict[str, Any]:
-    """Loss and movement of the stem's kernel in the first update, at the last t* or of all time-steps.
+def check_updates(members, network, width, model, images, labels) -> dict[str, Any]:
+    """The first update of each implementation beside the same in float64 PyTorch: its loss, and the stem's kernel.
 
-    Each of ours is compared with the first implementation of another library that runs the same case. Through time,
-    SpikingJelly's BatchNorm is another (`spikingjelly_reference`), so that its figures are recorded and not checked.
+    The stem's kernel is the longest way back; its movement is checked for ours in float32 on a CPU and recorded
+    elsewhere, where TensorFloat-32 or bfloat16 move spikes. Through time, SpikingJelly's BatchNorm is another
+    (`spikingjelly_reference`): nothing to compare with.
 
     Raises:
       SystemExit: they differ by more than rounding explains.
     """
-    found = {}
-    ours = [member for member in members if member.name.startswith("hdlif_jax") and member.first_update]
+    expected = float64_update(network, width, model, images, labels)
+    found: dict[str, Any] = {}
     for member in members:
-        if member in ours:
+        update = member.first_update
+        if update is None or update["case"] != expected["case"]:
             continue
-        for mine in ours:
-            case = list(mine.cases)[-1]
-            if case != list(member.cases)[-1]:
-                continue
-            loss, stem = mine.first_update["loss"], mine.first_update["stem"]
-            expected_loss, expected_stem = member.first_update["loss"], member.first_update["stem"]
-            difference = {
-                "loss": abs(loss - expected_loss) / expected_loss,
-                "stem_update": float(np.linalg.norm(stem - expected_stem) / np.linalg.norm(expected_stem)),
-                "checked": case != "stbp",
-            }
-            name = f"{mine.name}, {mine.precision}, {case}, against {member.name}"
-            found[name] = difference
-            allowed = {"loss": LOSS[mine.precision], "stem_update": None if on_gpu else UPDATE[mine.precision]}
-            for figure, most in allowed.items():
-                if difference["checked"] and most is not None and not difference[figure] <= most:
-                    raise SystemExit(f"{name}: the first {figure} differs by {difference[figure]:.1e}, allowed is {most}")
+        name = f"{member.name}, {member.precision}, {update['case']}"
+        found[name] = {
+            "loss": abs(update["loss"] - expected["loss"]) / expected["loss"],
+            "stem_update": _distance(update["stem"], expected["stem"]),
+        }
+        exact = member.name.startswith("hdlif_jax") and member.precision == "float32" and torch_device() == "cpu"
+        for figure, most in {"loss": LOSS, "stem_update": UPDATE if exact else float("inf")}.items():
+            if not found[name][figure] <= most:
+                difference = found[name][figure]
+                raise SystemExit(f"{name}: the first {figure} is {difference:.1e} from float64, allowed is {most}")
     return found
+
+
+def float64_update(network, width, model, images, labels) -> dict[str, Any]:
+    """The first update in float64: of the last t* of HD-LIF, or, of LIF, of all time-steps online."""
+    variables = jax.tree.map(np.asarray, nn.variables_of(model))
+    inputs, targets = torch_batch(images, labels)
+    inputs = inputs.double()
+    if network.endswith("-lif"):
+        try:
+            from benchmarks import spikingjelly_reference  # optional
+        except ModuleNotFoundError:
+            return {"case": "SpikingJelly is not installed"}
+        reference = spikingjelly_reference.ResNet18(NUM_CLASSES, NUM_STEPS, width, online=True).double()
+        reference.load(variables)
+        reference, stem, case = reference.to(torch_device()), reference.stem.weight, "accumulate"
+        optimizer = torch_reference.make_optimizer(reference)
+        update = lambda: spikingjelly_reference.train_step(reference, optimizer, inputs, targets)  # noqa: E731
+    else:
+        reference = torch_reference.ResNet18(NUM_CLASSES, NUM_STEPS, width).double()
+        reference.load(variables)
+        reference, stem, case = reference.to(torch_device()), reference.stem.kernel, f"t*={NUM_STEPS}"
+        optimizer = torch_reference.make_optimizer(reference)
+        update = lambda: torch_reference.online_step(reference, optimizer, inputs, targets, NUM_STEPS - 1)  # noqa: E731
+    before = stem.detach().clone()
+    loss = float(update())
+    return {"case": case, "loss": loss, "stem": (stem.detach() - before).permute(2, 3, 1, 0).cpu().numpy()}
+
+
+def _distance(values, expected) -> float:
+    return float(np.linalg.norm(values - expected) / np.linalg.norm(expected))

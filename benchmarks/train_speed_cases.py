@@ -99,7 +99,7 @@ class Implementation:
       updates: how many at a time, so that a GPU is not waited for after each.
       memory_mb: peak memory, in 10⁶ bytes; None where it is not known.
       memory_is: what that figure means.
-      first_update: what `check_update` compares; None where there is nothing to compare with.
+      first_update: case, loss and movement of the stem's kernel; None where there is nothing to compare with.
     """
 
     name: str
@@ -223,7 +223,8 @@ class Ours(Implementation):
         after = jax.tree.map(np.array, self.state.variables)
         if rule == "random_step" and preset != "cifar100-resnet18-lif":
             _check_learned(before.params, after.params, NUM_STEPS - 1)
-        self.first_update = {"loss": loss, "stem": after.params["stem"]["kernel"] - before.params["stem"]["kernel"]}
+        stem = after.params["stem"]["kernel"] - before.params["stem"]["kernel"]
+        self.first_update = {"case": names[-1], "loss": loss, "stem": stem}
         for run in self.cases.values():
             run(1)
         planned = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
@@ -255,7 +256,9 @@ def _check_learned(before, after, t) -> None:
     old, new = (params["blocks"][0]["neuron1"]["raw_threshold"] for params in (before, after))
     moved = np.flatnonzero(old != new).tolist()
     if moved != [t]:
-        raise SystemExit(f"thresholds of time-steps {moved} moved where t* = {t} was to be drawn: drawing_steps is wrong")
+        raise SystemExit(
+            f"thresholds of time-steps {moved} moved where t* = {t} was to be drawn: drawing_steps is wrong"
+        )
 
 
 class Torch(Implementation):
@@ -264,7 +267,6 @@ class Torch(Implementation):
     def __init__(self, name, preset, width, dataset, model, images, labels, *, compiled):
         super().__init__(name, "float32")
         kind = torch_reference.CompiledResNet18 if compiled else torch_reference.ResNet18
-        # Four graphs: the stem, a time-step with and without gradient, and room for one more.
         with _TorchMemory(self):
             network = kind(NUM_CLASSES, NUM_STEPS, width).to(torch_device())
             network.load(jax.tree.map(np.asarray, nn.variables_of(model)))
@@ -288,9 +290,10 @@ class Torch(Implementation):
 
         self.cases = {case: repeat(update) for case, update in updates.items()}
         before = stem.detach().clone()
-        loss = float(self.cases[list(updates)[-1]](1))
+        case = list(updates)[-1]
+        loss = float(self.cases[case](1))
         moved = (stem.detach() - before).permute(2, 3, 1, 0).cpu().numpy()
-        self.first_update = {"loss": loss, "stem": moved}
+        self.first_update = {"case": case, "loss": loss, "stem": moved}
         for run in self.cases.values():
             run(1)
 
