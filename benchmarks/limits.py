@@ -50,10 +50,10 @@ def _torch_seconds(function, argument, repeats):
 
 
 def _seconds(run, repeats):
-    """Of one call, in the fastest of three runs of `repeats` calls."""
+    """Of one call, in the fastest of eight runs of `repeats` calls."""
     run(1)
     times = []
-    for _ in range(3):
+    for _ in range(8):
         start = time.perf_counter()
         run(repeats)
         times.append((time.perf_counter() - start) / repeats)

@@ -14,9 +14,8 @@ from torch.nn.functional import cross_entropy
 from benchmarks import torch_reference
 
 DIFFERENCES = {
-    "leak and threshold": "ours are learned, SpikingJelly's LIF has constants; equal at initialisation",
-    "BatchNorm, multi-step": "SpikingJelly takes the batch statistics over all time-steps together, ours per time-step; "
-    "equal with running statistics",
+    "leak and threshold": "learned here, constants in SpikingJelly's LIF; equal at initialisation",
+    "BatchNorm": "of each time-step here, of all together in SpikingJelly's multi-step mode; equal in inference",
 }
 
 
@@ -86,7 +85,7 @@ class ResNet18(nn.Module):
         return self.head(self.blocks(current).mean((-2, -1)))
 
     def load(self, variables):
-        """Copies the parameters and statistics of our network; its leaks and thresholds must still be the first ones."""
+        """Copies the parameters and statistics of our network, whose leaks and thresholds must still be the first."""
         kept = type(variables)(*(_without_neurons(tree) for tree in variables))
         torch_reference.load(self, kept, {"kernel": "weight"})
 

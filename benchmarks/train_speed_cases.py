@@ -1,5 +1,6 @@
 """The implementations that `benchmarks.train_speed` compares: one network, one batch, one object each."""
 
+import ctypes
 import dataclasses
 import pathlib
 import statistics
@@ -48,6 +49,22 @@ def configure(preset: str, width: int, **changes: Any) -> TrainConfig:
     config = PRESETS[preset].config
     model = dataclasses.replace(config.model, width=width, num_steps=NUM_STEPS)
     return dataclasses.replace(config, model=model, **changes)
+
+
+def bare_trainer(
+    preset: str, width: int, dataset: data.Dataset, batch: int, rule: str, precision: str = "float32"
+) -> Trainer:
+    """Without augmentation, with a constant learning rate and decay of kernels alone: as `torch_reference` trains."""
+    config = configure(
+        preset,
+        width,
+        batch_size=batch,
+        precision=precision,
+        learning=LearningConfig(rule=rule),  # type: ignore[arg-type]
+        data=DataConfig(name="cifar100", validation_fraction=0.0),
+        optimizer=OptimizerConfig(warmup_epochs=0),
+    )
+    return Trainer(config, dataset)
 
 
 def model_of(preset: str, width: int) -> SpikingNetwork:
@@ -99,14 +116,14 @@ class Implementation:
       updates: how many at a time, so that a GPU is not waited for after each.
       memory_mb: peak memory, in 10⁶ bytes; None where it is not known.
       memory_is: what that figure means.
-      first_update: case, loss and movement of the stem's kernel; None where there is nothing to compare with.
+      first_loss: a case and the loss of its first update; None where the batch is not the one of the others.
     """
 
     name: str
     precision: str
-    memory_mb: float | None
-    memory_is: str
-    first_update: dict[str, Any] | None = None
+    memory_mb: float | None = None
+    memory_is: str = "not available"
+    first_loss: tuple[str, float] | None = None
 
     def __init__(self, name: str, precision: str):
         self.name, self.precision = name, precision
@@ -131,16 +148,19 @@ class Implementation:
         """Bytes that an update reads and writes, where that is known."""
         return None
 
-    def _measure_resident_growth(self) -> None:
-        """On a CPU: how much more memory of the process is in use within an update than before it."""
-        self.memory_mb, self.memory_is = None, "not available"
+    def measure_resident_growth(self) -> None:
+        """On a CPU: how much more memory the process holds within an update than before it.
+
+        Nothing else may run meanwhile. It takes the place of XLA's plan, to be comparable with PyTorch's.
+        """
         reset = pathlib.Path("/proc/self/clear_refs")
         if not reset.exists():
             return
+        ctypes.CDLL(None).malloc_trim(0)  # else what was freed before stays with the process and hides the growth
         reset.write_text("5")  # the peak starts again from here
         before = _status("VmRSS")
         for run in self.cases.values():
-            run(self.updates)
+            run(1)
         self.memory_mb = max(0.0, _status("VmHWM") - before)
         self.memory_is = "growth of the process's resident memory within an update, parameters not included"
 
@@ -158,14 +178,12 @@ class Ours(Implementation):
         self, name, preset, width, dataset, model, images, labels, *, precision, rule="random_step", resident=False
     ):
         super().__init__(name, precision)
-        changes = {"precision": precision, "batch_size": len(labels), "learning": LearningConfig(rule=rule)}
         if resident:
             recipe = dataclasses.replace(PRESETS[preset].config.data, validation_fraction=0.0)
-            config = configure(preset, width, data=recipe, **changes)
-        else:  # a constant learning rate and decay of kernels alone, as `torch_reference.make_optimizer`
-            bare = DataConfig(name="cifar100", validation_fraction=0.0)
-            config = configure(preset, width, data=bare, optimizer=OptimizerConfig(warmup_epochs=0), **changes)
-        self.trainer = Trainer(config, dataset)
+            config = configure(preset, width, batch_size=len(labels), precision=precision, data=recipe)
+            self.trainer = Trainer(config, dataset)
+        else:
+            self.trainer = bare_trainer(preset, width, dataset, len(labels), rule, precision)
         self.state = self.trainer.initial_state
         self._bytes: float | None = None
         if resident:
@@ -195,8 +213,6 @@ class Ours(Implementation):
             run(self.updates)
             self.memory_mb = jax.devices()[0].memory_stats()["peak_bytes_in_use"] / 1e6
             self.memory_is = "JAX's peak so far in this process, other configurations included"
-        else:
-            self._measure_resident_growth()
 
     def _on_batch(self, rule, preset, batch) -> None:
         compiled = self.trainer.train_step.lower(self.state, *batch).compile()
@@ -218,22 +234,16 @@ class Ours(Implementation):
         steps = drawing_steps(self.trainer.config.seed) if rule == "random_step" else [0]
         names = [f"t*={t + 1}" for t in range(NUM_STEPS)] if rule == "random_step" else [rule]
         self.cases = {name: at(step) for name, step in zip(names, steps, strict=True)}
-        before = jax.tree.map(np.array, self.state.variables)
-        loss = float(self.cases[names[-1]](1).loss)
-        after = jax.tree.map(np.array, self.state.variables)
-        if rule == "random_step" and preset != "cifar100-resnet18-lif":
-            _check_learned(before.params, after.params, NUM_STEPS - 1)
-        stem = after.params["stem"]["kernel"] - before.params["stem"]["kernel"]
-        self.first_update = {"case": names[-1], "loss": loss, "stem": stem}
+        before = jax.tree.map(np.array, self.state.params)
+        self.first_loss = names[-1], float(self.cases[names[-1]](1).loss)
+        if rule == "random_step" and not preset.endswith("-lif"):
+            _check_learned(before, self.state.params, NUM_STEPS - 1)
         for run in self.cases.values():
             run(1)
         planned = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
         planned += plan.temp_size_in_bytes
-        if jax.default_backend() == "cpu":
-            self._measure_resident_growth()
-        else:
-            self.memory_mb = planned / 1e6
-            self.memory_is = "XLA's plan: parameters, optimiser, batch and all temporary arrays"
+        self.memory_mb = planned / 1e6
+        self.memory_is = "XLA's plan: parameters, optimiser, batch and all temporary arrays"
 
     def bytes_of(self, case):
         """XLA counts the body of a loop once, so its figure is that of t* = 2, whose loop runs once."""
@@ -276,9 +286,9 @@ class Torch(Implementation):
             def at(t):
                 return lambda: torch_reference.online_step(network, optimizer, *batch, t)
 
-            self._prepare({f"t*={t + 1}": at(t) for t in range(NUM_STEPS)}, network.stem.kernel)
+            self._prepare({f"t*={t + 1}": at(t) for t in range(NUM_STEPS)})
 
-    def _prepare(self, updates, stem) -> None:
+    def _prepare(self, updates) -> None:
         def repeat(update):
             def run(count):
                 for _ in range(count):
@@ -289,11 +299,8 @@ class Torch(Implementation):
             return run
 
         self.cases = {case: repeat(update) for case, update in updates.items()}
-        before = stem.detach().clone()
         case = list(updates)[-1]
-        loss = float(self.cases[case](1))
-        moved = (stem.detach() - before).permute(2, 3, 1, 0).cpu().numpy()
-        self.first_update = {"case": case, "loss": loss, "stem": moved}
+        self.first_loss = case, float(self.cases[case](1))
         for run in self.cases.values():
             run(1)
 
@@ -319,11 +326,11 @@ class SpikingJelly(Torch):
             def update():
                 return spikingjelly_reference.train_step(network, optimizer, *batch)
 
-            self._prepare({"accumulate" if online else "stbp": update}, network.stem.weight)
+            self._prepare({"accumulate" if online else "stbp": update})
 
 
 class _TorchMemory:
-    """Peak memory of what is prepared inside: PyTorch's own figure on a GPU, resident growth on a CPU."""
+    """On a GPU: PyTorch's own peak of what is prepared inside."""
 
     def __init__(self, implementation: Implementation):
         self.implementation = implementation
@@ -335,13 +342,9 @@ class _TorchMemory:
             self.before = torch.cuda.memory_allocated()
 
     def __exit__(self, kind, error, trace):
-        if kind is not None:
-            return
-        if torch.cuda.is_available():
+        if torch.cuda.is_available() and kind is None:
             self.implementation.memory_mb = (torch.cuda.max_memory_allocated() - self.before) / 1e6
             self.implementation.memory_is = "torch.cuda.max_memory_allocated: parameters, optimiser, batch, all else"
-        else:
-            self.implementation._measure_resident_growth()
 
 
 def torch_device() -> str:
