@@ -17,6 +17,7 @@ import torch
 from flax import nnx
 
 from benchmarks import report, torch_reference
+from benchmarks.agreement import distance
 from hdlif_jax import nn, rollout
 from hdlif_jax.deploy import artifact, load, runtime
 from hdlif_jax.deploy.export import make_artifact
@@ -73,10 +74,7 @@ def cases(model, width, folder, images):
 def check_agreement(functions):
     """Largest difference of the logits' norm from PyTorch's; raises where the networks are not the same."""
     expected = functions[TORCH]()
-    worst = max(
-        float(np.linalg.norm(np.asarray(function()) - expected) / np.linalg.norm(expected))
-        for function in functions.values()
-    )
+    worst = max(distance(np.asarray(function()), expected) for function in functions.values())
     if worst > 1e-2:  # where a membrane lies between two levels, another order of summation may move a spike
         raise SystemExit(f"logits differ by {worst:.1e} of their norm: these are not the same networks")
     return worst

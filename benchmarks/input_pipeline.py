@@ -132,7 +132,7 @@ def main():
         }
         result |= resident(dataset, arguments.batch, arguments.width, arguments.rounds)
     result["input_share_of_step"] = result["input_ms"] / (result["input_ms"] + result["step_ms"])
-    print(f"{result['images']}, batch {arguments.batch}, {result['device']}")
+    print(f"{result['images']}, batch {arguments.batch}, {report.device_name()}")
     print(f"ResNet-18 step, T = 4            {result['step_ms']:9.1f} ms")
     print(f"resident input, whole recipe     {result['input_ms']:9.1f} ms  target < 5 %: "
           f"{100 * result['input_share_of_step']:.1f} %")  # fmt: skip

@@ -7,9 +7,12 @@ timing, the benchmark checks that both compute the same logits from the same arr
 """
 
 import argparse
+import os
 import pathlib
 import statistics
 import time
+
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # before JAX starts: PyTorch uses the same GPU
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +21,7 @@ import torch
 from flax import nnx
 
 from benchmarks import report, torch_reference
+from benchmarks.agreement import distance, full_float32
 from hdlif_jax import nn, rollout
 from hdlif_jax.training import OptimizerConfig, make_optimizer, smoothed_cross_entropy, warmup_cosine
 
@@ -75,10 +79,12 @@ def jax_cases(model, integer_forward, images, labels):
 def torch_cases(variables, compressed, width, images, labels):
     """The same cases in PyTorch, from the same arrays."""
     images = torch.tensor(np.array(images)).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-    labels = torch.tensor(np.array(labels), dtype=torch.int64)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    images, labels = images.to(device), torch.tensor(np.array(labels), dtype=torch.int64, device=device)
     trained, fixed = (torch_reference.ResNet18(NUM_CLASSES, NUM_STEPS, width, compressed) for _ in range(2))
     for model in (trained, fixed):
         model.load(jax.tree.map(np.asarray, variables))
+        model.to(device)
     optimizer = torch_reference.make_optimizer(trained)
 
     def at(t):
@@ -86,7 +92,7 @@ def torch_cases(variables, compressed, width, images, labels):
 
     cases = {f"t*={t + 1}": at(t) for t in range(NUM_STEPS)}
     cases["STBP"] = lambda: torch_reference.stbp_step(trained, optimizer, images, labels).item()
-    cases["inference"] = lambda: torch_reference.infer(fixed, images).numpy()
+    cases["inference"] = lambda: torch_reference.infer(fixed, images).cpu().numpy()
     return cases
 
 
@@ -119,7 +125,7 @@ def check_agreement(ours, theirs):
 
     Where a membrane lies between two spike levels, another order of summation may move a spike by one level.
     """
-    difference = float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))
+    difference = distance(ours, theirs)
     if difference > 1e-2:
         raise SystemExit(f"logits differ by {difference:.1e} of their norm: these are not the same networks")
     return difference
@@ -153,7 +159,8 @@ def main():
         for integer in (True, False) if compressed else (False,):
             name = f"{precision}, {'integer' if integer else 'float'} forward"
             cases[name] = jax_cases(model, integer, images, labels)
-            agreement[name] = check_agreement(cases[name]["inference"](), reference["inference"]())
+            with full_float32():
+                agreement[name] = check_agreement(cases[name]["inference"](), reference["inference"]())
         cases[f"{precision}, PyTorch"] = reference
 
     load = report.load_average()

@@ -5,8 +5,8 @@ everything in under ten minutes, on a CPU a narrow network in under five (`--ful
 
 - "trainer" is a preset as `experiments.train` runs it: resident data, augmentation, many steps per dispatch, random t*.
 - "t*=…" are single steps of the trainer on a batch that is ready, beside PyTorch's steps on the same batch.
-- The fraction of the matrix-product limit counts the network's own operations, whoever does them; that of the copy limit
-  counts what XLA's program reads and writes, caches or not, so that on a CPU it can pass 100 %.
+- "matmul" and "copy" are shares of the device's measured limits. The first counts the network's own operations, whoever
+  does them; the second what XLA's program reads and writes, cached or not, so that on a CPU it can pass 100 %.
 - LIF: the sum over all time-steps online (ours `accumulate`, SpikingJelly's `SLTTLIFNode`) and through time (ours
   `stbp`, SpikingJelly's multi-step `LIFNode`).
 
@@ -49,8 +49,9 @@ MEAN = "mean over t*"
 class Clock:
     """The soft limit: what is not expected to end in time is left out, and listed."""
 
-    def __init__(self, budget: float):
-        self.start, self.budget, self.left_out = time.perf_counter(), budget, []
+    def __init__(self, start: float, budget: float):
+        self.start, self.budget = start, budget
+        self.left_out: list[dict[str, str]] = []
 
     @property
     def elapsed(self) -> float:
@@ -119,6 +120,9 @@ def measure(network: str, batch: int, arguments, clock: Clock, on_gpu: bool) -> 
             built = constructor(*shared)
         except ModuleNotFoundError as error:
             clock.leave_out(title, f"not installed: {error.name}")
+            return None
+        except RuntimeError as error:  # out of memory, or a kernel that a library cannot build here
+            clock.leave_out(title, f"failed: {error}")
             return None
         print(f"ready: {title}, {built.precision}: {time.perf_counter() - start:.1f} s", flush=True)
         return built
@@ -241,23 +245,27 @@ def show(rows: list[dict], limit: dict, summary: dict) -> None:
         print(f"{name}: {ratio:.2f} × as fast as PyTorch eager (target for the trainer on an H100: {TARGET_RATIO} ×)")
 
 
-def parse(on_gpu: bool):
+def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action=argparse.BooleanOptionalAction, default=on_gpu, help="default: on a GPU")
+    parser.add_argument("--full", action=argparse.BooleanOptionalAction, help="default: on a GPU")
     parser.add_argument("--width", type=int, help="channels of the first stage; 64, or 8 where not --full")
     parser.add_argument("--batches", type=int, nargs="+", help="64 256 1024, or 64 where not --full")
-    parser.add_argument("--rounds", type=int, default=5 if on_gpu else 3)
-    parser.add_argument(
-        "--budget-seconds", type=float, help="soft; 500, or 270 where not --full; none with --full on CPU"
-    )
+    parser.add_argument("--rounds", type=int, help="5, or 3 on a CPU")
+    parser.add_argument("--budget-seconds", type=float, help="soft; 500, or 260 on a CPU, where --full has none")
     parser.add_argument("--threads", type=int, help="all cores by default")
     parser.add_argument("--out", type=pathlib.Path, default=report.RESULTS)
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def complete(arguments, on_gpu: bool) -> None:
+    """Fills in what depends on the device."""
+    if arguments.full is None:
+        arguments.full = on_gpu
     arguments.width = arguments.width or (64 if arguments.full else 8)
     arguments.batches = arguments.batches or ([64, 256, 1024] if arguments.full else [64])
+    arguments.rounds = arguments.rounds or (5 if on_gpu else 3)
     if arguments.budget_seconds is None:
-        arguments.budget_seconds = 500.0 if on_gpu else (float("inf") if arguments.full else 270.0)
-    return arguments
+        arguments.budget_seconds = 500.0 if on_gpu else (float("inf") if arguments.full else 260.0)
 
 
 def spikingjelly_differences() -> dict[str, str] | str:
@@ -282,29 +290,50 @@ def reductions(arguments) -> list[str]:
 
 
 def main() -> None:
-    load = report.load_average()
+    started, load = time.perf_counter(), report.load_average()
+    arguments = parse()
+    threads = report.limit_threads(arguments.threads)
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("high")  # TensorFloat-32, as JAX's default is
+    torch.backends.cudnn.benchmark = True
     on_gpu = jax.default_backend() == "gpu"
     if on_gpu != torch.cuda.is_available():
         raise SystemExit(
             f"JAX computes on {jax.default_backend()} but torch.cuda.is_available() is {torch.cuda.is_available()}: "
             "nothing could be compared; install both for the same device"
         )
-    arguments = parse(on_gpu)
-    threads = report.limit_threads(arguments.threads)
-    torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision("high")  # TensorFloat-32, as JAX's default is
-    torch.backends.cudnn.benchmark = True
-    clock = Clock(arguments.budget_seconds)
+    complete(arguments, on_gpu)
+    clock = Clock(started, arguments.budget_seconds)
     limit = limits.measure(on_gpu)
-    rows, agreement = [], {}
+    rows: list[dict] = []
+    agreement: dict[str, dict] = {}
     hd_lif = [(HD_LIF, batch) for batch in arguments.batches]
     lif = [(LIF, arguments.batches[0])]
     for network, batch in hd_lif + lif if on_gpu else lif + hd_lif:  # what a budget cuts is what matters least
         measured, agreement[f"{network}, batch {batch}"] = measure(network, batch, arguments, clock, on_gpu)
+        add_fractions(measured, limit)
         rows += measured
-    add_fractions(rows, limit)
-    summary = summarise(rows)
-    show(rows, limit, summary)
+        description = {
+            "benchmark": "train_speed",
+            "threads": threads,
+            "load_average_before": load,
+            "seconds": clock.elapsed,
+            "budget_seconds": arguments.budget_seconds,
+            "width": arguments.width,
+            "num_steps": NUM_STEPS,
+            "rounds": arguments.rounds,
+            "versions": report.versions("jax", "jaxlib", "flax", "torch", "spikingjelly"),
+            "limits": limit,
+            "reduced": reductions(arguments),
+            "left_out": clock.left_out,
+            "agreement": agreement,
+            "not_equal_in_spikingjelly": spikingjelly_differences(),
+            "summary": summarise(rows),
+            "rows": rows,
+        }
+        # After each, so that a run that is cut off leaves what it has.
+        report.write(f"train_speed-{report.device_slug()}", description, arguments.out)
+    show(rows, limit, summarise(rows))
     for name, values in agreement.items():
         print(f"agreement, {name}: {values}")
     for line in reductions(arguments):
@@ -313,24 +342,6 @@ def main() -> None:
         print(f"left out: {entry['configuration']}: {entry['reason']}")
     if load is not None and load > 1:
         print(f"the load average was {load:.1f} before the timing: others used this machine")
-    description = {
-        "benchmark": "train_speed",
-        "threads": threads,
-        "load_average_before": load,
-        "seconds": clock.elapsed,
-        "width": arguments.width,
-        "num_steps": NUM_STEPS,
-        "rounds": arguments.rounds,
-        "versions": report.versions("jax", "jaxlib", "flax", "torch", "spikingjelly"),
-        "limits": limit,
-        "reduced": reductions(arguments),
-        "left_out": clock.left_out,
-        "agreement": agreement,
-        "not_equal_in_spikingjelly": spikingjelly_differences(),
-        "summary": summary,
-        "rows": rows,
-    }
-    report.write(f"train_speed-{report.device_slug()}", description, arguments.out)
     print(f"{clock.elapsed:.0f} s in all")
 
 

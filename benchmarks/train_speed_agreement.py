@@ -5,9 +5,9 @@ from typing import Any
 
 import jax
 import numpy as np
-import torch
 
 from benchmarks import torch_reference
+from benchmarks.agreement import distance, full_float32
 from benchmarks.train_speed_cases import (
     MEAN,
     NUM_CLASSES,
@@ -39,23 +39,19 @@ def check_logits(model, width, is_lif, images, labels) -> dict[str, Any]:
     variables = nn.variables_of(model)
     network = nn.inference_form(model)
     inputs = normalize(images, MEAN, STD)
-    with jax.default_matmul_precision("highest"):
+    with full_float32():
         ours = np.asarray(jax.jit(lambda variables, x: rollout.rollout(network, variables, x))(variables, inputs))
+        references = _reference_logits(jax.tree.map(np.asarray, variables), width, is_lif, images, labels)
     found: dict[str, Any] = {}
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
-    for name, theirs in _reference_logits(jax.tree.map(np.asarray, variables), width, is_lif, images, labels).items():
+    for name, theirs in references.items():
         if isinstance(theirs, str):
             found[name] = theirs
             continue
-        found[name] = _distance(ours, theirs)
+        found[name] = distance(ours, theirs)
         if not found[name] <= LOGITS:
             raise SystemExit(
                 f"{name}: logits differ by {found[name]:.1e} of their norm: these are not the same networks"
             )
-    torch.set_float32_matmul_precision(before[0])
-    torch.backends.cudnn.allow_tf32 = before[1]
     return found
 
 
@@ -94,13 +90,13 @@ def check_gradients(preset, width, dataset) -> dict[str, Any]:
         state = dataclasses.replace(trainer.initial_state, step=np.int32(0 if is_lif else drawing_steps(0)[1]))
         before = np.array(state.params["stem"]["kernel"])
         differences: list[float] = []
-        with jax.default_matmul_precision("highest"):
+        with full_float32():
             step = jax.jit(trainer.train_step)  # around the jitted one, so that the first state is not given away
             for trial in range(TRIES):
                 images, labels = dataset.train.read(np.arange(FEW_IMAGES) + trial * FEW_IMAGES)
                 after, _ = step(state, images, labels)
                 expected = reference_step(variables, width, *torch_batch(images, labels))
-                differences.append(_distance(np.array(after.params["stem"]["kernel"]) - before, expected))
+                differences.append(distance(np.array(after.params["stem"]["kernel"]) - before, expected))
                 if differences[-1] <= UPDATE:
                     return {"stem_update_against_float64": differences, "images": FEW_IMAGES, "width": width}
     except ModuleNotFoundError as error:
@@ -111,7 +107,7 @@ def check_gradients(preset, width, dataset) -> dict[str, Any]:
 def _float64_hd_lif(variables, width, inputs, labels):
     reference = torch_reference.ResNet18(NUM_CLASSES, NUM_STEPS, width).double()
     reference.load(variables)
-    reference, inputs = reference.to(inputs.device), inputs.double()
+    inputs, labels = inputs.double().cpu(), labels.cpu()  # few, and no kernel for GPUs rounds them
     optimizer = torch_reference.make_optimizer(reference)
     return movement(reference.stem.kernel, lambda: torch_reference.online_step(reference, optimizer, inputs, labels, 1))
 
@@ -121,7 +117,7 @@ def _float64_lif(variables, width, inputs, labels):
 
     reference = spikingjelly_reference.ResNet18(NUM_CLASSES, NUM_STEPS, width, online=True).double()
     reference.load(variables)
-    reference, inputs = reference.to(inputs.device), inputs.double()
+    inputs, labels = inputs.double().cpu(), labels.cpu()  # few, and no kernel for GPUs rounds them
     optimizer = torch_reference.make_optimizer(reference)
     return movement(
         reference.stem.weight, lambda: spikingjelly_reference.train_step(reference, optimizer, inputs, labels)
@@ -152,7 +148,3 @@ def check_losses(members) -> dict[str, dict[str, float]]:
         if case != "stbp" and not spread <= LOSS:
             raise SystemExit(f"{case}: the first losses are {losses}; a spread of {spread:.1e}, allowed is {LOSS}")
     return found
-
-
-def _distance(values, expected) -> float:
-    return float(np.linalg.norm(values - expected) / np.linalg.norm(expected))

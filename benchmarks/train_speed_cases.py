@@ -60,7 +60,7 @@ def bare_trainer(
         width,
         batch_size=batch,
         precision=precision,
-        learning=LearningConfig(rule=rule),  # type: ignore[arg-type]
+        learning=LearningConfig(rule=rule),
         data=DataConfig(name="cifar100", validation_fraction=0.0),
         optimizer=OptimizerConfig(warmup_epochs=0),
     )
@@ -103,7 +103,7 @@ def count_work(model: SpikingNetwork, batch: int) -> Work:
 
     current, _ = jax.eval_shape(network.encode, *variables, inputs)
     programs = jax.jit(forward).lower(variables, state, current), jax.jit(jax.grad(loss)).lower(*variables, inputs)
-    return Work(*(float(program.cost_analysis()["flops"]) for program in programs))
+    return Work(*(float((program.cost_analysis() or {}).get("flops", "nan")) for program in programs))
 
 
 class Implementation:
@@ -211,7 +211,7 @@ class Ours(Implementation):
         run(1)
         if on_gpu:
             run(self.updates)
-            self.memory_mb = jax.devices()[0].memory_stats()["peak_bytes_in_use"] / 1e6
+            self.memory_mb = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", float("nan")) / 1e6
             self.memory_is = "JAX's peak so far in this process, other configurations included"
 
     def _on_batch(self, rule, preset, batch) -> None:
