@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks import torch_reference
 from benchmarks.agreement import distance, full_float32
-from benchmarks.train_speed_cases import (
+from benchmarks.train_speed_setup import (
     MEAN,
     NUM_CLASSES,
     NUM_STEPS,
