@@ -4,6 +4,9 @@ The neurons equal ours at initialisation: τ = 2 without decay of the input is �
 subtraction (`v_reset=None`) with a gradient through it, and `PiecewiseQuadratic(1)` is the triangle of width 1. Two
 things cannot be made equal. SpikingJelly's λ and θ are not learned. And its BatchNorm in multi-step mode takes one mean
 over batch and all time-steps, ours one per time-step, so that multi-step outputs agree with running statistics only.
+
+SpikingJelly asks for torchvision and torchaudio, which nothing here uses: where they do not fit the PyTorch that is
+there, `pip install --no-deps spikingjelly==2.0.0 loguru` is enough.
 """
 
 import torch

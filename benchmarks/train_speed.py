@@ -11,7 +11,8 @@ everything in under ten minutes, on a CPU a narrow network in under five (`--ful
   `stbp`, SpikingJelly's multi-step `LIFNode`).
 
 Before anything is timed, logits, gradients and first losses from the same arrays must agree; else the benchmark ends
-with an error. Implementations take turns, so that what else the machine does falls on all of them.
+with an error. Implementations take turns, so that what else the machine does falls on all of them; torch.compile, which
+takes longest to start, comes last.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import concurrent.futures
 import os
 import pathlib
 import time
+from typing import NamedTuple
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # before JAX starts: PyTorch uses the same GPU
 
@@ -30,6 +32,18 @@ from benchmarks.train_speed_agreement import check_gradients, check_logits, chec
 from benchmarks.train_speed_cases import Ours, SpikingJelly, Torch
 from benchmarks.train_speed_setup import HD_LIF, LIF, NUM_STEPS, count_work, fixed_batch, model_of, synthetic
 from benchmarks.train_speed_table import add_fractions, rows_of, show, summarise
+
+
+class Group(NamedTuple):
+    """What is timed in turns: a network at a batch size, or the same under torch.compile, which takes long to start."""
+
+    network: str
+    batch: int
+    compiled: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.network}, batch {self.batch}"
 
 
 class Clock:
@@ -54,83 +68,88 @@ class Clock:
         self.left_out.append({"configuration": name, "reason": reason})
 
 
-def implementations(network: str, batch: int, full: bool, on_gpu: bool):
-    """What is measured of a network and batch size, most important first: (name, expected seconds, constructor)."""
-    ours, torch_, compile_ = (40, 30, 90) if on_gpu else (35, 15, 100)
+def implementations(group: Group, full: bool, on_gpu: bool):
+    """What is measured of a group, most important first: (name, expected seconds, constructor)."""
+    ours, torch_, compile_ = (40, 30, 90) if on_gpu else (30, 15, 80)
     found = []
 
-    def add(name, expected, kind, **options):
-        found.append((f"{network}, batch {batch}: {name}", expected, lambda *shared: kind(name, *shared, **options)))
+    def add(name, expected, kind, precision="float32", **options):
+        if kind is Ours:
+            options["precision"] = precision
+        title = f"{group.name}: {name}, {precision}"
+        found.append((title, expected, lambda *shared: kind(name, *shared, **options)))
 
-    if network == LIF:
-        for rule in ("accumulate", "stbp"):
-            add(f"hdlif_jax {rule}", ours, Ours, precision="float32", rule=rule)
+    if group.compiled:
+        add("PyTorch torch.compile", compile_, Torch, compiled=True)
+    elif group.network == LIF:
         add("SpikingJelly SLTTLIFNode, online", torch_, SpikingJelly, online=True)
         add("SpikingJelly LIFNode, multi-step", torch_, SpikingJelly, online=False)
+        for rule in ("accumulate", "stbp"):
+            add(f"hdlif_jax {rule}", ours, Ours, rule=rule)
         if full:
-            add("hdlif_jax random_step", ours, Ours, precision="float32")
+            add("hdlif_jax random_step", ours, Ours)
             for rule in ("random_step", "accumulate", "stbp"):
-                add(f"hdlif_jax {rule}", ours, Ours, precision="bfloat16", rule=rule)
-        return found
-    add("hdlif_jax", ours, Ours, precision="float32")
-    add("PyTorch eager", torch_, Torch, compiled=False)
-    add("hdlif_jax trainer", ours, Ours, precision="float32", resident=True)
-    add("hdlif_jax", ours, Ours, precision="bfloat16")
-    if full:
-        add("hdlif_jax trainer", ours, Ours, precision="bfloat16", resident=True)
-    add("PyTorch torch.compile", compile_, Torch, compiled=True)
+                add(f"hdlif_jax {rule}", ours, Ours, "bfloat16", rule=rule)
+    else:
+        add("PyTorch eager", torch_, Torch, compiled=False)
+        add("hdlif_jax", ours, Ours)
+        add("hdlif_jax trainer", ours, Ours, resident=True)
+        add("hdlif_jax", ours, Ours, "bfloat16")
+        if full:
+            add("hdlif_jax trainer", ours, Ours, "bfloat16", resident=True)
     return found
 
 
-def measure(network: str, batch: int, arguments, clock: Clock, on_gpu: bool) -> tuple[list[dict], dict]:
-    """Rows and agreement of one network at one batch size."""
-    name = f"{network}, batch {batch}"
-    if not clock.allows(name, 60):
-        return [], {}
+def build(entry, shared: tuple, clock: Clock):
+    """One implementation, or None where there is no time or it is not to be had, which is listed."""
+    title, expected, constructor = entry
+    if not clock.allows(title, expected):
+        return None
+    start = time.perf_counter()
+    try:
+        built = constructor(*shared)
+    except ModuleNotFoundError as error:
+        clock.leave_out(title, f"not installed: {error.name}")
+        return None
+    except RuntimeError as error:  # out of memory, or a kernel that a library cannot build here
+        clock.leave_out(title, f"failed: {error}")
+        return None
+    print(f"ready: {title}: {time.perf_counter() - start:.1f} s", flush=True)
+    return built
+
+
+def measure(group: Group, arguments, clock: Clock, on_gpu: bool, agreement: dict) -> list[dict]:
+    """The rows of one group; what agrees with what goes into `agreement`."""
+    wanted = [entry for entry in implementations(group, arguments.full, on_gpu) if clock.allows(entry[0], entry[1])]
+    if not wanted:
+        return []
     dataset = synthetic()
-    model = model_of(network, arguments.width)
-    images, labels = fixed_batch(dataset, batch)
-    work = count_work(model, batch)
-    agreement = {"logits": check_logits(model, arguments.width, network == LIF, images, labels)}
-    if batch == arguments.batches[0]:
-        agreement["gradient"] = check_gradients(network, arguments.width, dataset)
-    print(f"agreement: {name}: {agreement}", flush=True)
-    shared = network, arguments.width, dataset, model, images, labels
-
-    def build(entry):
-        title, expected, constructor = entry
-        if not clock.allows(title, expected):
-            return None
-        start = time.perf_counter()
-        try:
-            built = constructor(*shared)
-        except ModuleNotFoundError as error:
-            clock.leave_out(title, f"not installed: {error.name}")
-            return None
-        except RuntimeError as error:  # out of memory, or a kernel that a library cannot build here
-            clock.leave_out(title, f"failed: {error}")
-            return None
-        print(f"ready: {title}, {built.precision}: {time.perf_counter() - start:.1f} s", flush=True)
-        return built
-
-    wanted = implementations(network, batch, arguments.full, on_gpu)
-    # XLA compiles several programs side by side where there are cores for it; Dynamo compiles one at a time.
+    model = model_of(group.network, arguments.width)
+    images, labels = fixed_batch(dataset, group.batch)
+    checks = agreement.setdefault(group.name, {})
+    if group.batch == arguments.batches[0] and not group.compiled:
+        checks["logits"] = check_logits(model, arguments.width, group.network == LIF, images, labels)
+        checks["gradient"] = check_gradients(group.network, arguments.width, dataset)
+        print(f"agreement: {group.name}: {checks}", flush=True)
+    shared = group.network, arguments.width, dataset, model, images, labels
     ours = [entry for entry in wanted if "hdlif_jax" in entry[0]]
+    members = [build(entry, shared, clock) for entry in wanted if entry not in ours]
+    # XLA compiles several programs side by side where there are cores for it.
     with concurrent.futures.ThreadPoolExecutor(4 if on_gpu else 2) as pool:
-        built = dict(zip(map(id, ours), pool.map(build, ours), strict=True))
-    built |= {id(entry): build(entry) for entry in wanted if id(entry) not in built}
-    members = [member for entry in wanted if (member := built[id(entry)]) is not None]
-    agreement["first losses"] = check_losses(members)
+        members += pool.map(lambda entry: build(entry, shared, clock), ours)
+    members = [member for member in members if member is not None]
+    check_losses(members, checks.setdefault("first losses", {}))
     if not on_gpu:
         for member in members:
             member.measure_resident_growth()
     for done in range(arguments.rounds):
         if done and clock.elapsed > clock.budget:
-            clock.leave_out(f"{name}: rounds {done + 1} to {arguments.rounds}", "the time was used up")
+            clock.leave_out(f"{group.name}: rounds {done + 1} to {arguments.rounds}", "the time was used up")
             break
         for member in members:
             member.measure()
-    return [row for member in members for row in rows_of(member, network, batch, work)], agreement
+    work = count_work(model, group.batch)
+    return [row for member in members for row in rows_of(member, group.network, group.batch, work)]
 
 
 def parse():
@@ -195,10 +214,10 @@ def main() -> None:
     limit = limits.measure(on_gpu)
     rows: list[dict] = []
     agreement: dict[str, dict] = {}
-    hd_lif = [(HD_LIF, batch) for batch in arguments.batches]
-    lif = [(LIF, arguments.batches[0])]
-    for network, batch in hd_lif + lif if on_gpu else lif + hd_lif:  # what a budget cuts is what matters least
-        measured, agreement[f"{network}, batch {batch}"] = measure(network, batch, arguments, clock, on_gpu)
+    groups = [Group(HD_LIF, batch) for batch in arguments.batches]  # a budget cuts what matters least, at the end
+    groups += [Group(LIF, arguments.batches[0]), *(group._replace(compiled=True) for group in groups)]
+    for group in groups:
+        measured = measure(group, arguments, clock, on_gpu, agreement)
         add_fractions(measured, limit)
         rows += measured
         description = {

@@ -131,14 +131,13 @@ def movement(kernel, update) -> np.ndarray:
     return (kernel.detach() - before).permute(2, 3, 1, 0).cpu().numpy()
 
 
-def check_losses(members) -> dict[str, dict[str, float]]:
-    """The first loss of all implementations, as they are timed: by case, then by implementation.
+def check_losses(members, found: dict[str, dict[str, float]]) -> None:
+    """Adds the first losses of implementations, as they are timed, to `found`: by case, then by implementation.
 
     Raises:
       SystemExit: those of one case differ by more than single spikes explain. Through time, SpikingJelly's BatchNorm is
         another (`spikingjelly_reference`), so that those losses are recorded alone.
     """
-    found: dict[str, dict[str, float]] = {}
     for member in members:
         if member.first_loss is not None:
             case, loss = member.first_loss
@@ -147,4 +146,3 @@ def check_losses(members) -> dict[str, dict[str, float]]:
         spread = (max(losses.values()) - min(losses.values())) / min(losses.values())
         if case != "stbp" and not spread <= LOSS:
             raise SystemExit(f"{case}: the first losses are {losses}; a spread of {spread:.1e}, allowed is {LOSS}")
-    return found
