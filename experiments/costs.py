@@ -16,8 +16,9 @@ import tyro
 from experiments.cli import CommandError, command, console, one_line_errors
 from experiments.plots import plot_costs
 from experiments.presets import INPUTS, PRESETS, InputSpec, PaperFigures
+from experiments.run import load_dataset
 from experiments.run_directory import RunDirectory, device_name, write_json
-from experiments.train import did_you_mean, load_dataset
+from experiments.train import did_you_mean
 from hdlif_jax import analysis, nn
 from hdlif_jax.data import Dataset
 from hdlif_jax.training import (

@@ -17,8 +17,8 @@ import tyro
 
 from experiments.cli import CommandError, command, console, one_line_errors
 from experiments.deployment_costs import costs_after, costs_before, table
+from experiments.run import load_dataset
 from experiments.run_directory import RunDirectory, device_name, write_json
-from experiments.train import load_dataset
 from hdlif_jax import nn, rollout
 from hdlif_jax.data import Source
 from hdlif_jax.deploy import anytime, artifact, load

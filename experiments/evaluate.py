@@ -8,8 +8,8 @@ from typing import Annotated
 import tyro
 
 from experiments.cli import command, console, one_line_errors
+from experiments.run import load_dataset
 from experiments.run_directory import RunDirectory, device_name, write_json
-from experiments.train import load_dataset
 from hdlif_jax.training import Checkpoints, Trainer
 
 

@@ -1,5 +1,6 @@
 """A run directory: what a training run leaves behind, and the rules for going back to it."""
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -7,8 +8,10 @@ import pathlib
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
+import filelock
 import jax
 
 from experiments.cli import CommandError
@@ -33,21 +36,46 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.metrics = self.path / "metrics.jsonl"
         self.curves = self.path / "curves.png"
+        self._lock = self.path / "lock"
 
     @property
     def is_finished(self) -> bool:
         """Whether the run wrote its summary, which it does last."""
         return (self.path / "summary.json").exists()
 
-    def create(self, config: TrainConfig) -> None:
-        """Makes the directory and writes config.json.
+    def check_free(self, config: TrainConfig) -> None:
+        """Checks that a new run can begin here.
 
         Raises:
-          CommandError: it already holds something.
+          CommandError: there is something already.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and (not self.path.is_dir() or any(set(self.path.iterdir()) - {self._lock})):
             raise CommandError(self._occupied(config))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Makes the directory this process' own; the lock goes with the process, however it ends.
+
+        Raises:
+          CommandError: another process holds it.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = filelock.FileLock(self._lock, timeout=0).acquire()
+        except filelock.Timeout:
+            raise CommandError(
+                f"another process is training in {self.path}; wait until it ends, or choose another directory"
+            ) from None
+        with lock:
+            yield
+
+    def create(self, config: TrainConfig) -> None:
+        """Writes config.json, the first file of a run.
+
+        Raises:
+          CommandError: there is something already.
+        """
+        self.check_free(config)
         description = {
             "schema": SCHEMA,
             "config": to_dict(config),

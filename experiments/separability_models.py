@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.coherence import comparison_batch
+from experiments.run import load_dataset
 from experiments.run_directory import RunDirectory
 from experiments.separability_neurons import NeuronModel, neuron_figures
-from experiments.train import load_dataset
 from hdlif_jax import nn
 from hdlif_jax.analysis.separability import Comparison, Contributions, RuleComparison, make_comparison
 from hdlif_jax.nn import Variables

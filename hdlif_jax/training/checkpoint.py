@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import pathlib
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from hdlif_jax.training.steps import TrainState
 
 CHECKSUMS = "checksums"  # folder beside the checkpoints: one file of digests a step, written when the step is complete
 DAMAGED = "damaged"  # folder beside the checkpoints: those that were skipped, for whoever wants to look
+SPARE_BYTES = 2**20  # of the disk, for what a checkpoint and the logs need beside the arrays
 ACCURACY = "validation_accuracy"  # the metric that the best checkpoint is chosen by
 
 
@@ -68,12 +70,13 @@ class Checkpoints:
           The folder that it will be in.
 
         Raises:
-          CheckpointError: the checkpoint before this could not be written.
+          CheckpointError: the checkpoint before this could not be written, or there is no room for this one.
         """
         self.wait()
         step = int(state.step)
         if step in self.steps():
             return self._path(step)
+        self._check_space(step, state)
         # A copy on the device, because training goes on in place while this is being written.
         saved = jax.tree.map(jnp.copy, _to_saved(state))
         metrics = None if accuracy is None else {ACCURACY: accuracy}
@@ -211,6 +214,13 @@ class Checkpoints:
         for stale in self._checksums.glob("*.json"):
             if not self._path(int(stale.stem)).is_dir():
                 stale.unlink()
+
+    def _check_space(self, step: int, state: TrainState) -> None:
+        with self._writing(step):
+            needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+            free = shutil.disk_usage(self.directory).free
+            if free < needed + SPARE_BYTES:
+                raise OSError(f"it needs {(needed + SPARE_BYTES) / 1e6:.0f} MB and {free / 1e6:.0f} MB are free")
 
     def _writing(self, step: int) -> contextlib.AbstractContextManager[None]:
         def message(error: Exception) -> str:

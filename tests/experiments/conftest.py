@@ -14,14 +14,14 @@ TINY = ("--model.widths", "4", "--model.num-steps", "2", "--epochs", "4", "--bat
 class Command:
     """Runs `python -m experiments.NAME` as a user would, in a process of its own."""
 
-    def start(self, name, *arguments):
+    def start(self, name, *arguments, environment=None):
         return subprocess.Popen(
             [sys.executable, "-m", f"experiments.{name}", *map(str, arguments)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | (environment or {}),
         )
 
     def run(self, name, *arguments):

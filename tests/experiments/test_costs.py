@@ -7,8 +7,8 @@ import pytest
 
 from experiments import costs
 from experiments.presets import PRESETS
+from experiments.run import load_dataset
 from experiments.run_directory import RunDirectory
-from experiments.train import load_dataset
 from hdlif_jax import nn
 from hdlif_jax.training import Checkpoints, Trainer
 

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from experiments.cli import CommandError
+from experiments.run import load_dataset
 from experiments.run_directory import RunDirectory
-from experiments.train import load_dataset, main, parse_arguments
+from experiments.train import main, parse_arguments
 from hdlif_jax.training import Checkpoints, TrainConfig, Trainer
 from tests.experiments.conftest import TINY, read_json, wait_for
 
@@ -156,16 +157,20 @@ def a_file(directory, finished):
     return [*TINY, "--out", directory], "is a file, not a directory"
 
 
-def a_truncated_checkpoint(directory, finished):
+def truncate(checkpoint):
+    largest = max((file for file in checkpoint.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:100])
+
+
+def truncated_checkpoints(directory, finished):
     shutil.copytree(finished, directory)
     (directory / "summary.json").unlink()
-    newest = directory / "checkpoints" / "20"
-    largest = max((file for file in newest.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
-    largest.write_bytes(largest.read_bytes()[:100])
+    for checkpoint in (directory / "checkpoints").iterdir():
+        truncate(checkpoint)
     return [
         "--resume",
         directory,
-    ], "was changed or cut short; delete that folder to fall back to the checkpoint of step"
+    ], "was changed or cut short; no checkpoint is whole: start the run again in another directory"
 
 
 def a_checkpoint_of_another_model(directory, finished):
@@ -208,7 +213,7 @@ def change_config(directory, change):
         occupied_by_the_unfinished_run,
         below_a_file,
         a_file,
-        a_truncated_checkpoint,
+        truncated_checkpoints,
         a_checkpoint_of_another_model,
         a_broken_configuration,
         a_configuration_of_another_schema,
@@ -244,7 +249,7 @@ def test_a_diverging_run_names_the_step_and_the_checkpoint(tmp_path, capsys, mon
 
 
 def test_the_default_directory_has_the_preset_s_name():
-    directory, config, resumed = parse_arguments([])
+    directory, config, resumed, _ = parse_arguments([])
     assert directory.path.parent == pathlib.Path("runs")
     assert directory.path.name.startswith("digits-")
     assert (config.preset, resumed) == ("digits", False)

@@ -183,3 +183,11 @@ def test_a_disk_that_takes_no_more_leaves_the_last_good_checkpoint(checkpoints):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     jax.tree.map(np.testing.assert_array_equal, checkpoints.load(make_state()), make_state(1))
+
+
+def test_no_room_is_noticed_before_anything_is_written(checkpoints, monkeypatch):
+    save(checkpoints, make_state(1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9 - 999, 999))
+    with pytest.raises(CheckpointError, match=r"needs 1 MB and 0 MB are free.*last good checkpoint is that of step 1"):
+        checkpoints.save(make_state(2))
+    assert checkpoints.steps() == [1]
