@@ -1,8 +1,6 @@
 """Time of a gradient comparison in STBP steps: `python -m benchmarks.gradient_comparison [--steps 4] [--rounds 9]`."""
 
 import argparse
-import json
-import pathlib
 import statistics
 import time
 
@@ -10,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from experiments.run_directory import device_name
+from benchmarks import report
 from hdlif_jax import nn, rollout
 from hdlif_jax.analysis.separability import make_comparison
 from hdlif_jax.training import smoothed_cross_entropy
@@ -36,8 +34,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="+", default=[4])
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
-    results = []
-    print(f"{'input':8}{'T':>4}{'STBP (ms)':>12}{'comparison (ms)':>18}{'ratio':>8}")
+    results: list[dict] = []
+    rows: list[list] = []
     for num_steps in arguments.steps:
         for event in (False, True):
             both = functions(num_steps, event)
@@ -52,11 +50,9 @@ def main() -> None:
             stbp, comparison = map(statistics.median, times)
             name = "event" if event else "static"
             results.append({"input": name, "T": num_steps, "stbp_ms": stbp, "comparison_ms": comparison})
-            print(f"{name:8}{num_steps:4}{stbp:12.1f}{comparison:18.1f}{comparison / stbp:8.2f}")
-    folder = pathlib.Path(__file__).parent / "results"
-    folder.mkdir(exist_ok=True)
-    file = folder / f"gradient_comparison-{jax.devices()[0].platform}.json"
-    file.write_text(json.dumps({"device": device_name(), "batch": BATCH, "results": results}, indent=2) + "\n")
+            rows.append([name, num_steps, f"{stbp:.1f}", f"{comparison:.1f}", f"{comparison / stbp:.2f}"])
+    print(report.table(("input", "T", "STBP (ms)", "comparison (ms)", "ratio"), rows))
+    report.write(f"gradient_comparison-{report.device_slug()}", {"batch": BATCH, "results": results})
 
 
 if __name__ == "__main__":

@@ -6,9 +6,6 @@ checks that all compute the same logits from the same arrays. The inputs are nor
 """
 
 import argparse
-import importlib.metadata
-import json
-import os
 import pathlib
 import statistics
 import tempfile
@@ -19,8 +16,8 @@ import numpy as np
 import torch
 from flax import nnx
 
-from benchmarks import torch_reference
-from experiments.run_directory import device_name
+from benchmarks import report, torch_reference
+from benchmarks.agreement import distance
 from hdlif_jax import nn, rollout
 from hdlif_jax.deploy import artifact, load, runtime
 from hdlif_jax.deploy.export import make_artifact
@@ -77,10 +74,7 @@ def cases(model, width, folder, images):
 def check_agreement(functions):
     """Largest difference of the logits' norm from PyTorch's; raises where the networks are not the same."""
     expected = functions[TORCH]()
-    worst = max(
-        float(np.linalg.norm(np.asarray(function()) - expected) / np.linalg.norm(expected))
-        for function in functions.values()
-    )
+    worst = max(distance(np.asarray(function()), expected) for function in functions.values())
     if worst > 1e-2:  # where a membrane lies between two levels, another order of summation may move a spike
         raise SystemExit(f"logits differ by {worst:.1e} of their norm: these are not the same networks")
     return worst
@@ -101,11 +95,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent / "results")
+    parser.add_argument("--out", type=pathlib.Path, default=report.RESULTS)
     arguments = parser.parse_args()
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    load = report.load_average()
+    threads = report.limit_threads(None)
     torch.set_num_threads(threads)  # XLA's pool has as many
-    load_average = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
     options = nn.SpikingOptions(num_steps=NUM_STEPS)
     model = nn.resnet18(IMAGE, NUM_CLASSES, width=arguments.width, options=options, rngs=nnx.Rngs(0))
@@ -121,33 +115,31 @@ def main():
 
     for batch, result in results.items():
         print(f"\nResNet-18, width {arguments.width}, batch {batch}, T = {NUM_STEPS}, {threads} threads")
-        print(f"{'':42s}{'ms, median':>12s}{'fastest':>9s}{'× PyTorch':>11s}{'× training':>12s}")
+        rows = []
         timings = result["seconds"]
         for name, row in timings.items():
             ratios = [timings[base]["median"] / row["median"] for base in (TORCH, TRAINING)]
-            print(f"{name:42s}{1e3 * row['median']:12.0f}{1e3 * row['min']:9.0f}{ratios[0]:11.2f}{ratios[1]:12.2f}")
+            times = [f"{1e3 * row[statistic]:.0f}" for statistic in ("median", "min")]
+            rows.append([name, *times, *(f"{ratio:.2f}" for ratio in ratios)])
+        print(report.table(("", "ms, median", "fastest", "× PyTorch", "× training"), rows))
     default = f"deployed, integer, {DEFAULT_CHUNK} images at once"
     for base, target in TARGETS.items():
         timings = results[32]["seconds"]
         reached = timings[base]["median"] / timings[default]["median"]
         print(f"batch 32, default against {base}: {reached:.2f} × as fast (target {target})")
 
-    report = {
+    description = {
         "benchmark": "inference",
-        "device": device_name(),
         "threads": threads,
-        "load_average_before": load_average,
+        "load_average_before": load,
         "width": arguments.width,
         "num_steps": NUM_STEPS,
         "rounds": arguments.rounds,
-        "versions": {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax", "torch")},
+        "versions": report.versions("jax", "jaxlib", "flax", "torch"),
         "targets": TARGETS,
         "batches": results,
     }
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    path = arguments.out / f"inference-{jax.default_backend()}-jax{jax.__version__}.json"
-    path.write_text(json.dumps(report, indent=1) + "\n")
-    print(f"written to {path}")
+    report.write(f"inference-{report.device_slug()}-jax{jax.__version__}", description, arguments.out)
 
 
 if __name__ == "__main__":

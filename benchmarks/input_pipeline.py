@@ -6,7 +6,6 @@ the paper's recipe: random crop, flip, AutoAugment, normalisation, Cutout, Mixup
 """
 
 import argparse
-import json
 import os
 import pathlib
 import statistics
@@ -17,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.run_directory import device_name
+from benchmarks import report
 from hdlif_jax import data, nn
 from hdlif_jax.training import (
     DataConfig,
@@ -124,7 +123,6 @@ def main():
         directory = arguments.dir if is_real else synthetic(pathlib.Path(folder))
         dataset = data.open_prepared("cifar100", directory, num_steps=4)
         result = {
-            "device": device_name(),
             "load_average": os.getloadavg()[0],  # of the machine: above the number of cores the figures are too low
             "images": "CIFAR-100" if is_real else "synthetic",
             "batch": arguments.batch,
@@ -134,16 +132,14 @@ def main():
         }
         result |= resident(dataset, arguments.batch, arguments.width, arguments.rounds)
     result["input_share_of_step"] = result["input_ms"] / (result["input_ms"] + result["step_ms"])
-    print(f"{result['images']}, batch {arguments.batch}, {result['device']}")
+    print(f"{result['images']}, batch {arguments.batch}, {report.device_name()}")
     print(f"ResNet-18 step, T = 4            {result['step_ms']:9.1f} ms")
     print(f"resident input, whole recipe     {result['input_ms']:9.1f} ms  target < 5 %: "
           f"{100 * result['input_share_of_step']:.1f} %")  # fmt: skip
     print(f"resident input, crop and flip    {result['input_crop_and_flip_ms']:9.1f} ms")
     print(f"streaming, {arguments.workers} workers             {result['streaming_images_per_second']:9.0f} images/s  "
           "target 5,000 on 2 cores")  # fmt: skip
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    path = arguments.out / f"input_pipeline-{jax.default_backend()}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    report.write(f"input_pipeline-{report.device_slug()}", result, arguments.out)
 
 
 if __name__ == "__main__":

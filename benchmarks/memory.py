@@ -4,22 +4,20 @@ XLA's own figure, nothing runs: the memory beside parameters, statistics and inp
 widths 16-32-32, on 64 static images of 16×16 pixels.
 """
 
-import json
+import argparse
 import pathlib
 import sys
 
 import jax
 import jax.numpy as jnp
-import rich.console
-import rich.table
 from flax import nnx
 
+from benchmarks import report
 from hdlif_jax import nn, rollout
 from hdlif_jax.training import smoothed_cross_entropy
 
 NUM_STEPS = (1, 4, 16, 64)
 UNROLLED_STEPS = (1, 4, 16)  # XLA takes minutes to compile 64 unrolled steps
-RESULTS = pathlib.Path(__file__).parent / "results"
 
 
 def every_step(network, loss, variables, images, labels, **options):
@@ -54,18 +52,20 @@ def temp_megabytes(rule, num_steps: int) -> float:
 
 
 def main() -> None:
-    device = jax.devices()[0].device_kind
-    table = rich.table.Table("rule", *(f"T = {steps}" for steps in NUM_STEPS), title=f"Temporary memory (MB), {device}")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=pathlib.Path, default=report.RESULTS)
+    arguments = parser.parse_args()
+    rows = []
     results: dict[str, dict[int, float]] = {}
     for name, rule in RULES.items():
         steps = UNROLLED_STEPS if "unrolled" in name else NUM_STEPS
         results[name] = {count: round(temp_megabytes(rule, count), 3) for count in steps}
-        table.add_row(name, *(f"{results[name][count]:.2f}" if count in steps else "" for count in NUM_STEPS))
+        rows.append([name, *(f"{results[name][count]:.2f}" if count in steps else "" for count in NUM_STEPS)])
         print(name, results[name], file=sys.stderr, flush=True)
-    rich.console.Console().print(table)
-    report = {"device": device, "jax": jax.__version__, "unit": "MB", "temp": results}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"memory-{device.replace(' ', '-').lower()}.json").write_text(json.dumps(report, indent=2) + "\n")
+    print("temporary memory (MB)")
+    print(report.table(("rule", *(f"T = {steps}" for steps in NUM_STEPS)), rows))
+    description = {"jax": jax.__version__, "unit": "MB", "temp": results}
+    report.write(f"memory-{report.device_slug()}", description, arguments.out)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ timing, the benchmark checks that both compute the same logits from the same arr
 """
 
 import argparse
-import importlib.metadata
-import json
 import os
 import pathlib
 import statistics
 import time
+
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # before JAX starts: PyTorch uses the same GPU
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from flax import nnx
 
-from benchmarks import torch_reference
-from experiments.run_directory import device_name
+from benchmarks import report, torch_reference
+from benchmarks.agreement import distance, full_float32
 from hdlif_jax import nn, rollout
 from hdlif_jax.training import OptimizerConfig, make_optimizer, smoothed_cross_entropy, warmup_cosine
 
@@ -79,18 +79,20 @@ def jax_cases(model, integer_forward, images, labels):
 def torch_cases(variables, compressed, width, images, labels):
     """The same cases in PyTorch, from the same arrays."""
     images = torch.tensor(np.array(images)).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-    labels = torch.tensor(np.array(labels), dtype=torch.int64)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    images, labels = images.to(device), torch.tensor(np.array(labels), dtype=torch.int64, device=device)
     trained, fixed = (torch_reference.ResNet18(NUM_CLASSES, NUM_STEPS, width, compressed) for _ in range(2))
     for model in (trained, fixed):
         model.load(jax.tree.map(np.asarray, variables))
+        model.to(device)
     optimizer = torch_reference.make_optimizer(trained)
 
     def at(t):
-        return lambda: torch_reference.online_step(trained, optimizer, images, labels, t)
+        return lambda: torch_reference.online_step(trained, optimizer, images, labels, t).item()
 
     cases = {f"t*={t + 1}": at(t) for t in range(NUM_STEPS)}
-    cases["STBP"] = lambda: torch_reference.stbp_step(trained, optimizer, images, labels)
-    cases["inference"] = lambda: torch_reference.infer(fixed, images).numpy()
+    cases["STBP"] = lambda: torch_reference.stbp_step(trained, optimizer, images, labels).item()
+    cases["inference"] = lambda: torch_reference.infer(fixed, images).cpu().numpy()
     return cases
 
 
@@ -118,22 +120,12 @@ def seconds(cases, rounds):
     }
 
 
-def limit_threads(threads):
-    """Binds the process to so many cores, before XLA makes its pool of one thread per core; None takes all."""
-    cores = sorted(os.sched_getaffinity(0))
-    if threads:
-        os.sched_setaffinity(0, cores[:threads])
-    threads = len(os.sched_getaffinity(0))
-    torch.set_num_threads(threads)
-    return threads
-
-
 def check_agreement(ours, theirs):
     """‖ours − theirs‖ / ‖theirs‖ of the logits; raises where the networks are not the same.
 
     Where a membrane lies between two spike levels, another order of summation may move a spike by one level.
     """
-    difference = float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))
+    difference = distance(ours, theirs)
     if difference > 1e-2:
         raise SystemExit(f"logits differ by {difference:.1e} of their norm: these are not the same networks")
     return difference
@@ -151,9 +143,10 @@ def main():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--threads", type=int, help="all cores by default")
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent / "results")
+    parser.add_argument("--out", type=pathlib.Path, default=report.RESULTS)
     arguments = parser.parse_args()
-    threads = limit_threads(arguments.threads)
+    threads = report.limit_threads(arguments.threads)
+    torch.set_num_threads(threads)
 
     key = jax.random.key(0)
     images = jax.random.normal(key, (arguments.batch, *IMAGE))
@@ -166,10 +159,11 @@ def main():
         for integer in (True, False) if compressed else (False,):
             name = f"{precision}, {'integer' if integer else 'float'} forward"
             cases[name] = jax_cases(model, integer, images, labels)
-            agreement[name] = check_agreement(cases[name]["inference"](), reference["inference"]())
+            with full_float32():
+                agreement[name] = check_agreement(cases[name]["inference"](), reference["inference"]())
         cases[f"{precision}, PyTorch"] = reference
 
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    load = report.load_average()
     timings = seconds(cases, arguments.rounds)
     training = [f"t*={t + 1}" for t in range(NUM_STEPS)]
     groups = {"training": training, "STBP": ["STBP"], "inference": ["inference"]}
@@ -186,33 +180,31 @@ def main():
     print(f"\nResNet-18, width {arguments.width}, batch {arguments.batch}, T = {NUM_STEPS}, {threads} threads; ms")
     columns = [*training, "STBP", "inference"]
     for statistic in ("median", "processor"):
-        print(f"{statistic:30s}" + "".join(f"{name:>11s}" for name in columns))
-        for variant, row in timings.items():
-            print(f"{variant:30s}" + "".join(f"{1e3 * row[name][statistic]:11.0f}" for name in columns))
-    print("\nours / PyTorch: median wall-clock time, least wall-clock time, least processor time")
-    for name, value in ratios.items():
-        print(f"{name:46s}{value['median']:7.2f}{value['min']:7.2f}{value['processor']:7.2f}")
+        rows = [
+            [variant, *(f"{1e3 * row[name][statistic]:.0f}" for name in columns)] for variant, row in timings.items()
+        ]
+        print(report.table((statistic, *columns), rows))
+    print("\nours / PyTorch: median and least wall-clock time, least processor time")
+    statistics_ = ("median", "min", "processor")
+    lines = [[name, *(f"{value[statistic]:.2f}" for statistic in statistics_)] for name, value in ratios.items()]
+    print(report.table(("", *statistics_), lines))
     if load is not None and load > 1:
         print(f"the load average was {load:.1f} before the timing: others used this machine")
 
     result = {
         "benchmark": "step_time",
-        "device": device_name(),
         "threads": threads,
         "load_average_before": load,
         "batch": arguments.batch,
         "width": arguments.width,
         "num_steps": NUM_STEPS,
         "rounds": arguments.rounds,
-        "versions": {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax", "torch")},
+        "versions": report.versions("jax", "jaxlib", "flax", "torch"),
         "logit_difference": agreement,
         "seconds": timings,
         "ratios": ratios,
     }
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    path = arguments.out / f"step_time-{jax.default_backend()}-{threads}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    print(f"\n{path}")
+    report.write(f"step_time-{report.device_slug()}-{threads}", result, arguments.out)
 
 
 if __name__ == "__main__":

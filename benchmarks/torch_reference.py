@@ -20,8 +20,8 @@ class Ternary(torch.autograd.Function):
     def forward(context, kernel):
         context.save_for_backward(kernel)
         magnitude = kernel.abs().clamp(max=1)
-        kept = magnitude > 0.7 * magnitude.mean()
-        scale = magnitude[kept].mean()
+        kept = (magnitude > 0.7 * magnitude.mean()).to(kernel.dtype)
+        scale = (magnitude * kept).sum() / kept.sum()  # not magnitude[kept]: a GPU would wait for that shape
         return kernel.sign() * kept * scale
 
     @staticmethod
@@ -139,6 +139,11 @@ class ResNet18(nn.Module):
                 in_channels = width * 2**stage
         self.head = nn.Linear(in_channels, num_classes)
 
+    def start(self, current):
+        """The state of v_0 = 0."""
+        del current  # the neurons make the zeros
+        return [None] * len(self.blocks)
+
     def encode(self, images):
         """Quantises the kernels for this batch and runs the stem."""
         for module in self.modules():
@@ -156,18 +161,54 @@ class ResNet18(nn.Module):
 
     def load(self, variables):
         """Copies the parameters and statistics of our network."""
-        arrays = dict(_leaves("", variables.params)) | dict(_leaves("", variables.batch_stats))
-        ours = {"kernel": "kernel", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
-        state = self.state_dict()
-        for path, array in arrays.items():
-            *modules, name = path.split(".")
-            theirs = "weight" if modules == ["head"] and name == "kernel" else ours.get(name, name)
-            value = torch.tensor(array)
-            if value.ndim == 4:
-                value = value.permute(3, 2, 0, 1)
-            elif value.ndim == 2:
-                value = value.T
-            state[".".join([*modules, theirs])].copy_(value)
+        load(self, variables, {"kernel": "kernel"})
+
+
+class CompiledResNet18(ResNet18):
+    """The same under torch.compile: zeros as first state and tensors as t, so that all time-steps share two graphs."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self._compiled_encode = torch.compile(super().encode)
+        self._compiled_step = torch.compile(super().step)
+
+    def start(self, current):
+        """Zeros of the shape of each block's input."""
+        state, size = [], current.shape[-1]
+        for block in self.blocks:
+            shape = (len(current), block.conv1.kernel.shape[1], size, size)
+            state.append(torch.zeros(shape, device=current.device).to(memory_format=torch.channels_last))
+            size //= block.conv1.stride
+        return state
+
+    def encode(self, images):
+        """As `ResNet18.encode`."""
+        return self._compiled_encode(images)
+
+    def step(self, state, current, t, learns):
+        """As `ResNet18.step`."""
+        return self._compiled_step(state, current, torch.tensor([t], device=current.device), learns)
+
+
+def load(model, variables, names):
+    """Copies the arrays of our network into modules of the same names.
+
+    Args:
+      model: the network in PyTorch.
+      variables: ours, as arrays of numpy.
+      names: what a leaf of a name is called there, beside those of BatchNorm and of the head.
+    """
+    names = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"} | names
+    state = model.state_dict()
+    for path, array in [*_leaves("", variables.params), *_leaves("", variables.batch_stats)]:
+        *modules, name = path.split(".")
+        theirs = "weight" if modules == ["head"] and name == "kernel" else names.get(name, name)
+        value = torch.tensor(array)
+        if value.ndim == 4:
+            value = value.permute(3, 2, 0, 1)
+        elif value.ndim == 2:
+            value = value.T
+        state[".".join([*modules, theirs])].copy_(value)
 
 
 def _leaves(prefix, tree):
@@ -188,11 +229,11 @@ def make_optimizer(model):
 
 
 def online_step(model, optimizer, images, labels, step):
-    """Algorithm 1 for one batch with t* = `step` (from 0): loss."""
+    """Algorithm 1 for one batch with t* = `step` (from 0): loss, still on the device."""
     model.train()
     optimizer.zero_grad(set_to_none=True)
     current = model.encode(images)
-    state = [None] * len(model.blocks)
+    state = model.start(current)
     with torch.no_grad():
         for t in range(step):
             state, _ = model.step(state, current, t, learns=False)
@@ -200,21 +241,21 @@ def online_step(model, optimizer, images, labels, step):
     loss = functional.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
     loss.backward()
     optimizer.step()
-    return loss.item()
+    return loss.detach()
 
 
 def stbp_step(model, optimizer, images, labels):
-    """The full gradient through time for one batch: loss."""
+    """The full gradient through time for one batch: loss, still on the device."""
     model.train()
     optimizer.zero_grad(set_to_none=True)
     current = model.encode(images)
-    state, loss = [None] * len(model.blocks), 0.0
+    state, loss = model.start(current), 0.0
     for t in range(model.num_steps):
         state, logits = model.step(state, current, t, learns=True)
         loss = loss + functional.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
     loss.backward()
     optimizer.step()
-    return loss.item()
+    return loss.detach()
 
 
 def infer(model, images):
@@ -222,7 +263,7 @@ def infer(model, images):
     model.eval()
     with torch.inference_mode():
         current = model.encode(images)
-        state, logits = [None] * len(model.blocks), []
+        state, logits = model.start(current), []
         for t in range(model.num_steps):
             state, step_logits = model.step(state, current, t, learns=False)
             logits.append(step_logits)

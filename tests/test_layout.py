@@ -65,6 +65,14 @@ def test_the_core_imports_light(module):
     assert result.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("module", ["hdlif_jax.training", "experiments.presets", "experiments.run_directory"])
+def test_training_on_arrays_needs_no_reader(module):
+    """Machines to measure on have jax, flax, optax and orbax; what reads datasets and command lines may be missing."""
+    missing = ("grain", "tensorflow_datasets", "array_record", "importlib_resources", "tyro")
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing})); import {module}"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
 def test_no_file_is_two_ideas():
     long = [file for file in FILES if len(file.read_text().splitlines()) > 350]
     assert not long
