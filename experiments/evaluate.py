@@ -1,9 +1,9 @@
-"""Evaluates the last checkpoint of a run: `python -m experiments.evaluate DIR [--step N]`."""
+"""Evaluates a checkpoint of a run: `python -m experiments.evaluate DIR [--step last|best|N]`."""
 
 import dataclasses
 import pathlib
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -19,22 +19,24 @@ class Arguments:
 
     directory: Annotated[pathlib.Path, tyro.conf.Positional]
     """A run directory."""
-    step: int | None = None
-    """Checkpoint to evaluate; the newest by default."""
+    step: int | Literal["last", "best"] = "last"
+    """Checkpoint to evaluate: the newest, that with the best validation accuracy, or that of a step."""
 
 
-def evaluate(directory: RunDirectory, step: int | None = None) -> dict:
+def evaluate(directory: RunDirectory, step: int | Literal["last", "best"] = "last") -> dict:
     """Accuracies of a checkpoint on the test set."""
     config = directory.config()
     trainer = Trainer(config, load_dataset(config))
     checkpoints = Checkpoints(directory.checkpoints)
-    state = checkpoints.load(trainer.initial_state, step)
+    chosen = {"last": checkpoints.latest, "best": checkpoints.best}[step]() if isinstance(step, str) else step
+    state = checkpoints.load(trainer.initial_state, chosen)
     checkpoints.close()
     accuracy_per_step = trainer.accuracy_per_step(state, trainer.dataset.test)
     return {
         "preset": config.preset,
         "dataset": trainer.dataset.name,
         "step": int(state.step),
+        "selection": step if isinstance(step, str) else "step",
         "test_accuracy": accuracy_per_step[-1],
         "accuracy_per_step": accuracy_per_step,
         "device": device_name(),

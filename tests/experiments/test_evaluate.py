@@ -1,6 +1,7 @@
 import pytest
 
 from experiments.evaluate import main
+from experiments.run_directory import RunDirectory
 from tests.experiments.conftest import read_json
 
 
@@ -39,3 +40,12 @@ def test_a_step_without_checkpoint(finished_run, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(monkeypatch, finished_run[0], "--step", "7")
     assert "the run has checkpoints of steps" in capsys.readouterr().err
+
+
+def test_the_best_checkpoint_is_that_of_the_best_epoch(finished_run, monkeypatch):
+    directory, _ = finished_run
+    run(monkeypatch, directory, "--step", "best")
+    epochs = RunDirectory(directory).read_metrics("epoch")
+    best = max(epochs, key=lambda epoch: (epoch["validation_accuracy_per_step"][-1], epoch["step"]))
+    evaluation = read_json(directory / "evaluation.json")
+    assert (evaluation["step"], evaluation["selection"]) == (best["step"], "best")

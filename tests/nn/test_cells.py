@@ -5,7 +5,7 @@ import pytest
 from flax import nnx
 
 from hdlif_jax.neurons import NeuronParams, NeuronState, hd_lif, parallel
-from hdlif_jax.nn import MemBNHDLIFCell, PerStepParam, make_cell
+from hdlif_jax.nn import HDLIFCell, MemBNHDLIFCell, PerStepParam, make_cell
 from hdlif_jax.quantize import SpikeQuantizer
 
 QUANTIZE = SpikeQuantizer()
@@ -92,3 +92,19 @@ def test_parameters_indexed_by_time_are_marked(kind, count):
 def test_unknown_kind():
     with pytest.raises(ValueError, match="neuron='izhikevich' is unknown; choose one of lif, hd-lif, parallel, mem-bn"):
         make_cell("izhikevich", 4, 2, QUANTIZE)
+
+
+def test_the_affine_of_batchnorm_the_neuron_and_the_quantiser_are_fused():
+    """No array between a convolution's output and v and s: the compiled program has a fusion for each of the two."""
+    cell = HDLIFCell(4, SpikeQuantizer())
+
+    def step(convolved, gain, bias, residual):
+        current = convolved * gain[None, None, None, :] + bias[None, None, None, :]
+        state, spikes = cell(NeuronState(residual), current, 1)
+        return state.residual, spikes
+
+    x, channels = jnp.ones((2, 4, 4, 8)), jnp.ones(8)
+    program = jax.jit(step).lower(x, channels, channels, x).compile().as_text().split("ENTRY")[1]
+    shaped = [line for line in program.splitlines() if "= f32[2,4,4,8]" in line and "parameter(" not in line]
+    assert 1 <= len(shaped) <= 2
+    assert all(" fusion(" in line for line in shaped), program
