@@ -43,6 +43,16 @@ def test_results_reproduce_and_models_are_loaded(tmp_path, monkeypatch, capsys):
         assert -1 <= figures["first_layer_cosine_init"] <= 1
         assert figures["first_layer_cosine_trained"] != figures["first_layer_cosine_init"]
         assert list(figures["cosine_per_layer"]["init"]) == ["stem", "blocks.0.conv1", "blocks.0.conv2", "head"]
+        for stage in ("init", "trained"):
+            agreement, membrane = figures["agreement"][stage], figures["membrane_agreement"][stage]
+            assert {"stem", "blocks.0.neuron1", "head"} <= agreement["layers"].keys()
+            assert {"stem.kernel", "head.bias"} <= agreement["parameters"].keys()
+            measures = {"cosine", "relative_error", "sign_agreement", "norm_ratio"}
+            for place in (agreement["network"], agreement["layers"]["stem"], agreement["parameters"]["head.bias"]):
+                assert {rule: part.keys() for rule, part in place.items()} == dict.fromkeys(
+                    ("accumulate", "random_step"), measures
+                )
+            assert all(len(membrane["blocks.0.neuron1"][measure]) == 2 for measure in measures)
     assert results["models"]["mem-bn"]["theorem_worst_deviation"] < 1e-5
     assert results["models"]["lif"]["theorem_worst_deviation"] > 0.1
     assert {path.name for path in (tmp_path / "first").glob("*.png")} == FIGURES
@@ -109,6 +119,15 @@ def test_bad_options_are_one_line(options, tmp_path, command):
     assert options[1] in errors
     assert len(errors.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_divergence_is_said(tmp_path, monkeypatch, capsys):
+    tiny = PRESETS["tiny"].config
+    wild = dataclasses.replace(tiny, optimizer=OptimizerConfig(learning_rate=1e30, warmup_epochs=0))
+    monkeypatch.setitem(PRESETS, "wild", Preset("Too fast.", wild))
+    with pytest.raises(SystemExit, match="3"):
+        call(monkeypatch, "--preset", "wild", "--models", "lif", "--updates", "9", "--out", tmp_path / "out")
+    assert "seed-0 is nan after 9 updates" in capsys.readouterr().err
 
 
 def test_foreign_directories_are_left_alone(tmp_path, monkeypatch, capsys):

@@ -39,7 +39,7 @@ def temporal_contributions(step: StepFunction, params: Any, currents: jax.Array)
 
     Raises:
       TypeError: `step` does not have the signature above, or ignores the perturbation.
-      ValueError: T = 1, currents that are not finite, or shapes that do not fit.
+      ValueError: T = 1, currents or parameters that are not finite, or shapes that do not fit.
     """
     check_neuron(step, params, currents)
     num_steps = currents.shape[0]
