@@ -109,6 +109,8 @@ def _mem_bn(params: Params, batch_stats: Params, num_steps: int) -> Neuron:
 
 _contributions = jax.jit(temporal_contributions, static_argnums=0)  # compiled once for all seeds
 _deviation = jax.jit(theorem_deviation)
+_online_error = jax.jit(online_error)
+_index = jax.jit(separability_index)
 
 MODELS = {
     "lif": NeuronModel("lif", False, _lif),
@@ -128,7 +130,7 @@ def neuron_figures(
     currents = jax.random.normal(jax.random.key(seed), (num_steps, NEURONS // channels, channels))
     sample = _contributions(neuron.step, neuron.params, currents)
     deviation = _deviation(sample.weights, neuron.decay)
-    error = online_error(sample.weights, sample.spikes)
+    error = _online_error(sample.weights, sample.spikes)
 
     def emit(params_t, state, current):  # what the next layer receives: LIF's spikes have one level and no quantiser
         state, spikes = neuron.step(params_t, state, current)
@@ -138,7 +140,7 @@ def neuron_figures(
         emit, jax.tree.map(lambda leaf: leaf[0], neuron.params), currents[0], radius=quantizer.scale / 2
     )
     return {
-        "separability_index": float(separability_index(sample.weights)),
+        "separability_index": float(_index(sample.weights)),
         "distinct_epsilon_values": len(distinct_values(sample.weights)),
         "theorem_deviation": {name: float(value) for name, value in deviation._asdict().items()},
         "theorem_worst_deviation": float(deviation.worst),

@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import separability
+from experiments import separability, separability_models
 from experiments.presets import PRESETS, Preset
+from hdlif_jax import data
 from hdlif_jax.training import ModelConfig, OptimizerConfig, Trainer
 
 FIGURES = {"epsilon.png", "epsilon_distribution.png", "cosine_per_layer.png", "estimator_variance.png"}
@@ -71,6 +72,27 @@ def test_results_reproduce_and_models_are_loaded(tmp_path, monkeypatch, capsys):
     call(monkeypatch, *options, "--models", "lif", "--out", tmp_path / "first")
     loaded = json.loads((tmp_path / "first" / "separability.json").read_text())
     assert_near(loaded["models"]["lif"], results["models"]["lif"])
+
+
+@pytest.mark.slow
+def test_vgg_on_events(tmp_path, monkeypatch):
+    frames = np.random.default_rng(0).integers(0, 256, (48, 2, 16, 16, 2), np.uint8)
+    split = data.Split(frames, np.arange(48, dtype=np.int32) % 3)
+    events = data.Dataset("events", ("a", "b", "c"), split, split, (0.5, 0.5), (0.3, 0.3))
+    monkeypatch.setattr(separability_models, "load_dataset", lambda config: events)
+    model = ModelConfig(architecture="vgg-snn", width=2, num_steps=2, neuron="mem-bn")
+    monkeypatch.setitem(
+        PRESETS, "events", Preset("A VGG.", dataclasses.replace(PRESETS["tiny"].config, preset="events", model=model))
+    )
+    options = ("--preset", "events", "--models", "parallel", "mem-bn", "--seeds", "0", "--updates", "2")
+    call(monkeypatch, *options, "--out", tmp_path / "out")
+    models = json.loads((tmp_path / "out" / "separability.json").read_text())["models"]
+    layers = [*(f"units.{index}.conv" for index in range(8)), "head"]
+    for figures in models.values():
+        assert list(figures["cosine_per_layer"]["init"]) == layers
+        assert figures["theorem_worst_deviation"] < 1e-5
+    # A VGG has one neuron a unit: all of them are parallel, and nothing goes through time.
+    assert models["parallel"]["first_layer_cosine_init"] > 1 - 1e-6 > models["mem-bn"]["first_layer_cosine_init"]
 
 
 @pytest.mark.slow
