@@ -58,12 +58,12 @@ def check_finite(name: str, values: jax.Array) -> None:
         raise ValueError(f"{name}: {values.dtype} values; expected a float type, e.g. values.astype(jnp.float32)")
     if isinstance(values, jax.core.Tracer):
         return
-    values = np.asarray(values)
-    bad = np.argwhere(~np.isfinite(values))
+    array = np.asarray(values)
+    bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         where = tuple(int(index) for index in bad[0])
         raise ValueError(
-            f"{name}: {len(bad)} of {values.size} values are not finite, the first, {values[where]}, at index {where}; "
+            f"{name}: {len(bad)} of {array.size} values are not finite, the first, {array[where]}, at index {where}; "
             "replace or remove them before the analysis"
         )
 
