@@ -102,7 +102,7 @@ def plot_costs(path: pathlib.Path, title: str, costs: Costs) -> None:
 def plot_coherence(axes: plt.Axes, coherence: list[dict[str, Any]]) -> None:
     """Cosine between the accumulated online and the STBP gradient: the first layer, the last, and the whole network."""
     numbers = [record["epoch"] for record in coherence]
-    for layer, color in (("stem", "tab:red"), ("head", "tab:gray")):
+    for layer, color in (("stem", "tab:red"), ("units.0.conv", "tab:red"), ("head", "tab:gray")):
         if layer in coherence[0]["cosine_per_layer"]:
             cosines = [record["cosine_per_layer"][layer] for record in coherence]
             axes.plot(numbers, cosines, label=layer, color=color, linewidth=1)

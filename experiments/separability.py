@@ -31,7 +31,7 @@ class Arguments:
     """Trains each model on a preset, or loads it from an earlier call, and compares online gradients with STBP."""
 
     models: tuple[ModelName, ...] = ("lif", "hd-lif", "parallel", "mem-bn")
-    """Neuron models: lif (triangle surrogate), hd-lif, parallel (block (b), half of the neurons), mem-bn."""
+    """Neuron models: lif (triangle surrogate), hd-lif, parallel (half of the neurons; in a VGG all), mem-bn."""
     preset: str = "digits"
     """Preset whose data, network size and optimiser all models get."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)

@@ -9,6 +9,7 @@ from matplotlib import pyplot as plt
 from hdlif_jax.analysis.separability import Contributions
 
 COLORS = {"lif": "tab:red", "hd-lif": "tab:blue", "parallel": "tab:green", "mem-bn": "tab:purple"}
+MARKERS = {"lif": "o", "hd-lif": "s", "parallel": "^", "mem-bn": "x"}  # HD-LIF and Mem-BN lie on each other
 SHOWN_NEURONS = 3
 
 
@@ -91,7 +92,8 @@ def cosine_per_layer(studies: dict[str, Any]) -> plt.Figure:
         for name, figures in studies.items():
             layers = figures["cosine_per_layer"][stage]
             mean, low, high = ([layer[part] for layer in layers.values()] for part in ("mean", "min", "max"))
-            axes.plot(range(len(layers)), mean, marker="o", color=COLORS[name], label=name)
+            line = "--" if name == "mem-bn" else "-"
+            axes.plot(range(len(layers)), mean, line, marker=MARKERS[name], color=COLORS[name], label=name)
             axes.fill_between(range(len(layers)), low, high, color=COLORS[name], alpha=0.2)
             axes.set_xticks(range(len(layers)), [_short(layer) for layer in layers], rotation=30, ha="right")
         axes.set(title=title, xlabel="layer")
@@ -125,4 +127,4 @@ def estimator_variance(studies: dict[str, Any]) -> plt.Figure:
 
 
 def _short(layer: str) -> str:
-    return layer.removeprefix("blocks.")
+    return layer.removeprefix("blocks.").removeprefix("units.")

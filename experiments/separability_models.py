@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+import re
 from typing import Any
 
 import jax
@@ -16,9 +16,9 @@ from experiments.separability_neurons import NeuronModel, neuron_figures
 from hdlif_jax import nn
 from hdlif_jax.analysis.separability import Comparison, Contributions, RuleComparison, make_comparison
 from hdlif_jax.nn import Variables
-from hdlif_jax.training import Checkpoints, TrainConfig, Trainer, build_model, smoothed_cross_entropy
+from hdlif_jax.training import Checkpoints, TrainConfig, Trainer, TrainingDiverged, build_model, smoothed_cross_entropy
 
-FIRST_LAYER = "stem"
+HEADS = ("head", "head.hidden", "head.output")
 
 ModelStudy = dict[str, Any]
 
@@ -35,7 +35,7 @@ def study(
       updates: length of a run; the learning rate is that of the first updates of `base`.
       folder: where the trained models are, or will be.
     """
-    options = dataclasses.replace(base.model, neuron=model.neuron, parallel=model.parallel)
+    options = model.options(base.model)
     dataset = load_dataset(base)
     trainers = [Trainer(dataclasses.replace(base, model=options, seed=seed), dataset) for seed in seeds]
     network_model = build_model(options, dataset.input_shape, dataset.num_classes, seeds[0])
@@ -59,7 +59,11 @@ def study(
 
 
 def trained_variables(trainer: Trainer, updates: int, folder: pathlib.Path) -> Variables:
-    """The variables after the given number of updates, from the folder if it has them."""
+    """The variables after the given number of updates, from the folder if it has them.
+
+    Raises:
+      TrainingDiverged: the last loss is not finite.
+    """
     directory = RunDirectory(folder)
     if not (folder / "config.json").is_file():
         directory.create(trainer.config)
@@ -69,7 +73,11 @@ def trained_variables(trainer: Trainer, updates: int, folder: pathlib.Path) -> V
     else:
         state = trainer.initial_state
         for step in range(updates):
-            state, _ = trainer.train_step(state, *trainer.batch(step))
+            state, metrics = trainer.train_step(state, *trainer.batch(step))
+        if not jnp.isfinite(metrics.loss):
+            raise TrainingDiverged(
+                f"the loss of {folder} is {metrics.loss} after {updates} updates; there are no gradients to compare"
+            )
         checkpoints.save(state)
     checkpoints.close()
     return state.variables
@@ -78,7 +86,7 @@ def trained_variables(trainer: Trainer, updates: int, folder: pathlib.Path) -> V
 def summary(comparisons: dict[str, list[Comparison]], neurons: dict[str, list[ModelStudy]]) -> ModelStudy:
     """Means and spreads over the seeds; single figures without a stage are those at initialisation."""
     first = {
-        stage: [float(result.layers[FIRST_LAYER].accumulate.cosine) for result in results]
+        stage: [float(result.layers[synapses(result)[0]].accumulate.cosine) for result in results]
         for stage, results in comparisons.items()
     }
     figures: ModelStudy = {}
@@ -87,24 +95,32 @@ def summary(comparisons: dict[str, list[Comparison]], neurons: dict[str, list[Mo
         figures[f"first_layer_cosine_{stage}_std"] = float(np.std(cosines))
         figures[f"first_layer_cosine_{stage}_per_seed"] = cosines
     figures["cosine_per_layer"] = {
-        stage: {layer: _spread(results, layer) for layer in convolutions(results[0])}
+        stage: {layer: _spread(results, layer) for layer in synapses(results[0])}
         for stage, results in comparisons.items()
     }
-    figures["network_cosine"] = _means(comparisons, lambda result: result.network.accumulate.cosine)
-    figures["random_step_cosine"] = _means(comparisons, lambda result: result.network.random_step.cosine)
-    figures["agreement"] = {stage: _rules(results) for stage, results in comparisons.items()}
+    figures["network_cosine"] = {
+        stage: float(np.mean([result.network.accumulate.cosine for result in results]))
+        for stage, results in comparisons.items()
+    }
+    figures["agreement"] = {
+        stage: {
+            "network": _rules([result.network for result in results]),
+            "layers": {name: _rules([result.layers[name] for result in results]) for name in results[0].layers},
+            "parameters": {
+                name: _rules([result.parameters[name] for result in results]) for name in results[0].parameters
+            },
+        }
+        for stage, results in comparisons.items()
+    }
     figures["estimator"] = {
         stage: {
             place: _mean_fields([_place(result, place).random_step_estimator for result in results])
-            for place in ("network", *convolutions(results[0]))
+            for place in ("network", *synapses(results[0]))
         }
         for stage, results in comparisons.items()
     }
-    figures["membrane_cosine"] = {
-        stage: {
-            layer: np.mean([result.membrane[layer].cosine for result in results], axis=0).tolist()
-            for layer in results[0].membrane
-        }
+    figures["membrane_agreement"] = {
+        stage: {layer: _mean_fields([result.membrane[layer] for result in results]) for layer in results[0].membrane}
         for stage, results in comparisons.items()
     }
     figures["separability_index"] = float(np.mean([sample["separability_index"] for sample in neurons["init"]]))
@@ -116,30 +132,26 @@ def summary(comparisons: dict[str, list[Comparison]], neurons: dict[str, list[Mo
     return figures
 
 
-def convolutions(comparison: Comparison) -> list[str]:
-    """The convolutions and the head in the order of the forward pass, downsampling left out."""
-    blocks = [layer for layer in comparison.layers if layer.rpartition(".")[2] in ("conv1", "conv2")]
-    return [FIRST_LAYER, *sorted(blocks, key=lambda layer: (int(layer.split(".")[1]), layer)), "head"]
+def synapses(comparison: Comparison) -> list[str]:
+    """The convolutions and linear layers in the order of the forward pass, downsampling left out."""
+    body = [layer for layer in comparison.layers if re.fullmatch(r"(blocks|units)\.\d+\.conv[12]?", layer)]
+    body.sort(key=lambda layer: (int(layer.split(".")[1]), layer))
+    ends = [[layer for layer in names if layer in comparison.layers] for names in (("stem",), HEADS)]
+    return [*ends[0], *body, *ends[1]]
 
 
 def _place(comparison: Comparison, place: str) -> RuleComparison:
     return comparison.network if place == "network" else comparison.layers[place]
 
 
-def _rules(results: list[Comparison]) -> ModelStudy:
-    """All measures of both rules for the whole network."""
-    return {
-        rule: _mean_fields([getattr(result.network, rule) for result in results])
-        for rule in ("accumulate", "random_step")
-    }
+def _rules(results: list[RuleComparison]) -> ModelStudy:
+    """All measures of both rules."""
+    return {rule: _mean_fields([getattr(result, rule) for result in results]) for rule in ("accumulate", "random_step")}
 
 
-def _mean_fields(tuples: list[Any]) -> dict[str, float]:
-    return {name: float(np.mean([getattr(entry, name) for entry in tuples])) for name in tuples[0]._fields}
-
-
-def _means(comparisons: dict[str, list[Comparison]], figure: Callable[[Comparison], Any]) -> dict[str, float]:
-    return {stage: float(np.mean([figure(result) for result in results])) for stage, results in comparisons.items()}
+def _mean_fields(tuples: list[Any]) -> dict[str, Any]:
+    """Each field's mean, a float or, by time-step, a list."""
+    return {name: np.mean([getattr(entry, name) for entry in tuples], axis=0).tolist() for name in tuples[0]._fields}
 
 
 def _spread(results: list[Comparison], layer: str) -> dict[str, float]:

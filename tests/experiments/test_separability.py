@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import separability
+from experiments import separability, separability_models
 from experiments.presets import PRESETS, Preset
+from hdlif_jax import data
 from hdlif_jax.training import ModelConfig, OptimizerConfig, Trainer
 
 FIGURES = {"epsilon.png", "epsilon_distribution.png", "cosine_per_layer.png", "estimator_variance.png"}
@@ -43,6 +44,16 @@ def test_results_reproduce_and_models_are_loaded(tmp_path, monkeypatch, capsys):
         assert -1 <= figures["first_layer_cosine_init"] <= 1
         assert figures["first_layer_cosine_trained"] != figures["first_layer_cosine_init"]
         assert list(figures["cosine_per_layer"]["init"]) == ["stem", "blocks.0.conv1", "blocks.0.conv2", "head"]
+        for stage in ("init", "trained"):
+            agreement, membrane = figures["agreement"][stage], figures["membrane_agreement"][stage]
+            assert {"stem", "blocks.0.neuron1", "head"} <= agreement["layers"].keys()
+            assert {"stem.kernel", "head.bias"} <= agreement["parameters"].keys()
+            measures = {"cosine", "relative_error", "sign_agreement", "norm_ratio"}
+            for place in (agreement["network"], agreement["layers"]["stem"], agreement["parameters"]["head.bias"]):
+                assert {rule: part.keys() for rule, part in place.items()} == dict.fromkeys(
+                    ("accumulate", "random_step"), measures
+                )
+            assert all(len(membrane["blocks.0.neuron1"][measure]) == 2 for measure in measures)
     assert results["models"]["mem-bn"]["theorem_worst_deviation"] < 1e-5
     assert results["models"]["lif"]["theorem_worst_deviation"] > 0.1
     assert {path.name for path in (tmp_path / "first").glob("*.png")} == FIGURES
@@ -64,12 +75,41 @@ def test_results_reproduce_and_models_are_loaded(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_hd_lif_is_coherent_where_lif_is_not(tmp_path, monkeypatch):
-    call(monkeypatch, "--models", "lif", "hd-lif", "--seeds", "0", "1", "--out", tmp_path / "out")
+def test_vgg_on_events(tmp_path, monkeypatch):
+    frames = np.random.default_rng(0).integers(0, 256, (48, 2, 16, 16, 2), np.uint8)
+    split = data.Split(frames, np.arange(48, dtype=np.int32) % 3)
+    events = data.Dataset("events", ("a", "b", "c"), split, split, (0.5, 0.5), (0.3, 0.3))
+    monkeypatch.setattr(separability_models, "load_dataset", lambda config: events)
+    model = ModelConfig(architecture="vgg-snn", width=2, num_steps=2, neuron="mem-bn")
+    monkeypatch.setitem(
+        PRESETS, "events", Preset("A VGG.", dataclasses.replace(PRESETS["tiny"].config, preset="events", model=model))
+    )
+    options = ("--preset", "events", "--models", "parallel", "mem-bn", "--seeds", "0", "--updates", "2")
+    call(monkeypatch, *options, "--out", tmp_path / "out")
+    models = json.loads((tmp_path / "out" / "separability.json").read_text())["models"]
+    layers = [*(f"units.{index}.conv" for index in range(8)), "head"]
+    for figures in models.values():
+        assert list(figures["cosine_per_layer"]["init"]) == layers
+        assert figures["theorem_worst_deviation"] < 1e-5
+    # A VGG has one neuron a unit: all of them are parallel, and nothing goes through time.
+    assert models["parallel"]["first_layer_cosine_init"] > 1 - 1e-6 > models["mem-bn"]["first_layer_cosine_init"]
+
+
+@pytest.mark.slow
+def test_hd_lif_is_coherent_where_lif_is_not(tmp_path, monkeypatch, command):
+    monkeypatch.setenv("XLA_FLAGS", "")  # optimised, as for a user, and faster
+    status, _, errors = command.run(
+        "separability", "--models", "lif", "hd-lif", "--seeds", "0", "1", "--out", tmp_path / "out"
+    )
+    assert status == 0, errors
     models = json.loads((tmp_path / "out" / "separability.json").read_text())["models"]
     for stage in ("init", "trained"):
-        assert models["hd-lif"][f"first_layer_cosine_{stage}"] >= 0.98
-        assert models["lif"][f"first_layer_cosine_{stage}"] <= 0.96
+        lif, hd_lif = (models[name][f"first_layer_cosine_{stage}_per_seed"] for name in ("lif", "hd-lif"))
+        assert min(hd_lif) >= 0.98
+        assert max(lif) < min(hd_lif)
+    # Not asserted after training, where single seeds of LIF lie on both sides of 0.96 and rounding decides which: with
+    # the compiler's optimisations off the mean of these two is 0.97 instead of 0.95.
+    assert models["lif"]["first_layer_cosine_init"] <= 0.96
     assert models["hd-lif"]["separability_index"] < models["lif"]["separability_index"]
     assert models["hd-lif"]["distinct_epsilon_values"] == 5  # 0, 1 and the first three powers of λ = 0.5
 
@@ -109,6 +149,15 @@ def test_bad_options_are_one_line(options, tmp_path, command):
     assert options[1] in errors
     assert len(errors.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_divergence_is_said(tmp_path, monkeypatch, capsys):
+    tiny = PRESETS["tiny"].config
+    wild = dataclasses.replace(tiny, optimizer=OptimizerConfig(learning_rate=1e30, warmup_epochs=0))
+    monkeypatch.setitem(PRESETS, "wild", Preset("Too fast.", wild))
+    with pytest.raises(SystemExit, match="3"):
+        call(monkeypatch, "--preset", "wild", "--models", "lif", "--updates", "9", "--out", tmp_path / "out")
+    assert "seed-0 is nan after 9 updates" in capsys.readouterr().err
 
 
 def test_foreign_directories_are_left_alone(tmp_path, monkeypatch, capsys):

@@ -54,7 +54,8 @@ def agreement(sums: AgreementSums) -> Agreement:
     estimate, reference = np.sqrt(estimate_square), np.sqrt(reference_square)
     both_zero = (estimate == 0) & (reference == 0)
     norms = estimate * reference
-    cosine = np.where(norms > 0, product / np.where(norms > 0, norms, 1), both_zero)
+    # `== 0` and not `> 0`, here and below: a gradient that is NaN is not like one of zeros.
+    cosine = np.where(norms == 0, both_zero, product / np.where(norms == 0, 1, norms))
     return Agreement(
         np.clip(cosine, -1, 1),
         relative(np.sqrt(error_square), reference),
@@ -65,5 +66,5 @@ def agreement(sums: AgreementSums) -> Agreement:
 
 def relative(size: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Size / reference; 0 if both are zero, infinite if only the reference is."""
-    quotient = size / np.where(reference > 0, reference, 1)
-    return np.where(reference > 0, quotient, np.where(size > 0, np.inf, 0.0))
+    quotient = size / np.where(reference == 0, 1, reference)
+    return np.where(reference == 0, np.where(size == 0, 0.0, np.inf), quotient)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from hdlif_jax.analysis.separability.inputs import StepFunction, check_finite, check_step
+from hdlif_jax.analysis.separability.inputs import StepFunction, check_finite, check_params, check_step
 from hdlif_jax.neurons import NeuronState
 
 
@@ -40,13 +40,14 @@ def spatial_alignment(step: StepFunction, params_t: Any, membranes: jax.Array, *
 
     Raises:
       TypeError: `step` does not have the signature, or ignores the perturbation.
-      ValueError: membranes that are not finite, or a radius that is not positive.
+      ValueError: membranes or parameters that are not finite, or a radius that is not positive.
     """
     if not radius > 0:
         raise ValueError(
             f"radius={radius} must be positive: it is the step of the finite difference, e.g. radius=0.125"
         )
     check_finite("membranes", membranes)
+    check_params(params_t)
     check_step(step, params_t, membranes)
 
     def emit(perturbation):

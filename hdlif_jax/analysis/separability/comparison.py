@@ -94,7 +94,8 @@ def gradient_sums(
     unroll: bool | None = None,
 ) -> GradientSums:
     """All gradients of a batch, reduced to the sums that measure their agreement; arguments as `make_comparison`."""
-    _check(network, inputs)
+    _check_steps(network)
+    _check_inputs(inputs)
     reference = stbp_gradients(network, loss_function, variables, inputs, labels, unroll=unroll)
     # The barriers keep XLA from running both at once, and from computing gradients again for each sum over them.
     variables, reference = jax.lax.optimization_barrier((variables, reference))
@@ -139,16 +140,20 @@ def make_comparison(
 
     Returns:
       A function of the variables, of inputs `[B, H, W, C]` (images) or `[T, B, H, W, C]` (sequences), and of labels,
-      `[B]` integers or `[B, K]` distributions. It raises ValueError for T = 1, for a network that does not record, for
-      inputs that are not finite, and for inputs or labels that do not fit the network.
+      `[B]` integers or `[B, K]` distributions. It raises ValueError for a network that does not record, for inputs that
+      are not finite, and for inputs or labels that do not fit the network.
+
+    Raises:
+      ValueError: T = 1.
     """
+    _check_steps(network)
 
     @jax.jit
     def compute(variables, inputs, labels):
         return gradient_sums(network, loss_function, variables, inputs, labels, unroll=unroll)
 
     def compare(variables: Variables, inputs: jax.Array, labels: jax.Array) -> Comparison:
-        _check(network, inputs)  # here, where the values can still be seen
+        _check_inputs(inputs)  # here, where the values can still be seen
         sums = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), compute(variables, inputs, labels))
         by_layer: dict[str, list[ParameterSums]] = {}
         for path, parameter_sums in sums.params.items():
@@ -163,11 +168,14 @@ def make_comparison(
     return compare
 
 
-def _check(network: Network, inputs: jax.Array) -> None:
+def _check_steps(network: Network) -> None:
     if network.num_steps < 2:
         raise ValueError(
             "the network has num_steps=1, where online and STBP gradients are the same; build it with num_steps ≥ 2"
         )
+
+
+def _check_inputs(inputs: jax.Array) -> None:
     if not isinstance(inputs, jax.core.Tracer) and not np.all(np.isfinite(np.asarray(inputs))):
         raise ValueError(f"inputs of shape {inputs.shape} are not all finite; remove what is not before the comparison")
 

@@ -38,8 +38,9 @@ def temporal_contributions(step: StepFunction, params: Any, currents: jax.Array)
       The spikes `[T, ...]` and ε `[T, T, ...]`.
 
     Raises:
-      TypeError: `step` does not have the signature above, or ignores the perturbation.
-      ValueError: T = 1, currents that are not finite, or shapes that do not fit.
+      TypeError: currents that are no array, or a `step` that does not have the signature above, ignores the
+        perturbation, or lets neurons influence each other.
+      ValueError: T = 1, currents or parameters that are not finite, or shapes that do not fit.
     """
     check_neuron(step, params, currents)
     num_steps = currents.shape[0]

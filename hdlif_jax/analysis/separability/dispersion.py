@@ -41,7 +41,8 @@ def separability_index(weights: jax.Array) -> jax.Array:
     mean = jnp.sum(scaled) / count
     energy = jnp.sum(scaled**2)
     spread = jnp.sum(jnp.where(active, scaled - mean, 0) ** 2)  # = Σε² − (Σε)²/n, without its cancellation
-    return jnp.where(energy > 0, jnp.minimum(spread / jnp.where(energy > 0, energy, 1), 1), 0)
+    index = jnp.minimum(spread / jnp.where(energy == 0, 1, energy), 1)
+    return jnp.where(energy == 0, 0, index)  # not `> 0`, which would call an ε of NaN, unseen inside jit, a constant
 
 
 def distinct_values(weights: jax.Array, tolerance: float = 1e-6) -> np.ndarray:

@@ -25,16 +25,25 @@ def check_neuron(step: StepFunction, params: Any, currents: jax.Array) -> None:
     num_steps = currents.shape[0]
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         if jnp.ndim(leaf) == 0 or leaf.shape[0] != num_steps:
-            name = jax.tree_util.keystr(path).lstrip(".") or "array"
             raise ValueError(
-                f"parameter {name} has shape {jnp.shape(leaf)} but the currents have {num_steps} steps; "
+                f"parameter {_name(path)} has shape {jnp.shape(leaf)} but the currents have {num_steps} steps; "
                 f"give it one entry per step, shape ({num_steps}, ...)"
             )
+    check_params(params)
     check_step(step, params_at(params, 0), currents[0])
 
 
+def check_params(params: Any) -> None:
+    """Raises ValueError for parameters that are not finite, arrays `[...]` or scalars in any structure."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            check_finite(f"parameter {_name(path)}", leaf)
+
+
 def check_currents(currents: jax.Array) -> None:
-    """Raises ValueError for currents that are not float `[T ≥ 2, ...]` or not finite."""
+    """Raises TypeError for what is not an array, ValueError for currents not float `[T ≥ 2, ...]` or not finite."""
+    if not isinstance(currents, (jax.Array, np.ndarray)):
+        raise TypeError(f"currents are a {type(currents).__name__}; expected an array, e.g. jnp.asarray(currents)")
     if jnp.ndim(currents) == 0 or currents.shape[0] < 2:
         raise ValueError(
             f"currents have shape {jnp.shape(currents)}; expected [T, ...] with T ≥ 2 time-steps, "
@@ -45,16 +54,17 @@ def check_currents(currents: jax.Array) -> None:
 
 def check_finite(name: str, values: jax.Array) -> None:
     """Raises ValueError for values `[...]` that are not finite floats; inside `jax.jit` it sees only their type."""
-    if not jnp.issubdtype(values.dtype, jnp.floating):
-        raise ValueError(f"{name} are {values.dtype}; expected a float type, e.g. {name}.astype(jnp.float32)")
+    if not jnp.issubdtype(jnp.result_type(values), jnp.floating):
+        raise ValueError(f"{name}: {values.dtype} values; expected a float type, e.g. values.astype(jnp.float32)")
     if isinstance(values, jax.core.Tracer):
         return
-    bad = np.argwhere(~np.isfinite(np.asarray(values)))
+    array = np.asarray(values)
+    bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         where = tuple(int(index) for index in bad[0])
         raise ValueError(
-            f"{name} have {len(bad)} values that are not finite, the first, {values[where]}, at index {where}; "
-            "remove them before the analysis"
+            f"{name}: {len(bad)} of {array.size} values are not finite, the first, {array[where]}, at index {where}; "
+            "replace or remove them before the analysis"
         )
 
 
@@ -71,20 +81,27 @@ def check_step(step: StepFunction, params_t: Any, current: jax.Array) -> None:
     if not (isinstance(outputs, tuple) and len(outputs) == 2 and hasattr(outputs[0], "perturbation")):
         raise TypeError(f"the step function returns {_describe(outputs)}; {expected} with a NeuronState")
     new_state, spikes = outputs
-    if getattr(spikes, "shape", None) != current.shape:
-        raise TypeError(
-            f"the step function returns spikes {_describe(spikes)} for a current of shape {current.shape}; {expected}"
-        )
+    parts = {"spikes": spikes} | ({} if new_state.residual is None else {"residual": new_state.residual})
+    for name, part in parts.items():
+        if getattr(part, "shape", None) != current.shape:
+            raise TypeError(
+                f"the step function returns as {name} {_describe(part)} for a current of shape {current.shape}; "
+                f"{expected}"
+            )
+        if not jnp.issubdtype(part.dtype, jnp.floating):
+            raise TypeError(f"the step function returns {name} of {part.dtype}, which have no gradient; {expected}")
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params_t, current))):
         return
+
+    def answer(perturbation):
+        new_state, spikes = step(params_t, state._replace(perturbation=perturbation), current)
+        return jax.tree.leaves((new_state.residual, spikes))
+
     # No neuron can answer alike to a membrane far below and one far above every threshold.
-    far = jnp.full_like(current, 1e6)
-    first = jnp.zeros_like(current).reshape(-1).at[:1].set(1e6).reshape(current.shape)
+    far = jnp.full_like(current, 1e4)
+    first = jnp.zeros_like(current).reshape(-1).at[:1].set(1e4).reshape(current.shape)
     with jax.ensure_compile_time_eval():
-        low, high, still, moved = (
-            jax.tree.leaves(step(params_t, state._replace(perturbation=perturbation), current))
-            for perturbation in (-far, far, jnp.zeros_like(current), first)
-        )
+        low, high, first_low, first_high = (answer(perturbation) for perturbation in (-far, far, -first, first))
     if any(isinstance(leaf, jax.core.Tracer) for leaf in low):
         return  # the step closes over values that are not known yet
     if current.size and all(np.array_equal(a, b) for a, b in zip(low, high, strict=True)):
@@ -92,14 +109,19 @@ def check_step(step: StepFunction, params_t: Any, current: jax.Array) -> None:
             "the step function ignores state.perturbation, through which gradients are read; add it to the membrane, "
             "e.g. with hdlif_jax.neurons.state.perturb(state, membrane)"
         )
-    if any(not np.array_equal(np.ravel(a)[1:], np.ravel(b)[1:]) for a, b in zip(moved, still, strict=True)):
+    others = ((np.ravel(a)[1:], np.ravel(b)[1:]) for a, b in zip(first_low, first_high, strict=True))
+    if any(not np.array_equal(a, b) for a, b in others):
         raise TypeError(
             "the step function lets neurons influence each other; ε is defined for one neuron, so treat every entry of "
             "the current alone (a batch-normalised membrane: use its inference form)"
         )
 
 
+def _name(path: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(path).lstrip(".") or "array"
+
+
 def _describe(value: Any) -> str:
     if isinstance(value, tuple):
         return f"{len(value)} values" if type(value) is tuple else type(value).__name__
-    return f"of shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
+    return f"an array of shape {value.shape}" if hasattr(value, "shape") else type(value).__name__

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from hdlif_jax.analysis.separability.contributions import contributions_of_firing, over_neurons
+from hdlif_jax.analysis.separability.inputs import check_finite
 
 
 class TheoremDeviation(NamedTuple):
@@ -46,8 +47,13 @@ def theorem_deviation(weights: jax.Array, decay: jax.Array) -> TheoremDeviation:
       ValueError: shapes that do not fit.
     """
     num_steps = check_weights(weights)
-    if jnp.ndim(decay) == 0 or decay.shape[0] != num_steps:
-        raise ValueError(f"decay has shape {jnp.shape(decay)} but ε has {num_steps} steps; expected ({num_steps}, ...)")
+    neurons = weights.shape[2:]
+    fits = 1 <= jnp.ndim(decay) <= weights.ndim - 1 and decay.shape[0] == num_steps
+    if not fits or any(size not in (1, of_all) for size, of_all in zip(decay.shape[1:], neurons, strict=False)):
+        raise ValueError(
+            f"decay has shape {jnp.shape(decay)} but ε is of {num_steps} steps and neurons {neurons}; "
+            f"expected ({num_steps},) or {(num_steps, *neurons)}"
+        )
     fires = diagonal(weights) > 0.5
     known_weights = contributions_of_firing(fires, decay)
 
@@ -80,9 +86,10 @@ def diagonal(weights: jax.Array) -> jax.Array:
 
 
 def check_weights(weights: jax.Array) -> int:
-    """T of ε `[T, T, ...]`; raises ValueError if it is not square in time or has T < 2."""
+    """T of ε `[T, T, ...]`; raises ValueError if it is not square in time, has T < 2, or is not finite."""
     if jnp.ndim(weights) < 2 or weights.shape[0] != weights.shape[1] or weights.shape[0] < 2:
         raise ValueError(
             f"ε has shape {jnp.shape(weights)}; expected [T, T, ...] with T ≥ 2, from temporal_contributions"
         )
+    check_finite("ε", weights)
     return weights.shape[0]

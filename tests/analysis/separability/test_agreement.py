@@ -22,6 +22,13 @@ def test_zeros():
     assert [float(part[0]) for part in reference_only] == [0, np.inf, 0, np.inf]
 
 
+def test_not_a_number_is_neither_zero_nor_like_it():
+    one, zero, broken = jnp.ones((1, 2)), jnp.zeros((1, 2)), jnp.array([[1.0, jnp.nan]])
+    for estimates, reference in ((broken, one), (one, broken), (broken, zero), (zero, broken)):
+        assert np.isnan(agreement(agreement_sums(estimates, reference)).cosine[0])
+    assert np.isnan(agreement(agreement_sums(one, broken)).relative_error[0])
+
+
 def test_sums_add_up():
     generator = np.random.default_rng(0)
     estimates, reference = (jnp.asarray(generator.normal(size=(1, 10)), jnp.float32) for _ in range(2))

@@ -53,7 +53,9 @@ def test_hd_lif_is_better_aligned_than_lif(key):
 def test_bad_input():
     with pytest.raises(ValueError, match="radius=0 must be positive"):
         spatial_alignment(lif.step, BASELINE, jnp.ones(2), radius=0)
-    with pytest.raises(ValueError, match="membranes have 1 values that are not finite"):
+    with pytest.raises(ValueError, match="membranes: 1 of 2 values are not finite"):
         spatial_alignment(lif.step, BASELINE, jnp.array([0, jnp.nan]))
+    with pytest.raises(ValueError, match=r"parameter threshold: 1 of 1 values are not finite.* at index \(\)"):
+        spatial_alignment(lif.step, NeuronParams(jnp.float32(0.5), jnp.float32(jnp.nan)), jnp.ones(2))
     with pytest.raises(TypeError, match="cannot be called"):
         spatial_alignment(lambda current: current, BASELINE, jnp.ones(2))

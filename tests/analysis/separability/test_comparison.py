@@ -190,7 +190,7 @@ def test_bad_input():
         compare(variables, inputs, labels[:3])
     one_step, variables_of_one = build(num_steps=1)
     with pytest.raises(ValueError, match="num_steps=1, where online and STBP gradients are the same"):
-        make_comparison(one_step, cross_entropy)(variables_of_one, inputs, labels)
+        make_comparison(one_step, cross_entropy)
     with pytest.raises(ValueError, match="num_steps=1"):
         gradient_sums(one_step, cross_entropy, variables_of_one, inputs, labels)
 

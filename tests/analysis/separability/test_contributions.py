@@ -164,11 +164,12 @@ PARAMS = NeuronParams(jnp.full(3, 0.5), jnp.ones(3))
     [
         (PARAMS, jnp.ones((1, 2)), r"currents have shape \(1, 2\); expected \[T, ...\] with T ≥ 2"),
         (PARAMS, jnp.float32(1), r"currents have shape \(\); expected \[T"),
-        (PARAMS, CURRENTS.at[2, 1].set(jnp.nan), r"1 values that are not finite, the first, nan, at index \(2, 1\)"),
+        (PARAMS, CURRENTS.at[2, 1].set(jnp.nan), r"1 of 6 values are not finite, the first, nan, at index \(2, 1\)"),
         (PARAMS, CURRENTS.at[0, 0].set(jnp.inf), "not finite"),
-        (PARAMS, jnp.ones((3, 2), jnp.int32), "currents are int32; expected a float type"),
+        (PARAMS, jnp.ones((3, 2), jnp.int32), "currents: int32 values; expected a float type"),
         (PARAMS, jnp.ones((4, 2)), r"decay has shape \(3,\) but the currents have 4 steps"),
         (NeuronParams(jnp.float32(0.5), jnp.ones(3)), CURRENTS, r"decay has shape \(\)"),
+        (NeuronParams(jnp.full(3, jnp.nan), jnp.ones(3)), CURRENTS, "parameter decay: 3 of 3 values are not finite"),
     ],
 )
 def test_bad_values(params, currents, message):
@@ -187,6 +188,26 @@ def without_perturbation(params, state, current):
     return NeuronState(residual), spikes
 
 
+def without_perturbation_but_handing_it_on(params, state, current):
+    new_state, spikes = without_perturbation(params, state, current)
+    return state._replace(residual=new_state.residual), spikes
+
+
+def boolean(params, state, current):
+    state, spikes = hd_lif.step(params, state, current)
+    return state, spikes > 0
+
+
+def one_residual_for_all(params, state, current):
+    state, spikes = hd_lif.step(params, state, current)
+    return NeuronState(state.residual[:1]), spikes
+
+
+def coupled_below_the_threshold(params, state, current):
+    state, spikes = hd_lif.step(params, state, current)
+    return state, spikes + jnp.roll(state.residual, 1)  # a higher membrane leaves θ too
+
+
 def coupled(params, state, current):
     state, spikes = hd_lif.step(params, state, current)
     return state, spikes + jnp.mean(spikes)
@@ -197,14 +218,34 @@ def coupled(params, state, current):
     [
         (lambda params, state: (state, state), r"cannot be called \(too many positional arguments\); expected step\("),
         (swapped, "cannot be called .*'NeuronParams' object has no attribute 'residual'"),
-        (lambda params, state, current: current, r"returns of shape \(2,\); expected step\(.*with a NeuronState"),
+        (
+            lambda params, state, current: current,
+            r"returns an array of shape \(2,\); expected step\(.*with a NeuronState",
+        ),
         (lambda params, state, current: (state, current, current), "returns 3 values; expected"),
         (lambda params, state, current: (current, state), "returns 2 values; expected"),
-        (lambda params, state, current: (state, current[:1]), r"spikes of shape \(1,\) for a current of shape \(2,\)"),
+        (lambda params, state, current: (state, current[:1]), r"as spikes an array of shape \(1,\) for a current of"),
         (without_perturbation, "ignores state.perturbation.*perturb"),
+        (without_perturbation_but_handing_it_on, "ignores state.perturbation"),
+        (boolean, "returns spikes of bool, which have no gradient"),
+        (one_residual_for_all, r"as residual an array of shape \(1,\) for a current of shape \(2,\)"),
         (coupled, "neurons influence each other"),
+        (coupled_below_the_threshold, "neurons influence each other"),
     ],
 )
 def test_bad_step(step, message):
     with pytest.raises(TypeError, match=message):
         temporal_contributions(step, PARAMS, CURRENTS)
+
+
+def test_currents_must_be_an_array():
+    with pytest.raises(TypeError, match="currents are a list; expected an array"):
+        temporal_contributions(hd_lif.step, PARAMS, [[1.0], [1.0], [1.0]])
+
+
+def test_half_precision(key):
+    params, currents = jax.tree.map(jnp.float16, (PARAMS, jax.random.normal(key, (3, 4))))
+    half = temporal_contributions(hd_lif.step, params, currents)
+    assert half.weights.dtype == jnp.float16
+    full = temporal_contributions(hd_lif.step, *jax.tree.map(jnp.float32, (params, currents)))
+    np.testing.assert_array_equal(half.weights, full.weights)

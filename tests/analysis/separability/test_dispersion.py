@@ -105,6 +105,13 @@ def test_error_of_silence_is_zero():
     assert not any(online_error(jnp.zeros((2, 2, 3)), jnp.zeros((2, 3))))
 
 
+def test_not_a_number_is_no_constant():
+    for function in (separability_index, distinct_values):
+        with pytest.raises(ValueError, match="ε: 1 of 12 values are not finite"):
+            function(as_weights([1, 1, 1, 1, jnp.nan, 1, 1, 1, 1]))
+    assert jnp.isnan(index(as_weights([1, jnp.nan, 1])))  # inside jit nobody can raise
+
+
 def test_bad_shapes():
     with pytest.raises(ValueError, match=r"spikes have shape \(2, 4\) but ε has \(2, 2, 3\); expected \(2, 3\)"):
         online_error(jnp.zeros((2, 2, 3)), jnp.zeros((2, 4)))

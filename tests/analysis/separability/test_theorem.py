@@ -66,10 +66,13 @@ def test_holds_without_memory_as_zero_leak(key):
     [
         (jnp.ones((2, 3, 4)), jnp.ones(2), r"ε has shape \(2, 3, 4\)"),
         (jnp.ones((1, 1)), jnp.ones(1), "T ≥ 2"),
-        (jnp.ones((3, 3, 4)), jnp.ones(2), r"decay has shape \(2,\) but ε has 3 steps"),
+        (jnp.ones((3, 3, 4)), jnp.ones(2), r"decay has shape \(2,\) but ε is of 3 steps"),
         (jnp.ones((3, 3, 4)), jnp.float32(1), r"decay has shape \(\)"),
+        (jnp.ones((3, 3, 4)), jnp.ones((3, 5)), r"\(3, 5\) but .* neurons \(4,\); expected \(3,\) or \(3, 4\)"),
+        (jnp.ones((3, 3, 4)), jnp.ones((3, 4, 1)), r"decay has shape \(3, 4, 1\)"),
+        (jnp.full((3, 3, 4), jnp.nan), jnp.ones(3), "ε: 36 of 36 values are not finite"),
     ],
 )
-def test_bad_shapes(weights, decay, message):
+def test_bad_input(weights, decay, message):
     with pytest.raises(ValueError, match=message):
         theorem_deviation(weights, decay)
