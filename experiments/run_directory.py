@@ -76,6 +76,7 @@ class RunDirectory:
           CommandError: there is something already.
         """
         self.check_free(config)
+        self.path.mkdir(parents=True, exist_ok=True)
         description = {
             "schema": SCHEMA,
             "config": to_dict(config),

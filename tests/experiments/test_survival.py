@@ -119,7 +119,7 @@ def finish(processes):
     return outputs
 
 
-@pytest.mark.parametrize("feed", ["resident", "streaming"])
+@pytest.mark.parametrize("feed", ["resident", pytest.param("streaming", marks=pytest.mark.slow)])
 def test_two_processes_with_two_devices_train_as_one(feed, command, tmp_path):
     """Spikes are unquantised, because sums in another order can move one over the edge of a level."""
     arguments = [*TINY, "--model.spike-bits", "None", "--data.feed", feed, "--data.workers", "1"]
@@ -136,6 +136,7 @@ def test_two_processes_with_two_devices_train_as_one(feed, command, tmp_path):
     assert [record["step"] for record in records if record["kind"] == "step"] == list(range(1, 21))
 
 
+@pytest.mark.slow
 def test_a_run_of_two_processes_goes_on_in_one(command, tmp_path):
     """Whatever process the scheduler gives notice to, all stop at the same step and leave one checkpoint."""
     directory = tmp_path / "run"

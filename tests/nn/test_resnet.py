@@ -178,8 +178,8 @@ def check_gradients(model):
     [
         (nn.resnet18, (16, 16, 3), {}),
         (nn.resnet18, (16, 16, 2), {"neuron": "mem-bn", "attention": "seca-2", "parallel": False, "weights": "binary"}),
-        (nn.resnet19, (8, 8, 3), {"neuron": "mem-bn", "attention": "seca-1"}),
-        (nn.resnet34, (16, 16, 3), {"neuron": "lif", "weights": "float"}),
+        pytest.param(nn.resnet19, (8, 8, 3), {"neuron": "mem-bn", "attention": "seca-1"}, marks=pytest.mark.slow),
+        pytest.param(nn.resnet34, (16, 16, 3), {"neuron": "lif", "weights": "float"}, marks=pytest.mark.slow),
     ],
 )
 def test_shapes_state_and_gradients(build, input_shape, options):

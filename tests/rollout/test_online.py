@@ -28,8 +28,17 @@ def setup(**options):
     return nn.training_form(model), perturbed(nn.variables_of(model), scale=0.05)
 
 
-@pytest.mark.parametrize("kind", ["images", "events"])
-@pytest.mark.parametrize("options", FAMILIES)
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("images", FAMILIES[0]),
+        ("events", FAMILIES[1]),
+        ("images", FAMILIES[2]),
+        pytest.param("events", FAMILIES[0], marks=pytest.mark.slow),
+        pytest.param("images", FAMILIES[1], marks=pytest.mark.slow),
+        pytest.param("events", FAMILIES[2], marks=pytest.mark.slow),
+    ],
+)
 def test_accumulate_equals_the_gradient_of_a_detached_scan(kind, options, labels, request):
     inputs = request.getfixturevalue(kind)
     network, variables = setup(**options)
