@@ -14,6 +14,7 @@ import rich.table
 import tyro
 
 from experiments.cli import CommandError, command, console, one_line_errors
+from experiments.execution import one_device
 from experiments.plots import plot_costs
 from experiments.presets import INPUTS, PRESETS, InputSpec, PaperFigures
 from experiments.run import load_dataset
@@ -48,6 +49,8 @@ class Arguments:
     data: Literal["auto", "real", "random"] = "auto"
     """Inputs to count SOPs and firing rates on: the dataset's test images, or random numbers; auto takes the dataset
     where it can be read, and says when it cannot."""
+    data_dir: str | None = None
+    """Directory of prepared datasets; that of the configuration by default."""
     images: int = 64
     """Number of inputs to count on."""
     compile: bool = True
@@ -84,14 +87,14 @@ def input_spec(config: TrainConfig) -> InputSpec:
     return InputSpec(dataset.input_shape, dataset.num_classes, len(dataset.test.shape) == 5)
 
 
-def load_subject(source: str) -> Subject:
+def load_subject(source: str, data_dir: str | None = None) -> Subject:
     """The network of a preset or of a run directory.
 
     Raises:
       CommandError: it is neither.
     """
     if source in PRESETS:
-        config, paper = PRESETS[source].config, PRESETS[source].paper
+        config, paper = in_data_dir(PRESETS[source].config, data_dir), PRESETS[source].paper
         spec = input_spec(config)
         model = build_model(config.model, spec.shape, spec.num_classes, config.seed)
         return Subject(source, config, model, paper, None, pathlib.Path("costs") / source)
@@ -101,9 +104,9 @@ def load_subject(source: str) -> Subject:
             f"the presets are {', '.join(PRESETS)}"
         )
     directory = RunDirectory(pathlib.Path(source))
-    config = directory.config()
+    config = in_data_dir(directory.config(), data_dir)
     dataset = load_dataset(config)
-    trainer = Trainer(config, dataset)
+    trainer = Trainer(config, dataset, one_device())
     checkpoints = Checkpoints(directory.checkpoints)
     state = checkpoints.load(trainer.initial_state)
     checkpoints.close()
@@ -113,6 +116,13 @@ def load_subject(source: str) -> Subject:
     same_network = preset is not None and preset.config.model == config.model
     paper = preset.paper if preset is not None and same_network else None
     return Subject(source, config, model, paper, f"checkpoint of step {int(state.step)}", directory.path)
+
+
+def in_data_dir(config: TrainConfig, data_dir: str | None) -> TrainConfig:
+    """The configuration with its prepared datasets in another directory, if one is given."""
+    return (
+        config if data_dir is None else dataclasses.replace(config, data=dataclasses.replace(config.data, dir=data_dir))
+    )
 
 
 def choose_inputs(arguments: Arguments, config: TrainConfig) -> tuple[str, Iterator[jax.Array]]:
@@ -231,7 +241,7 @@ def main() -> None:
     """Entry point."""
     with one_line_errors():
         arguments = tyro.cli(Arguments, prog="python -m experiments.costs", args=sys.argv[1:])
-    subject = load_subject(arguments.source)
+    subject = load_subject(arguments.source, arguments.data_dir)
     out = arguments.out or subject.out
     report, costs = collect(subject, arguments)
     out.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ import tyro
 
 from experiments.cli import CommandError, command, console, one_line_errors
 from experiments.deployment_costs import costs_after, costs_before, table
+from experiments.execution import one_device
 from experiments.run import load_dataset
 from experiments.run_directory import RunDirectory, device_name, write_json
 from hdlif_jax import nn, rollout
@@ -63,7 +64,7 @@ def load_trained(run: pathlib.Path) -> Trained:
     """The last checkpoint of a run."""
     directory = RunDirectory(run)
     config = directory.config()
-    trainer = Trainer(config, load_dataset(config))
+    trainer = Trainer(config, load_dataset(config), one_device())
     checkpoints = Checkpoints(directory.checkpoints)
     state = checkpoints.load(trainer.initial_state)
     checkpoints.close()

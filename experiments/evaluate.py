@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from experiments.cli import command, console, one_line_errors
+from experiments.execution import one_device
 from experiments.run import load_dataset
 from experiments.run_directory import RunDirectory, device_name, write_json
 from hdlif_jax.training import Checkpoints, Trainer
@@ -26,7 +27,7 @@ class Arguments:
 def evaluate(directory: RunDirectory, step: int | Literal["last", "best"] = "last") -> dict:
     """Accuracies of a checkpoint on the test set."""
     config = directory.config()
-    trainer = Trainer(config, load_dataset(config))
+    trainer = Trainer(config, load_dataset(config), one_device())
     checkpoints = Checkpoints(directory.checkpoints)
     chosen = {"last": checkpoints.latest, "best": checkpoints.best}[step]() if isinstance(step, str) else step
     state = checkpoints.load(trainer.initial_state, chosen)

@@ -73,6 +73,11 @@ class Execution:
         return make_mesh(available[: self.devices])
 
 
+def one_device() -> Mesh:
+    """The first device: enough to look at a trained network, and every batch size fits."""
+    return make_mesh(jax.devices()[:1])
+
+
 def is_primary() -> bool:
     """Whether this process is the one that speaks and writes."""
     return jax.process_index() == 0

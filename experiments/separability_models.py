@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.coherence import comparison_batch
+from experiments.execution import one_device
 from experiments.run import load_dataset
 from experiments.run_directory import RunDirectory
 from experiments.separability_neurons import NeuronModel, neuron_figures
@@ -37,7 +38,7 @@ def study(
     """
     options = model.options(base.model)
     dataset = load_dataset(base)
-    trainers = [Trainer(dataclasses.replace(base, model=options, seed=seed), dataset) for seed in seeds]
+    trainers = [Trainer(dataclasses.replace(base, model=options, seed=seed), dataset, one_device()) for seed in seeds]
     network_model = build_model(options, dataset.input_shape, dataset.num_classes, seeds[0])
     loss_function = smoothed_cross_entropy(base.learning.label_smoothing)
     compare = make_comparison(nn.training_form(network_model, record=True), loss_function)

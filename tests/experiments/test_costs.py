@@ -76,6 +76,7 @@ def test_random_events_are_sequences():
         (["digitz"], "'digitz' is neither a preset nor a run directory; did you mean digits"),
         (["digits", "--images", "0"], "--images 0 must be at least 1"),
         (["cifar100-resnet18-lif", "--data", "real"], "cifar100"),
+        (["cifar100-resnet18-lif", "--data", "real", "--data-dir", "elsewhere"], "elsewhere"),
     ],
 )
 def test_bad_input_is_one_line(monkeypatch, capsys, arguments, message):
