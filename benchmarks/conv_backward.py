@@ -1,7 +1,7 @@
 """Time of the float gradients of 3×3 convolutions, beside matrix products that compute the same.
 
-`python -m benchmarks.conv_backward [--batch 32] [--rounds 7]`. At t* = 1 these gradients are most of a training step. The
-shapes are those of ResNet-18 on CIFAR; "gemm" gathers the 3×3 patches and multiplies once.
+`python -m benchmarks.conv_backward [--batch 32] [--rounds 7]`. At t* = 1 these gradients are most of a training step.
+The shapes are those of ResNet-18 on CIFAR; "gemm" gathers the 3×3 patches and multiplies once.
 """
 
 import argparse
