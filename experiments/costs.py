@@ -18,7 +18,7 @@ from experiments.execution import one_device
 from experiments.plots import plot_costs
 from experiments.presets import INPUTS, PRESETS, InputSpec, PaperFigures
 from experiments.run import load_dataset
-from experiments.run_directory import RunDirectory, device_name, write_json
+from experiments.run_directory import RunDirectory, device_name, in_data_dir, write_json
 from experiments.train import did_you_mean
 from hdlif_jax import analysis, nn
 from hdlif_jax.data import Dataset
@@ -104,7 +104,7 @@ def load_subject(source: str, data_dir: str | None = None) -> Subject:
             f"the presets are {', '.join(PRESETS)}"
         )
     directory = RunDirectory(pathlib.Path(source))
-    config = in_data_dir(directory.config(), data_dir)
+    config = directory.config(data_dir)
     dataset = load_dataset(config)
     trainer = Trainer(config, dataset, one_device())
     checkpoints = Checkpoints(directory.checkpoints)
@@ -116,13 +116,6 @@ def load_subject(source: str, data_dir: str | None = None) -> Subject:
     same_network = preset is not None and preset.config.model == config.model
     paper = preset.paper if preset is not None and same_network else None
     return Subject(source, config, model, paper, f"checkpoint of step {int(state.step)}", directory.path)
-
-
-def in_data_dir(config: TrainConfig, data_dir: str | None) -> TrainConfig:
-    """The configuration with its prepared datasets in another directory, if one is given."""
-    return (
-        config if data_dir is None else dataclasses.replace(config, data=dataclasses.replace(config.data, dir=data_dir))
-    )
 
 
 def choose_inputs(arguments: Arguments, config: TrainConfig) -> tuple[str, Iterator[jax.Array]]:

@@ -42,6 +42,8 @@ class Arguments:
     """Folder of the artifact; must not exist, or be empty."""
     images: int = 64
     """Number of test inputs that synaptic operations are counted on."""
+    data_dir: str | None = None
+    """Directory of prepared datasets; where the run found them by default."""
 
 
 class Trained(NamedTuple):
@@ -60,10 +62,10 @@ class Trained(NamedTuple):
     step: int
 
 
-def load_trained(run: pathlib.Path) -> Trained:
+def load_trained(run: pathlib.Path, data_dir: str | None = None) -> Trained:
     """The last checkpoint of a run."""
     directory = RunDirectory(run)
-    config = directory.config()
+    config = directory.config(data_dir)
     trainer = Trainer(config, load_dataset(config), one_device())
     checkpoints = Checkpoints(directory.checkpoints)
     state = checkpoints.load(trainer.initial_state)
@@ -166,7 +168,7 @@ def main() -> None:
         arguments = tyro.cli(Arguments, prog="python -m experiments.deploy", args=sys.argv[1:])
     if arguments.images < 1:
         raise CommandError(f"--images {arguments.images} must be at least 1")
-    trained = load_trained(arguments.run)
+    trained = load_trained(arguments.run, arguments.data_dir)
     started = time.perf_counter()
     folded = deploy(trained, arguments.out)
     try:

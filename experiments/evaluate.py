@@ -22,11 +22,15 @@ class Arguments:
     """A run directory."""
     step: int | Literal["last", "best"] = "last"
     """Checkpoint to evaluate: the newest, that with the best validation accuracy, or that of a step."""
+    data_dir: str | None = None
+    """Directory of prepared datasets; where the run found them by default."""
 
 
-def evaluate(directory: RunDirectory, step: int | Literal["last", "best"] = "last") -> dict:
+def evaluate(
+    directory: RunDirectory, step: int | Literal["last", "best"] = "last", data_dir: str | None = None
+) -> dict:
     """Accuracies of a checkpoint on the test set."""
-    config = directory.config()
+    config = directory.config(data_dir)
     trainer = Trainer(config, load_dataset(config), one_device())
     checkpoints = Checkpoints(directory.checkpoints)
     chosen = {"last": checkpoints.latest, "best": checkpoints.best}[step]() if isinstance(step, str) else step
@@ -50,7 +54,7 @@ def main() -> None:
     with one_line_errors():
         arguments = tyro.cli(Arguments, prog="python -m experiments.evaluate", args=sys.argv[1:])
     directory = RunDirectory(arguments.directory)
-    evaluation = evaluate(directory, arguments.step)
+    evaluation = evaluate(directory, arguments.step, arguments.data_dir)
     write_json(directory.path / "evaluation.json", evaluation)
     per_step = " ".join(f"{accuracy:.4f}" for accuracy in evaluation["accuracy_per_step"])
     console.print(

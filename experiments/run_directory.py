@@ -1,6 +1,7 @@
 """A run directory: what a training run leaves behind, and the rules for going back to it."""
 
 import contextlib
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -86,8 +87,11 @@ class RunDirectory:
         }
         write_json(self.path / "config.json", description)
 
-    def config(self) -> TrainConfig:
+    def config(self, data_dir: str | None = None) -> TrainConfig:
         """The configuration of the run.
+
+        Args:
+          data_dir: where the prepared datasets are now; None for where they were.
 
         Raises:
           CommandError: there is no readable config.json of this schema.
@@ -100,7 +104,7 @@ class RunDirectory:
             found = description.get("schema") if isinstance(description, dict) else None
             raise CommandError(f"{file} has schema {found}, this version reads {SCHEMA}; use the version that wrote it")
         try:
-            return from_dict(TrainConfig, description["config"])
+            return in_data_dir(from_dict(TrainConfig, description["config"]), data_dir)
         except (KeyError, TypeError, ValueError) as error:
             raise CommandError(f"{file} is not a valid configuration: {error}") from error
 
@@ -139,6 +143,13 @@ class RunDirectory:
         if self.is_finished:
             return f"{self.path} holds the finished run of this configuration; choose another --out to run it again"
         return f"{self.path} holds an unfinished run of this configuration; continue it with --resume {self.path}"
+
+
+def in_data_dir(config: TrainConfig, data_dir: str | None) -> TrainConfig:
+    """The configuration with its prepared datasets in another directory, if one is given."""
+    if data_dir is None:
+        return config
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, dir=data_dir))
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
