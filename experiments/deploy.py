@@ -65,7 +65,7 @@ def load_trained(run: pathlib.Path) -> Trained:
     directory = RunDirectory(run)
     config = directory.config()
     trainer = Trainer(config, load_dataset(config), one_device())
-    checkpoints = Checkpoints(directory.checkpoints)
+    checkpoints = Checkpoints(directory.checkpoints, reads_only=True)
     state = checkpoints.load(trainer.initial_state)
     checkpoints.close()
     dataset = trainer.dataset
