@@ -57,9 +57,10 @@ def read_array(path: pathlib.Path, network: Deployed) -> Iterator[tuple[str, np.
     """The inputs in a .npy file: one, or a batch."""
     shape = network.input_shape
     with _readable(path, ".npy file"):
-        array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a false size in its header allocates nothing
-    if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.shape[-len(shape) :] != shape:
-        found = f"{array.dtype} of shape {list(array.shape)}" if isinstance(array, np.ndarray) else "an archive"
+        # Mapped: a false size in its header allocates nothing, and nothing is unpickled.
+        array = np.lib.format.open_memmap(path, mode="r")
+    if array.dtype != np.uint8 or array.shape[-len(shape) :] != shape:
+        found = f"{array.dtype} of shape {list(array.shape)}"
         raise ValueError(f"{path} holds {found}; expected uint8 {list(shape)}, or a batch of those")
     if array.ndim == len(shape):
         yield str(path), np.array(array)

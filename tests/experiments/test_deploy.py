@@ -81,7 +81,7 @@ def test_deploy_refuses(command, finished_run, deployed, tmp_path):
         (lambda folder: folder, "holds no inputs"),
         (lambda folder: _write(folder / "x.txt", b"text"), "is no input"),
         (lambda folder: _write(folder / "x.npy", b"text"), "not a readable .npy"),
-        (lambda folder: _write(folder / "x.npy", b"PK\3\4 no archive"), "not a readable .npy"),
+        (lambda folder: _write(folder / "x.npy", b"\x93NUMPY\1\0\3\0((("), "not a readable .npy"),
         (lambda folder: _save(folder / "x.npy", np.zeros((0, 8, 8, 1), np.uint8)), "holds an empty batch"),
         (lambda folder: _write(folder / "x.png", b"text"), "not a readable picture"),
         (lambda folder: _sixteen_bits(folder / "x.png"), "more than 8 bits a channel"),
