@@ -107,7 +107,7 @@ def load_subject(source: str, data_dir: str | None = None) -> Subject:
     config = directory.config(data_dir)
     dataset = load_dataset(config)
     trainer = Trainer(config, dataset, one_device())
-    checkpoints = Checkpoints(directory.checkpoints)
+    checkpoints = Checkpoints(directory.checkpoints, reads_only=True)
     state = checkpoints.load(trainer.initial_state)
     checkpoints.close()
     model = build_model(config.model, dataset.input_shape, dataset.num_classes, config.seed)

@@ -67,7 +67,7 @@ def load_trained(run: pathlib.Path, data_dir: str | None = None) -> Trained:
     directory = RunDirectory(run)
     config = directory.config(data_dir)
     trainer = Trainer(config, load_dataset(config), one_device())
-    checkpoints = Checkpoints(directory.checkpoints)
+    checkpoints = Checkpoints(directory.checkpoints, reads_only=True)
     state = checkpoints.load(trainer.initial_state)
     checkpoints.close()
     dataset = trainer.dataset

@@ -32,7 +32,7 @@ def evaluate(
     """Accuracies of a checkpoint on the test set."""
     config = directory.config(data_dir)
     trainer = Trainer(config, load_dataset(config), one_device())
-    checkpoints = Checkpoints(directory.checkpoints)
+    checkpoints = Checkpoints(directory.checkpoints, reads_only=True)
     chosen = {"last": checkpoints.latest, "best": checkpoints.best}[step]() if isinstance(step, str) else step
     state = checkpoints.load(trainer.initial_state, chosen)
     checkpoints.close()

@@ -1,6 +1,7 @@
 """How a run is computed and watched, which changes nothing of its result: devices, processes, caches."""
 
 import dataclasses
+import importlib.util
 import os
 import pathlib
 import re
@@ -35,10 +36,14 @@ class Execution:
         """Joins the other processes and finds the compilation cache; before anything else touches a device.
 
         Raises:
-          CommandError: settings that do not go together.
+          CommandError: settings that do not go together, or a package that is not installed.
         """
         if self.devices is not None and self.devices < 1:
             raise CommandError(f"devices={self.devices} must be at least 1")
+        if self.tensorboard and importlib.util.find_spec("tensorboardX") is None:
+            raise CommandError(
+                "--tensorboard needs the package tensorboardX: python -m pip install 'hdlif_jax[tensorboard]'"
+            )
         given = (self.num_processes is not None, self.process_id is not None)
         if self.coordinator is None and any(given):
             raise CommandError("--num-processes and --process-id belong to --coordinator HOST:PORT; give all three")

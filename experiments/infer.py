@@ -1,6 +1,7 @@
 """Predicts with an artifact: `python -m experiments.infer ARTIFACT INPUT`. Needs jax, numpy; Pillow for pictures."""
 
 import argparse
+import contextlib
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -55,16 +56,17 @@ def read_inputs(path: pathlib.Path, network: Deployed, resize: bool) -> Iterator
 def read_array(path: pathlib.Path, network: Deployed) -> Iterator[tuple[str, np.ndarray]]:
     """The inputs in a .npy file: one, or a batch."""
     shape = network.input_shape
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a false size in its header allocates nothing
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path} is not a readable .npy file: {str(error).splitlines()[0]}") from None
-    if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.shape[-len(shape) :] != shape:
-        found = f"{array.dtype} of shape {list(array.shape)}" if isinstance(array, np.ndarray) else "an archive"
+    with _readable(path, ".npy file"):
+        # Mapped: a false size in its header allocates nothing, and nothing is unpickled.
+        array = np.lib.format.open_memmap(path, mode="r")
+    if array.dtype != np.uint8 or array.shape[-len(shape) :] != shape:
+        found = f"{array.dtype} of shape {list(array.shape)}"
         raise ValueError(f"{path} holds {found}; expected uint8 {list(shape)}, or a batch of those")
     if array.ndim == len(shape):
         yield str(path), np.array(array)
     elif array.ndim == len(shape) + 1:
+        if not len(array):
+            raise ValueError(f"{path} holds an empty batch, of shape {list(array.shape)}; nothing to predict")
         for index, one in enumerate(array):
             yield f"{path}[{index}]", np.array(one)
     else:
@@ -82,17 +84,29 @@ def read_picture(path: pathlib.Path, network: Deployed, resize: bool) -> np.ndar
     if network.manifest.input_kind != "image" or network.manifest.input_shape[-1] not in (1, 3):
         raise ValueError(f"{path} is a picture, but the network reads {list(network.input_shape)}; give it a .npy file")
     height, width, channels = network.manifest.input_shape
-    try:
-        with PIL.Image.open(path) as picture:
-            if picture.size != (width, height) and not resize:
-                raise ValueError(
-                    f"{path} has {picture.size[0]}×{picture.size[1]} pixels; the network reads {width}×{height}: "
-                    "crop it to what it was trained on, or let --resize scale it"
-                )
+    with _readable(path, "picture"):
+        picture = PIL.Image.open(path)
+    with picture:
+        if picture.size != (width, height) and not resize:
+            raise ValueError(
+                f"{path} has {picture.size[0]}×{picture.size[1]} pixels; the network reads {width}×{height}: "
+                "crop it to what it was trained on, or let --resize scale it"
+            )
+        if picture.mode.startswith(("I", "F")):  # Pillow would cut all values above 255
+            raise ValueError(f"{path} has more than 8 bits a channel; the network reads 8: convert the picture first")
+        with _readable(path, "picture"):
             converted = picture.convert("L" if channels == 1 else "RGB").resize((width, height))
-    except (OSError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is not a readable picture: {error}") from None
     return np.asarray(converted, np.uint8).reshape(height, width, channels)
+
+
+@contextlib.contextmanager
+def _readable(path: pathlib.Path, what: str) -> Iterator[None]:
+    """Turns whatever a parser raises on a damaged file into one of our errors."""
+    try:
+        yield
+    except Exception as error:
+        problem = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{path} is not a readable {what}: {problem}") from None
 
 
 def classify(

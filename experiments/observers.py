@@ -3,12 +3,11 @@
 import pathlib
 import resource
 import statistics
-import time
 from typing import Any
 
 import jax
 
-from experiments.cli import CommandError
+from experiments.cli import console
 
 PROFILED = (3, 6)  # calls to the device: from after the first ones, which compile, for this many
 
@@ -19,18 +18,11 @@ class TensorBoard:
     Args:
       path: folder of the files.
       first_step: what an earlier process wrote after it is hidden.
-
-    Raises:
-      CommandError: the writer is not installed.
     """
 
     def __init__(self, path: pathlib.Path, first_step: int):
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError as error:
-            raise CommandError(
-                "--tensorboard needs the package tensorboardX: python -m pip install 'hdlif_jax[tensorboard]'"
-            ) from error
+        from tensorboardX import SummaryWriter
+
         self._writer = SummaryWriter(str(path), purge_step=first_step + 1)
 
     def step(self, record: dict[str, Any]) -> None:
@@ -74,37 +66,40 @@ class Profile:
             self._running = True
         elif self._calls == first + number:
             jax.block_until_ready(variables)
-            self.close()
+            self._stop()
 
     def close(self) -> None:
-        """Ends it if it runs."""
+        """Ends it if it runs; says so if it never began."""
+        self._stop()
+        if self._calls < PROFILED[0]:
+            console.print("[yellow]warning:[/yellow] no profile: the run ended before its first calls had compiled")
+
+    def _stop(self) -> None:
         if self._running:
             self._running = False
             jax.profiler.stop_trace()
 
 
 class Clock:
-    """Times training steps by when the calls to the device return; the first call, which compiles, is left out."""
+    """Times training steps by whole epochs, because calls to the device return before they are done.
 
-    def __init__(self) -> None:
-        self._last: tuple[int, float] | None = None
+    Args:
+      batch_size: images per step.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self._batch_size = batch_size
         self._milliseconds: list[float] = []
-        self._calls = 0
 
-    def state(self, step: int, variables: Any) -> None:
-        """Notes the time of a step."""
-        del variables
-        now = time.perf_counter()
-        self._calls += 1
-        if self._last is not None and self._calls > 3:
-            steps = step - self._last[0]
-            self._milliseconds.append(1000 * (now - self._last[1]) / steps)
-        self._last = step, now
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Notes the mean time of an epoch's steps, evaluation left out."""
+        self._milliseconds.append(1000 * self._batch_size / record["images_per_second"])
 
     @property
     def step_milliseconds(self) -> float | None:
-        """Median time of a training step; None if too few were taken."""
-        return round(statistics.median(self._milliseconds), 3) if self._milliseconds else None
+        """Median over the epochs, without the first, which compiles, where there are more; None without an epoch."""
+        timed = self._milliseconds[1:] or self._milliseconds
+        return round(statistics.median(timed), 3) if timed else None
 
 
 def peak_memory() -> dict[str, Any]:

@@ -167,10 +167,10 @@ def train(
     with contextlib.ExitStack() as stack:
         should_stop = stack.enter_context(stop_requests())
         progress = stack.enter_context(Progress(trainer.total_steps, first_step, config.batch_size, config.epochs))
-        clock = Clock()
+        clock = Clock(config.batch_size)
         on_step: list[Callable[..., None]] = [functools.partial(write, "step"), progress.step]
-        on_epoch: list[Callable[..., None]] = [progress.epoch]
-        on_state = [clock.state, coherence_observer(trainer, functools.partial(write, "coherence"))]
+        on_epoch: list[Callable[..., None]] = [progress.epoch, clock.epoch]
+        on_state = [coherence_observer(trainer, functools.partial(write, "coherence"))]
         if execution.profile:
             profile = stack.enter_context(contextlib.closing(Profile(directory.path / "profile")))
             on_state.append(profile.state)

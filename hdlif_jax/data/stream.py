@@ -1,5 +1,9 @@
 """Batches from disk or memory, read and decoded ahead by worker processes."""
 
+import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -59,7 +63,23 @@ def stream(reader: BatchReader, first_step: int, last_step: int, workers: int = 
     options = grain.ReadOptions(num_threads=1 if workers else 2, prefetch_buffer_size=AHEAD)
     batches = steps.to_iter_dataset(options)
     if workers:
-        batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=AHEAD))
+        processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=AHEAD)
+        batches = batches.mp_prefetch(processes, worker_init_fn=_live_and_die_with_the_parent)
     for batch in batches:
         # Workers hand arrays over in shared memory, which is freed with them: what leaves here is ordinary memory.
         yield Split(*(np.array(values) for values in batch))
+
+
+def _live_and_die_with_the_parent(index: int, number: int) -> None:
+    # Ctrl-C and schedulers signal every process: the parent needs batches until it has stopped, and then ends us.
+    del index, number
+    for request in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(request, signal.SIG_IGN)
+    threading.Thread(target=_exit_after_the_parent, daemon=True).start()
+
+
+def _exit_after_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()  # also of one that was killed, which ends nobody
+        os._exit(1)

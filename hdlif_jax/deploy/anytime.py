@@ -98,6 +98,7 @@ def run(network: Deployed, inputs: np.ndarray, threshold: float) -> np.ndarray:
       ValueError: a threshold outside [0, 1], or inputs of another type or shape.
     """
     _check(threshold)
+    network.check_inputs(inputs)
     state = network.init_state(len(inputs))
     logits: list[np.ndarray] = []
     for t in range(network.manifest.num_steps):

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import os
 import pathlib
+import shutil
 import stat
 import zlib
 from typing import NamedTuple
@@ -57,7 +58,7 @@ def write(directory: pathlib.Path, artifact: Artifact) -> Artifact:
     Raises:
       ValueError: the directory holds something.
     """
-    directory = pathlib.Path(directory)
+    directory = pathlib.Path(directory).absolute()
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ValueError(f"{directory} is not empty; name a new folder for the artifact, or delete that one")
     specs, weights = encode_arrays(artifact.arrays)
@@ -69,11 +70,15 @@ def write(directory: pathlib.Path, artifact: Artifact) -> Artifact:
     contents[MANIFEST] = manifests.dump(manifest)
     partial = directory.with_name(f".{directory.name}.partial-{os.getpid()}")
     partial.mkdir(parents=True)
-    for name, data in contents.items():
-        (partial / name).write_bytes(data)
-    if directory.exists():
-        directory.rmdir()
-    partial.rename(directory)
+    try:
+        for name, data in contents.items():
+            (partial / name).write_bytes(data)
+        if directory.exists():
+            directory.rmdir()
+        partial.rename(directory)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     return artifact._replace(manifest=manifest)
 
 

@@ -18,6 +18,8 @@ from hdlif_jax.deploy.errors import ArtifactError, require
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 MAX_ELEMENTS = 2**31  # of one tensor with the batch size left out
+MAX_OPERATIONS = 1_000_000  # of a program with its calls written out, which is what a compiler does
+MAX_DEPTH = 50  # of calls
 ALLOWED_CUSTOM_CALLS = {"shape_assertion"}  # jax.export's check of symbolic dimensions; compiled away
 # Elementwise, moving and reducing: no loop, and no call to the outside but jax.export's check of symbolic dimensions.
 ALLOWED_OPERATIONS = frozenset(
@@ -111,6 +113,8 @@ def _check(program: bytes, template: export.Exported, name: str = "the program")
         has, needs = _main_type(module), _main_type(expected)
         require(has == needs, f"{name} has another signature than the manifest: {_difference(has, needs)}")
         _check_operations(module.operation, name)
+        functions = {ir.StringAttr(inner.attributes["sym_name"]).value: inner for inner in module.body.operations}
+        _check_calls("main", functions, (), {}, name)
 
 
 def _main_type(module) -> str:
@@ -123,6 +127,29 @@ def _main_type(module) -> str:
 def _difference(has: str, needs: str) -> str:
     first = next((index for index, (one, other) in enumerate(zip(has, needs, strict=False)) if one != other), 0)
     return f"{has[max(first - 30, 0) : first + 30]!r} instead of {needs[max(first - 30, 0) : first + 30]!r}"
+
+
+def _check_calls(function: str, functions: dict, callers: tuple[str, ...], counted: dict[str, int], name: str) -> int:
+    """Number of operations of a function with its calls written out; refuses calls that never end, or grow."""
+    require(function in functions, f"{name} calls a function that it does not have")
+    require(function not in callers and len(callers) < MAX_DEPTH, f"{name} has calls without end")
+    if function not in counted:
+        counted[function] = 0
+        for operation in _operations_in(functions[function].operation):
+            counted[function] += 1
+            if operation.name == "func.call":
+                callee = ir.FlatSymbolRefAttr(operation.attributes["callee"]).value
+                counted[function] += _check_calls(callee, functions, (*callers, function), counted, name)
+            require(counted[function] <= MAX_OPERATIONS, f"{name} has more than {MAX_OPERATIONS} operations")
+    return counted[function]
+
+
+def _operations_in(operation):
+    for region in operation.regions:
+        for block in region.blocks:
+            for inner in block.operations:
+                yield inner.operation
+                yield from _operations_in(inner.operation)
 
 
 def _check_operations(operation, name: str) -> None:

@@ -78,13 +78,17 @@ class Deployed:
         Raises:
           ValueError: inputs of another type or shape.
         """
-        self._check_inputs(inputs, self.input_shape)
+        self.check_inputs(inputs)
         if jax.default_backend() != "cpu" or len(inputs) <= CPU_CHUNK:
             return self._rollout(self._arrays, inputs)
         missing = -len(inputs) % CPU_CHUNK  # full chunks only, so that one program serves every batch size
         padded = np.concatenate([inputs, np.repeat(inputs[-1:], missing, 0)])
         chunks = np.split(padded, len(padded) // CPU_CHUNK)
         return jnp.concatenate([self._rollout(self._arrays, chunk) for chunk in chunks], 1)[:, : len(inputs)]
+
+    def check_inputs(self, inputs: np.ndarray | jax.Array) -> None:
+        """Raises ValueError for inputs of another type or shape than a call takes."""
+        _check_shape(inputs, self.input_shape)
 
     def init_state(self, batch_size: int) -> StreamState:
         """The start of `batch_size` streams, v_0 = 0."""
@@ -102,14 +106,20 @@ class Deployed:
           The new state and the step's logits `[B, K]`.
 
         Raises:
-          ValueError: a frame of another type or shape, or more steps than the network has.
+          ValueError: a frame of another type or shape, of more or fewer streams than the state, or more steps than the
+            network has.
         """
         if state.t >= self.manifest.num_steps:
             raise ValueError(
                 f"the stream has had its {self.manifest.num_steps} time-steps, and decay and threshold are learned per "
                 "step; begin the next window with init_state()"
             )
-        self._check_inputs(x_t, self.manifest.input_shape)
+        _check_shape(x_t, self.manifest.input_shape)
+        streams = {len(residual) for residual in state.residuals.values()} - {len(x_t)}
+        if streams:
+            raise ValueError(
+                f"a frame of {len(x_t)} streams for a state of {min(streams)}; begin with init_state({len(x_t)})"
+            )
         residuals, logits = self._step(self._arrays, state.residuals, np.int32(state.t), x_t)
         return StreamState(state.t + 1, residuals), logits
 
@@ -128,10 +138,11 @@ class Deployed:
         convention = manifest.programs[name].calling_convention
         return jax.jit(rebuild(artifact.programs[name], signature, convention, program_file(name)).call)
 
-    def _check_inputs(self, inputs: np.ndarray | jax.Array, shape: tuple[int, ...]) -> None:
-        if inputs.dtype != np.uint8 or inputs.ndim != len(shape) + 1 or inputs.shape[1:] != shape or not len(inputs):
-            expected = ", ".join(map(str, shape))
-            raise ValueError(f"inputs are {inputs.dtype} of shape {list(inputs.shape)}; expected uint8 [B, {expected}]")
+
+def _check_shape(inputs: np.ndarray | jax.Array, shape: tuple[int, ...]) -> None:
+    if inputs.dtype != np.uint8 or inputs.ndim != len(shape) + 1 or inputs.shape[1:] != shape or not len(inputs):
+        expected = ", ".join(map(str, shape))
+        raise ValueError(f"inputs are {inputs.dtype} of shape {list(inputs.shape)}; expected uint8 [B, {expected}]")
 
 
 def fastest_arithmetic(backend: Literal["cpu", "gpu", "tpu"] | str) -> Arithmetic:

@@ -39,13 +39,15 @@ class Checkpoints:
     Args:
       directory: where they are; made if need be.
       keep: how many of the newest; the one with the best accuracy is kept besides.
+      reads_only: leaves alone what a process that is training there has begun to write.
     """
 
-    def __init__(self, directory: pathlib.Path, keep: int = 2):
+    def __init__(self, directory: pathlib.Path, keep: int = 2, *, reads_only: bool = False):
         self.directory = pathlib.Path(directory).absolute()
-        self.directory.mkdir(parents=True, exist_ok=True)
         self._checksums = self.directory.parent / CHECKSUMS
-        self._checksums.mkdir(exist_ok=True)
+        if not reads_only:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._checksums.mkdir(exist_ok=True)
         policies = ocp.training.preservation_policies
         newest = policies.LatestN(keep)
         best = policies.BestN(
@@ -54,7 +56,7 @@ class Checkpoints:
         self._checkpointer = ocp.training.Checkpointer(
             self.directory,
             preservation_policy=policies.AnyPreservationPolicy([newest, best]),
-            cleanup_tmp_directories=True,
+            cleanup_tmp_directories=not reads_only,
         )
         self._finisher = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
         self._pending: tuple[int, concurrent.futures.Future[None]] | None = None
@@ -242,7 +244,8 @@ class Checkpoints:
             raise CheckpointError(f"{path} does not exist; the run has checkpoints of steps {self.steps()}")
         if not self._digest_file(step).exists():
             return  # killed between the checkpoint and its digests: the storage layer's own checks remain
-        recorded, actual = json.loads(self._digest_file(step).read_text()), _digests(path)
+        recorded = self._read(path, step, lambda: json.loads(self._digest_file(step).read_text()))
+        actual = _digests(path)
         for name, digest in recorded.items():
             if actual.get(name) != digest:
                 damage = "is missing" if name not in actual else "was changed or cut short"

@@ -5,7 +5,7 @@ import math
 import pathlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +44,8 @@ class Events(NamedTuple):
       on_state: `(step, variables)` before the first batch and after each call to the device, which may hold several
         batches; the arrays are given away afterwards.
       on_warning: `(message)`.
-      should_stop: `(step) -> bool`, asked after each call to the device.
+      should_stop: `(step) -> bool`, asked after each call to the device; at the end of an epoch the epoch is finished
+        first, and at the end of the run the run is.
     """
 
     on_step: Callable[[dict[str, Any]], None] = lambda record: None
@@ -218,13 +219,12 @@ class Trainer:
                 step += advance.num_steps
                 events.on_state(step, state.variables)
                 stops = events.should_stop(step)
-                if stops or self._saves_within_epoch(step):
+                if step < epoch_end and (stops or self._saves_within_epoch(step)):
                     records += self._records(pending, checkpoints, events)
                     pending = None
                     path = self._save(state, checkpoints)
-                if stops:
-                    checkpoints.wait()
-                    raise Interrupted(f"stopped after step {step} of {self.total_steps}; checkpoint {path}")
+                    if stops:
+                        self._interrupt(step, path, checkpoints)
             if pending is not None:
                 records += self._records(pending, checkpoints, events)
             seconds = time.perf_counter() - start_time
@@ -232,8 +232,7 @@ class Trainer:
             firing_rates = self.firing_rates(state)
             self._warn_of_firing(firing_rates, events)
             validation = self.accuracy_per_step(state, self.validation) if self.validation.shape[0] else None
-            if epoch % self.config.checkpoint_every_epochs == 0 or step == self.total_steps:
-                self._save(state, checkpoints, validation[-1] if validation else None)
+            # Told before it is saved, as batches are: a run that goes on from this checkpoint will not tell it again.
             events.on_epoch(
                 {
                     "step": step,
@@ -246,8 +245,16 @@ class Trainer:
                 }
             )
             records = []
+            if stops or epoch % self.config.checkpoint_every_epochs == 0 or step == self.total_steps:
+                path = self._save(state, checkpoints, validation[-1] if validation else None)
+                if stops and step < self.total_steps:
+                    self._interrupt(step, path, checkpoints)
         checkpoints.wait()
         return state
+
+    def _interrupt(self, step: int, path: pathlib.Path, checkpoints: Checkpoints) -> NoReturn:
+        checkpoints.wait()
+        raise Interrupted(f"stopped after step {step} of {self.total_steps}; checkpoint {path}")
 
     def _next_stop(self, step: int, epoch_end: int) -> int:
         """Where a call to the device that begins at `step` ends at the latest."""
@@ -256,7 +263,7 @@ class Trainer:
 
     def _saves_within_epoch(self, step: int) -> bool:
         every = self.config.checkpoint_every_steps
-        return bool(every) and step % every == 0 and step % self.steps_per_epoch != 0
+        return bool(every) and step % every == 0
 
     def _save(self, state: TrainState, checkpoints: Checkpoints, accuracy: float | None = None) -> pathlib.Path:
         if not self._is_finite(state.variables):

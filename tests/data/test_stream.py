@@ -1,3 +1,11 @@
+import multiprocessing
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
@@ -43,6 +51,41 @@ def test_worker_processes_give_the_same_batches_from_disk_as_memory(tmp_path):
     prepare("cifar100", tmp_path / "in", tmp_path, partial=True)
     records = open_prepared("cifar100", tmp_path, num_steps=4).train
     same(batches(records, 2, 9, 2), batches(records.load(), 2, 9, 0))
+
+
+def test_a_request_to_stop_is_for_the_process_that_trains_alone(split):
+    """Ctrl-C and schedulers signal all processes; workers that died would take the last checkpoint with them."""
+    expected = batches(split, 0, 40, 0)
+    stream_ = stream(BatchReader(split, 6, 3), 0, 40, 1)
+    seen = [next(stream_)]
+    for worker in multiprocessing.active_children():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(worker.pid, number)
+    same([*seen, *stream_], expected)
+
+
+READ_ON = """
+import multiprocessing, sys
+import numpy as np
+from hdlif_jax.data import BatchReader, Split, stream
+
+split = Split(np.zeros((37, 4, 4, 1), np.uint8), np.arange(37, dtype=np.int32))
+batches = stream(BatchReader(split, 6, 3), 0, 2**31 - 1, 1)
+next(batches)
+print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_workers_do_not_outlive_a_process_that_was_killed():
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", READ_ON], stdin=pipe, stdout=pipe, text=True) as process:
+        (worker,) = map(int, process.stdout.readline().split())
+        process.kill()
+    deadline = time.monotonic() + 20
+    while pathlib.Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not pathlib.Path(f"/proc/{worker}").exists()
 
 
 def test_processes_share_a_batch(split):

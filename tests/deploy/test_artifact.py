@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import pathlib
 import pickle
 import shutil
 
@@ -45,6 +46,23 @@ def test_nothing_is_overwritten(written, tmp_path):
     with pytest.raises(ValueError, match="is not empty"):
         write(tmp_path, small_artifact())
     assert [file.name for file in tmp_path.iterdir()] == ["note"]
+
+
+def test_a_write_that_fails_leaves_nothing(written, tmp_path, monkeypatch):
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    made = read(written)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path / "artifact", made)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_current_folder_can_be_named(written, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(pathlib.Path("."), read(written))
+    assert read(tmp_path).programs == read(written).programs
 
 
 def edit(directory, change):

@@ -3,6 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import export
+from jax.extend.mlir import ir
+from jax.extend.mlir.dialects import stablehlo
 
 from hdlif_jax.deploy import ArtifactError
 from hdlif_jax.deploy.program import PLATFORMS, Signature, export_program, rebuild
@@ -67,6 +69,35 @@ def test_programs_that_loop_call_out_or_grow_are_refused(function, message):
         rebuild(program.mlir_module_serialized, signature(), program.calling_convention_version, "the program")
     with pytest.raises(ValueError, match="cannot be part of an artifact"):
         export_program(function, signature())
+
+
+def with_calls(*calls):
+    """A program that calls the first of `calls`, which are functions with the functions that they call."""
+    program = exported(scaled).mlir_module_serialized
+    with ir.Context() as context:
+        stablehlo.register_dialect(context)
+        module = str(stablehlo.deserialize_portable_artifact(context, program))
+        functions = ""
+        for name, callees in calls:
+            lines = "\n".join(f"func.call @{callee}() : () -> ()" for callee in callees)
+            functions += f"func.func private @{name}() {{\n{lines}\nreturn\n}}\n"
+        body, brace, rest = module.rpartition("}")
+        text = body.replace("return", f"func.call @{calls[0][0]}() : () -> ()\n return", 1) + functions + brace + rest
+        return stablehlo.serialize_portable_artifact(ir.Module.parse(text), "1.0.0")
+
+
+@pytest.mark.parametrize(
+    ("calls", "message"),
+    [
+        ([("f", ["g"]), ("g", ["f"])], "has calls without end"),
+        ([(f"f{index}", [f"f{index + 1}"]) for index in range(60)] + [("f60", [])], "has calls without end"),
+        ([(f"f{index}", [f"f{index + 1}"] * 8) for index in range(20)] + [("f20", [])], "more than 1000000 operations"),
+    ],
+    ids=["recursion", "depth", "growth"],
+)
+def test_calls_without_end_are_refused(calls, message):
+    with pytest.raises(ArtifactError, match=message):
+        rebuild(with_calls(*calls), signature(), 10, "the program")
 
 
 def test_another_signature_is_refused():

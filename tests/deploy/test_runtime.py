@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hdlif_jax import nn
-from hdlif_jax.deploy import artifact, load
+from hdlif_jax.deploy import anytime, artifact, load
 from tests.deploy.networks import conv_net, named, prepare_inputs, small_artifact, unfolded_logits
 
 
@@ -54,6 +54,9 @@ def test_sequences_stream_frame_by_frame(tmp_path):
     expected = unfolded_logits(model, prepare_inputs(by_time))
     np.testing.assert_allclose(network(inputs), expected, atol=1e-4 * np.abs(expected).max(), rtol=0)
     np.testing.assert_allclose(stream(network, by_time)[1], network(inputs), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(anytime.run(network, inputs, 1.0), network(inputs), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match=r"shape \[2, 4, 16, 16, 2\]; expected uint8 \[B, 3, 16, 16, 2\]"):
+        anytime.run(network, np.repeat(inputs, (1, 2, 1), 1), 1.0)
 
 
 def test_float_weights_have_no_integer_path(tmp_path):
@@ -79,6 +82,11 @@ def test_inputs_that_do_not_fit(network, inputs, message):
         network(inputs)
     with pytest.raises(ValueError, match=message):
         network.step(network.init_state(2), inputs)
+
+
+def test_a_frame_of_other_streams_than_the_state(network):
+    with pytest.raises(ValueError, match=r"a frame of 3 streams for a state of 2; begin with init_state\(3\)"):
+        network.step(network.init_state(2), random_inputs((3, 8, 8, 2)))
 
 
 def test_wrong_number_of_class_names():

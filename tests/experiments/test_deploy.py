@@ -81,7 +81,10 @@ def test_deploy_refuses(command, finished_run, deployed, tmp_path):
         (lambda folder: folder, "holds no inputs"),
         (lambda folder: _write(folder / "x.txt", b"text"), "is no input"),
         (lambda folder: _write(folder / "x.npy", b"text"), "not a readable .npy"),
+        (lambda folder: _write(folder / "x.npy", b"\x93NUMPY\1\0\3\0((("), "not a readable .npy"),
+        (lambda folder: _save(folder / "x.npy", np.zeros((0, 8, 8, 1), np.uint8)), "holds an empty batch"),
         (lambda folder: _write(folder / "x.png", b"text"), "not a readable picture"),
+        (lambda folder: _sixteen_bits(folder / "x.png"), "more than 8 bits a channel"),
         (lambda folder: _save(folder / "x.npy", np.zeros((8, 8, 1))), "holds float64"),
         (lambda folder: _save(folder / "x.npy", np.zeros((9, 8, 1), np.uint8)), "expected uint8 [8, 8, 1]"),
         (lambda folder: _save(folder / "x.npy", np.array([{}])), "not a readable .npy"),
@@ -103,6 +106,12 @@ def test_infer_reports_errors_in_one_line(command, deployed, tmp_path):
 
 def _write(path, data):
     path.write_bytes(data)
+    return path
+
+
+def _sixteen_bits(path):
+    pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    pillow.fromarray(np.full((8, 8), 60_000, np.uint16)).save(path)
     return path
 
 

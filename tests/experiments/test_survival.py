@@ -1,5 +1,6 @@
 """What a run survives: signals, kills, full disks, a second process, and being spread over processes."""
 
+import importlib.util
 import json
 import os
 import resource
@@ -10,6 +11,9 @@ import socket
 import numpy as np
 import pytest
 
+from experiments.cli import CommandError
+from experiments.execution import Execution
+from experiments.observers import Profile
 from experiments.run_directory import RunDirectory
 from tests.experiments.conftest import TINY, read_json, wait_for
 from tests.experiments.survival import final_arrays, survive
@@ -175,6 +179,20 @@ def test_bad_execution(case, command, tmp_path):
     assert message in errors
     assert errors.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_tensorboard_without_its_package(tmp_path, monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tensorboardX" else find_spec(name))
+    with pytest.raises(CommandError, match=r"pip install 'hdlif_jax\[tensorboard\]'"):
+        Execution(tensorboard=True).start()
+
+
+def test_a_run_too_short_for_a_profile_says_so(tmp_path, capsys):
+    profile = Profile(tmp_path / "profile")
+    profile.state(0, {})
+    profile.close()
+    assert "no profile" in capsys.readouterr().out
 
 
 def test_tensorboard_and_a_profile(command, tmp_path):

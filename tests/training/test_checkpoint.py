@@ -126,6 +126,29 @@ def test_damage_without_recorded_checksums_is_still_noticed(checkpoints):
         checkpoints.load(make_state())
 
 
+def test_a_reader_leaves_alone_what_another_process_is_writing(checkpoints):
+    save(checkpoints, make_state(1))
+    partial = checkpoints.directory / "2.orbax-checkpoint-tmp"
+    shutil.copytree(checkpoints.directory / "1", partial)
+    reader = Checkpoints(checkpoints.directory, reads_only=True)
+    assert int(reader.load(make_state()).step) == 1
+    reader.close()
+    assert partial.is_dir()
+    writer = Checkpoints(checkpoints.directory)  # of a run that was killed and goes on
+    save(writer, make_state(3))
+    writer.close()
+    assert not partial.exists()
+
+
+def test_damaged_checksums_are_damage(checkpoints):
+    save(checkpoints, make_state(1))
+    save(checkpoints, make_state(2))
+    checkpoints._digest_file(2).write_text("{")
+    state, (problem,) = checkpoints.load_newest_intact(make_state())
+    assert int(state.step) == 1
+    assert "2 cannot be read" in problem
+
+
 def test_the_best_is_kept_beside_the_newest(checkpoints):
     for step, accuracy in {1: 0.5, 2: 0.9, 3: 0.9, 4: 0.7, 5: None, 6: 0.8, 7: None}.items():
         save(checkpoints, make_state(step), accuracy)

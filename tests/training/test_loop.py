@@ -75,6 +75,33 @@ def test_stopping_in_the_middle_of_an_epoch_and_going_on_changes_nothing(trainer
     jax.tree.map(np.testing.assert_array_equal, state, whole)
 
 
+@pytest.mark.parametrize("step", [6, 12])
+def test_a_stop_at_the_end_of_an_epoch_finishes_the_epoch_first(step, trainer, checkpoints):
+    epochs = []
+    events = Events(on_epoch=epochs.append, should_stop=lambda at: at == step)
+    state = jax.tree.map(np.copy, trainer.initial_state)
+    if step < trainer.total_steps:
+        with pytest.raises(Interrupted, match=r"stopped after step 6 of 12; checkpoint .*checkpoints/6"):
+            trainer.fit(state, checkpoints, events)
+        assert checkpoints.best() == 6  # it has its accuracy
+        trainer.fit(checkpoints.load(trainer.initial_state), checkpoints, events)
+    else:
+        trainer.fit(state, checkpoints, events)
+    assert [record["epoch"] for record in epochs] == [1, 2]
+
+
+def test_what_is_in_a_checkpoint_has_been_told(trainer, checkpoints):
+    """Else a run that is killed between the two would never tell it."""
+
+    def kill(record):
+        checkpoints.wait()
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        trainer.fit(jax.tree.map(np.copy, trainer.initial_state), checkpoints, Events(on_epoch=kill))
+    assert checkpoints.steps() == []
+
+
 def test_batches_are_a_permutation_in_each_epoch_and_differ_between_them(trainer):
     def epoch_images(epoch):
         first = epoch * trainer.steps_per_epoch
