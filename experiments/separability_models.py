@@ -68,7 +68,7 @@ def trained_variables(trainer: Trainer, updates: int, folder: pathlib.Path) -> V
     directory = RunDirectory(folder)
     if not (folder / "config.json").is_file():
         directory.create(trainer.config)
-    checkpoints = Checkpoints(directory.checkpoints, reads_only=True)
+    checkpoints = Checkpoints(directory.checkpoints)
     if directory.config() == trainer.config and updates in checkpoints.steps():
         state = checkpoints.load(trainer.initial_state, updates)
     else:
