@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from experiments.cli import CommandError
-from experiments.run import load_dataset
 from experiments.run_directory import RunDirectory
 from experiments.train import main, parse_arguments
-from hdlif_jax.training import Checkpoints, TrainConfig, Trainer
+from hdlif_jax.training import TrainConfig
 from tests.experiments.conftest import TINY, read_json, wait_for
+from tests.experiments.survival import final_arrays
 
 
 def test_a_run_leaves_everything_behind(finished_run):
@@ -57,15 +57,6 @@ def test_a_finished_run_says_so(finished_run, command):
     assert (directory / "summary.json").read_text() == before
 
 
-def final_state(directory):
-    config = RunDirectory(directory).config()
-    trainer = Trainer(config, load_dataset(config))
-    checkpoints = Checkpoints(directory / "checkpoints")
-    state = checkpoints.load(trainer.initial_state)
-    checkpoints.close()
-    return state
-
-
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_run_goes_on_to_the_same_parameters(stop, finished_run, command, tmp_path):
     finished, _ = finished_run
@@ -85,7 +76,7 @@ def test_a_stopped_run_goes_on_to_the_same_parameters(stop, finished_run, comman
     status, output, errors = command.run("train", "--resume", directory)
     assert status == 0, errors
     assert "continuing" in output
-    jax.tree.map(np.testing.assert_array_equal, final_state(directory), final_state(finished))
+    jax.tree.map(np.testing.assert_array_equal, final_arrays(directory), final_arrays(finished))
     for name in ("test_accuracy", "accuracy_per_step"):
         assert read_json(directory / "summary.json")[name] == read_json(finished / "summary.json")[name]
     losses = [[record["loss"] for record in RunDirectory(run).read_metrics("step")] for run in (directory, finished)]
