@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from experiments.cli import CommandError, console
 from experiments.run_directory import device_name
-from hdlif_jax.training.sharding import make_mesh
+from hdlif_jax.training.sharding import is_primary, make_mesh
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,19 +81,6 @@ class Execution:
 def one_device() -> Mesh:
     """The first device: enough to look at a trained network, and every batch size fits."""
     return make_mesh(jax.devices()[:1])
-
-
-def is_primary() -> bool:
-    """Whether this process is the one that speaks and writes."""
-    return jax.process_index() == 0
-
-
-def wait_for_all(where: str) -> None:
-    """Waits until all processes are here."""
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices(where)
 
 
 def use_compilation_cache() -> None:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from hdlif_jax.training.sharding import is_primary, wait_for_all
 from hdlif_jax.training.steps import TrainState
 
 CHECKSUMS = "checksums"  # folder beside the checkpoints: one file of digests a step, written when the step is complete
@@ -208,7 +209,7 @@ class Checkpoints:
 
     def _finish(self, step: int, response: Any) -> None:
         response.result()
-        if jax.process_index() != 0:
+        if not is_primary():
             return
         partial = self._digest_file(step).with_suffix(".partial")
         partial.write_text(json.dumps(_digests(self._path(step)), indent=1))
@@ -252,7 +253,7 @@ class Checkpoints:
                 raise DamagedCheckpoint(f"{path} is damaged: {name} {damage}")
 
     def _set_aside(self, step: int) -> None:
-        if jax.process_index() == 0:
+        if is_primary():
             target = self.directory.parent / DAMAGED / str(step)
             number = 1
             while target.exists():
@@ -261,10 +262,7 @@ class Checkpoints:
             target.parent.mkdir(exist_ok=True)
             self._path(step).rename(target)
             self._digest_file(step).unlink(missing_ok=True)
-        if jax.process_count() > 1:
-            from jax.experimental import multihost_utils
-
-            multihost_utils.sync_global_devices(f"set aside {step}")
+        wait_for_all(f"set aside {step}")
         self._checkpointer.reload()
 
 
