@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import report
-from hdlif_jax.nn.integer import float_conv
+from hdlif_jax.ops import float_conv
 
 SHAPES = ((32, 64), (16, 128), (8, 256), (4, 512))  # (side of the image, channels)
 

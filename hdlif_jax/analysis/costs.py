@@ -9,8 +9,8 @@ import numpy as np
 from flax import nnx
 
 from hdlif_jax.analysis.meter import LayerShape, layout, make_counter, modules, synapses
-from hdlif_jax.nn import NeuronCell, ParallelHDLIFCell, SpikingNetwork, Synapse
-from hdlif_jax.rollout.time import is_static
+from hdlif_jax.nn import NeuronCell, SpikingNetwork, Synapse
+from hdlif_jax.rollout.time import batch_size, is_static
 
 BYTES_PER_WEIGHT = {"float": 4.0, "ternary": 0.375, "binary": 0.25}  # as the paper counts
 WEIGHTS_PER_BYTE = {"ternary": 5, "binary": 8}  # packed: 3⁵ ≤ 2⁸
@@ -145,9 +145,7 @@ def parameter_megabytes(model: SpikingNetwork) -> float:
 def neural_operations(model: SpikingNetwork) -> dict[str, int]:
     """NOPs of every neuron layer for one image over all time-steps, by tracing shapes: nothing is computed."""
     cells = {path: module for path, module in modules(model) if isinstance(module, NeuronCell)}
-    return {
-        path: neurons * _operations(cells[path]) * model.num_steps for path, neurons in layout(model).neurons.items()
-    }
+    return {path: neurons * cells[path].operations * model.num_steps for path, neurons in layout(model).neurons.items()}
 
 
 def measure(model: SpikingNetwork, batches: Iterable[jax.Array], *, batch_statistics: bool = False) -> Costs:
@@ -155,7 +153,7 @@ def measure(model: SpikingNetwork, batches: Iterable[jax.Array], *, batch_statis
 
     Args:
       model: any network of the library.
-      batches: inputs as the network takes them, all images `[B, H, W, C]` or all sequences `[T, B, H, W, C]`.
+      batches: inputs as the network takes them, all static `[B, ...]` or all sequences `[T, B, ...]`.
       batch_statistics: whether to normalise by the batch, as for a network whose running statistics are not trained;
         else the network runs in inference form.
 
@@ -169,10 +167,10 @@ def measure(model: SpikingNetwork, batches: Iterable[jax.Array], *, batch_statis
         # Summed in int64 on the host: a batch may have more than 2³¹ operations.
         counts = jax.tree.map(lambda leaf: int(np.asarray(leaf, np.int64).sum()), count(batch))
         totals = counts if totals is None else jax.tree.map(int.__add__, totals, counts)
-        num_images += batch.shape[-4]
+        num_images += batch_size(model, batch)
     if totals is None or len(static) > 1:
-        found = "both images and sequences" if static else "nothing"
-        raise ValueError(f"the batches hold {found}; give at least one, all images or all sequences")
+        found = "both static inputs and sequences" if static else "nothing"
+        raise ValueError(f"the batches hold {found}; give at least one, all static or all sequences")
     sizes = layout(model)
     passes = num_images * model.num_steps
     rows = []
@@ -246,10 +244,6 @@ def _power(synapse: Synapse, sops: float, macs: int) -> tuple[float, float]:
     multiplies = synapse.weights == "float" and not binary
     paper = sops * ACCUMULATE_PJ * 1e-9 * discount
     return paper, sops * MULTIPLY_ACCUMULATE_PJ * 1e-9 if multiplies else paper
-
-
-def _operations(cell: NeuronCell) -> int:
-    return 1 if isinstance(cell, ParallelHDLIFCell) else 3  # one addition; or leak, charge and reset
 
 
 def _bias_size(synapse: Synapse) -> int:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from hdlif_jax.nn import SpikingNetwork, Synapse, carried, recorded_spikes
+from hdlif_jax.rollout.time import is_static
 
 Observer = Callable[[str, Synapse, jax.Array, jax.Array], None]  # of path, layer, what it reads and what it gives
 
@@ -106,7 +107,7 @@ def layout(model: SpikingNetwork) -> Layout:
 
 
 def make_counter(model: SpikingNetwork, *, batch_statistics: bool = False) -> Callable[[jax.Array], Counts]:
-    """Builds the function that runs a batch, images `[B, H, W, C]` or sequences `[T, B, H, W, C]`, and counts.
+    """Builds the function that runs a batch, static inputs `[B, ...]` or sequences `[T, B, ...]`, and counts.
 
     Args:
       model: any network of the library.
@@ -130,7 +131,7 @@ def make_counter(model: SpikingNetwork, *, batch_statistics: bool = False) -> Ca
                     operations[path] = synaptic_operations(synapse, inputs)
 
             watch(module, observe)
-            current = module.encode(inputs if inputs.ndim == 4 else inputs[t])
+            current = module.encode(inputs if is_static(model, inputs) else inputs[t])
             state, _ = module(state, current, t)
             fired = {path: _count_per_image(spikes != 0) for path, spikes in recorded_spikes(state).items()}
             return carried(state), Counts(fired, active, operations)

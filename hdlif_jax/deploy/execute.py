@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from hdlif_jax.deploy import graph as ops
 from hdlif_jax.deploy.graph import Graph, Node
+from hdlif_jax.ops import MIN_OUT_CHANNELS
 
 Arithmetic = Literal["integer", "float"]
 Arrays = Mapping[str, jax.Array]
@@ -39,8 +40,9 @@ def advance(
 
     Args:
       graph: the network.
-      arithmetic: "integer" convolves int8 levels into int32; "float" does the same sums in float32. Both are exact, and
-        all else is float32 in either case.
+      arithmetic: "integer" convolves int8 levels into int32 where a layer is wide enough for that to be faster (see
+        `ops.prefers_integers`); "float" does the same sums in float32. Both are exact, and all else is float32 in
+        either case.
       arrays: of the folded network.
       state: residual potentials v_{t−1}; an empty dict starts a sequence.
       current: `[W, B, ...]` with W = `window`, or W = 1 for the same current at every step.
@@ -117,7 +119,7 @@ def _linear(node: ops.Linear, arithmetic: Arithmetic, fields: Arrays, x: jax.Arr
 
 def _accumulate(node, arithmetic, fields, x, product: Callable) -> jax.Array:
     flat = x.reshape(-1, *x.shape[2:])
-    if node.integer and arithmetic == "integer":
+    if arithmetic == "integer" and node.integer and fields["kernel"].shape[-1] >= MIN_OUT_CHANNELS:
         sums = product(flat.astype(jnp.int8), fields["kernel"], jnp.int32).astype(jnp.float32)
     else:
         sums = product(flat.astype(jnp.float32), fields["kernel"].astype(jnp.float32), jnp.float32)

@@ -62,7 +62,7 @@ def fold(model: nn.SpikingNetwork, variables: nn.Variables | None = None) -> Fol
       variables: its trained parameters and statistics; those of the model by default.
 
     Raises:
-      TypeError: the network computes something that is neither a leaf module nor a sum.
+      TypeError: the network computes something that is neither a leaf module nor a sum, or a module has no rule.
       ValueError: a mix that has no folded form, such as spikes added to spikes, or `variables` of another network.
     """
     if variables is not None:
@@ -95,8 +95,7 @@ class _Folding:
             if call.module is None:
                 self.emit(ops.Add(call.name, *(self.current(source) for source in sources)))
             else:
-                rule = next(rule for kind, rule in RULES.items() if isinstance(call.module, kind))
-                rule(self, call.module, call.name, *sources)
+                rule_of(call)(self, call.module, call.name, *sources)
         return tuple(self.nodes)
 
     def emit(self, node: Node, value: Value = Value(), arrays: Arrays | None = None) -> None:
@@ -220,19 +219,37 @@ def _fold_flatten(folding: _Folding, module: pooling.Flatten, name: str, source:
     folding.emit(ops.Pool(name, source, "flatten"), folding.values[source])
 
 
+# By exact type: a subclass may compute something else, and would be folded without it.
 RULES: dict[type, Callable[..., None]] = {
     nn.Conv: _fold_conv,
     nn.Linear: _fold_linear,
     nnx.BatchNorm: _fold_norm,
+    nn.BatchNorm: _fold_norm,
     nn.LIFCell: _fold_lif,
     nn.ParallelHDLIFCell: _fold_parallel,
-    nn.HDLIFCell: _fold_hd_lif,  # and Mem-BN
+    nn.HDLIFCell: _fold_hd_lif,
+    nn.MemBNHDLIFCell: _fold_hd_lif,
     nn.SECA: _fold_attention,
     pooling.HalvingAverage: _fold_halving,
     pooling.GlobalAverage: _fold_global,
     pooling.StemMaximum: _fold_maximum,
     pooling.Flatten: _fold_flatten,
 }
+
+
+def rule_of(call: Call) -> Callable[..., None]:
+    """The rule that folds the module of a call.
+
+    Raises:
+      TypeError: its type has none.
+    """
+    kind = type(call.module)
+    if kind not in RULES:
+        raise TypeError(
+            f"{call.name} is a {kind.__name__}, which has no folded form; add a rule for it to "
+            "hdlif_jax.deploy.fold.RULES, or deploy a network without it"
+        )
+    return RULES[kind]
 
 
 def _levels(quantizer: SpikeQuantizer, name: str) -> tuple[int | None, float]:

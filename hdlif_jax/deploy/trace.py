@@ -60,9 +60,10 @@ def trace(model: SpikingNetwork) -> tuple[list[Call], list[Call], str]:
       TypeError: the network computes something that is neither a leaf module nor a sum.
     """
     recorder: Any = nnx.clone(model)
+    originals = dict(nnx.iter_modules(model))
     for path, module in list(nnx.iter_modules(recorder)):
         if isinstance(module, LEAVES):
-            _make_recording(module, ".".join(map(str, path)))
+            _make_recording(module, originals[path], ".".join(map(str, path)))
     encoder: list[Call] = []
     body: list[Call] = []
     try:
@@ -81,13 +82,13 @@ def trace(model: SpikingNetwork) -> tuple[list[Call], list[Call], str]:
     return encoder, body, current
 
 
-def _make_recording(module: nnx.Module, name: str) -> None:
+def _make_recording(module: nnx.Module, original: nnx.Module, name: str) -> None:
     kind = type(module)
 
     def call(self, operand, *others):
         if isinstance(self, NeuronCell):  # (state, current, t) → (state, spikes)
-            return None, others[0].record(name, self, others[0])
-        return operand.record(name, self, operand)
+            return None, others[0].record(name, original, others[0])
+        return operand.record(name, original, operand)
 
     # A subclass, because networks ask isinstance questions about their children.
     module.__class__ = type(f"Recording{kind.__name__}", (kind,), {"__call__": call})

@@ -1,7 +1,7 @@
 """Flax NNX modules `(state, x, t) -> (state, y)`, and the bridge from them to pure functions."""
 
 from hdlif_jax.nn.attention import SECA
-from hdlif_jax.nn.blocks import Downsample, ResidualBlock
+from hdlif_jax.nn.blocks import BatchNorm, Downsample, ResidualBlock
 from hdlif_jax.nn.cells import (
     HDLIFCell,
     LIFCell,
@@ -33,6 +33,7 @@ from hdlif_jax.nn.vgg import SpikingVGG, vgg13, vgg_snn
 
 __all__ = [
     "SECA",
+    "BatchNorm",
     "Conv",
     "Downsample",
     "Flatten",

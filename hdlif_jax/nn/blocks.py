@@ -48,11 +48,11 @@ class ResidualBlock(nnx.Module):
         self, in_channels: int, out_channels: int, *, stride: int = 1, options: SpikingOptions, rngs: nnx.Rngs
     ):
         self.neuron1 = make_cell(options.neuron, options.num_steps, in_channels, options.quantizer)
-        synapse: dict[str, Any] = {"weights": options.weights, "spikes": options.spike_input, "rngs": rngs}
-        self.conv1 = Conv(in_channels, out_channels, stride=stride, **synapse)
+        synapse: dict[str, Any] = {"weights": options.weights, "rngs": rngs}
+        self.conv1 = Conv(in_channels, out_channels, stride=stride, spikes=self.neuron1.emits, **synapse)
         self.norm1 = BatchNorm(out_channels, rngs)
         self.neuron2 = make_cell(options.second_neuron, options.num_steps, out_channels, options.quantizer)
-        self.conv2 = Conv(out_channels, out_channels, **synapse)
+        self.conv2 = Conv(out_channels, out_channels, spikes=self.neuron2.emits, **synapse)
         self.norm2 = BatchNorm(out_channels, rngs)
         self.attention1 = None if options.attention == "none" else SECA(rngs=rngs)
         self.attention2 = None if options.attention == "none" else SECA(rngs=rngs)

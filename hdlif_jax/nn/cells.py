@@ -13,6 +13,7 @@ from flax import nnx
 
 from hdlif_jax.neurons import NeuronParams, NeuronState, hd_lif, lif, mem_bn, parallel
 from hdlif_jax.neurons.surrogate import SpikeFunction
+from hdlif_jax.nn.synapses import SpikeInput
 from hdlif_jax.quantize import SpikeQuantizer
 
 NeuronKind = Literal["lif", "hd-lif", "parallel", "mem-bn"]
@@ -27,6 +28,8 @@ class NeuronCell(nnx.Module):
     """What the cells share: the start of a sequence and the recording of spikes."""
 
     record: bool = False
+    emits: SpikeInput  # what the layer behind the neuron reads: costs, folding and the integer forward go by it
+    operations: int = 3  # NOPs of a neuron and step: leak, charge and reset
     _step: Callable[..., tuple[NeuronState, jax.Array]]  # of each kind, on a state that is never None
 
     def __call__(
@@ -45,6 +48,7 @@ class LIFCell(NeuronCell):
 
     def __init__(self, spike_function: SpikeFunction = lif.DEFAULT_SPIKE_FUNCTION):
         self.record = False
+        self.emits = SpikeInput(None)
         self.raw_decay = nnx.Param(jnp.zeros(()))
         self.threshold = nnx.Param(jnp.ones(()))
         self.spike_function = spike_function
@@ -60,6 +64,7 @@ class HDLIFCell(NeuronCell):
 
     def __init__(self, num_steps: int, quantize: SpikeQuantizer):
         self.record = False
+        self.emits = SpikeInput(quantize)
         self.raw_decay = PerStepParam(jnp.zeros(num_steps))
         self.raw_threshold = PerStepParam(jnp.zeros(num_steps))
         self.quantize = quantize
@@ -75,8 +80,11 @@ class HDLIFCell(NeuronCell):
 class ParallelHDLIFCell(NeuronCell):
     """Parallel HD-LIF (Section 4.2) with a learnable threshold per step, θ_t = sigmoid(raw), from 0.5."""
 
+    operations = 1  # one addition
+
     def __init__(self, num_steps: int, quantize: SpikeQuantizer):
         self.record = False
+        self.emits = SpikeInput(quantize)
         self.raw_threshold = PerStepParam(jnp.zeros(num_steps))
         self.quantize = quantize
 

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from flax import nnx
 
 from hdlif_jax.nn.cells import PerStepParam
-from hdlif_jax.nn.integer import prefers_integers
 from hdlif_jax.nn.synapses import Synapse
 from hdlif_jax.quantize import weight_quantizer
 
@@ -36,12 +35,12 @@ class Network(NamedTuple):
 
     Attributes:
       num_steps: T.
-      input_shape: (H, W, C) of one input at one time-step.
+      input_shape: of one input at one time-step, such as (H, W, C).
       num_classes: width of the logits.
       per_step: True at the parameters that are indexed by time (leading axis T), the shape of `params`.
       quantize: `params -> params`, the kernels replaced by Ŵ; differentiable by the straight-through rules. The other
         functions expect its result, so that kernels are quantised once per batch.
-      encode: `(params, batch_stats, x [B, H, W, C]) -> (current, batch_stats)`, the memoryless stem.
+      encode: `(params, batch_stats, x [B, ...]) -> (current, batch_stats)`, the memoryless stem.
       step: `(params, batch_stats, state, current, t) -> (state, logits [B, K], batch_stats)`; a state of None starts
         a sequence.
     """
@@ -59,7 +58,7 @@ class SpikingNetwork(Protocol):
     """What a network module has; see `SpikingResNet`."""
 
     num_steps: int
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     num_classes: int
 
     def encode(self, x: jax.Array) -> jax.Array:
@@ -98,7 +97,7 @@ def training_form(
       model: any network of the library.
       record: whether the state that a step returns holds each layer's spikes.
       integer_forward: whether convolutions of quantised spikes with quantised kernels compute in integers; other layers
-        are not concerned, and gradients stay float. None chooses by backend.
+        are not concerned, and gradients stay float. None chooses for each layer what was measured to be faster.
       compute_dtype: of convolutions, and of the currents and spikes between them. Parameters, statistics, membranes,
         attention weights, linear layers and logits are float32 in any case.
     """
@@ -173,7 +172,7 @@ def _functional(
         use_running_average=use_running_average,
         record=record,
         kernel_is_quantized=True,
-        integer_forward=prefers_integers() if integer_forward is None else integer_forward,
+        integer_forward=integer_forward,
         compute_dtype=compute_dtype,
         raise_if_not_found=False,
     )

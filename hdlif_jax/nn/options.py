@@ -4,7 +4,6 @@ import dataclasses
 from typing import Literal, get_args
 
 from hdlif_jax.nn.cells import NeuronKind
-from hdlif_jax.nn.synapses import SpikeInput
 from hdlif_jax.quantize import SpikeQuantizer, WeightKind
 
 Attention = Literal["none", "seca-1", "seca-2"]
@@ -58,11 +57,6 @@ class SpikingOptions:
         if self.spike_bits is None:
             return SpikeQuantizer(self.spike_scale, softness=None)
         return SpikeQuantizer(self.spike_scale, self.spike_bits)
-
-    @property
-    def spike_input(self) -> SpikeInput:
-        """What the layer behind a neuron reads."""
-        return SpikeInput(None if self.neuron == "lif" else self.quantizer)
 
     @property
     def second_neuron(self) -> NeuronKind:

@@ -28,7 +28,7 @@ class SpikingHead(nnx.Module):
     def __init__(self, in_features: int, hidden: int, num_classes: int, *, options: SpikingOptions, rngs: nnx.Rngs):
         self.hidden = Linear(in_features, hidden, rngs=rngs)
         self.neuron = make_cell(options.neuron, options.num_steps, hidden, options.quantizer)
-        self.output = Linear(hidden, num_classes, spikes=options.spike_input, rngs=rngs)
+        self.output = Linear(hidden, num_classes, spikes=self.neuron.emits, rngs=rngs)
 
     def __call__(self, state: State | None, current: jax.Array, t: jax.Array | int) -> tuple[State, jax.Array]:
         """One time-step: averaged currents `[B, C]` to logits `[B, num_classes]`."""

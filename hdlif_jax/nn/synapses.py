@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from hdlif_jax.nn.integer import MAX_LEVEL, float_conv, integer_conv
+from hdlif_jax.ops import MAX_LEVEL, float_conv, integer_conv, prefers_integers
 from hdlif_jax.quantize import SpikeQuantizer, WeightKind, weight_quantizer
 
 FLOAT_KERNEL_INIT = nnx.initializers.he_normal()
@@ -76,14 +76,15 @@ class Conv(Synapse):
         super().__init__((kernel_size, kernel_size, in_channels, out_channels), weights, spikes, rngs)
         self.kernel_size = kernel_size
         self.stride = stride
-        self.integer_forward = False
+        self.integer_forward: bool | None = False  # None: what was measured to be faster for this shape
         self.compute_dtype = jnp.float32
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """`[B, H, W, C_in]` to `[B, ⌈H/stride⌉, ⌈W/stride⌉, C_out]`, of `compute_dtype`."""
         unit = self.spikes.unit if self.spikes and self.weights != "float" else None
         kernel = self.effective_kernel()
-        if self.integer_forward and unit is not None:
+        integer = prefers_integers(self.kernel.shape) if self.integer_forward is None else self.integer_forward
+        if integer and unit is not None:
             return integer_conv(x.astype(kernel.dtype), kernel, unit, self.stride).astype(self.compute_dtype)
         return float_conv(x.astype(self.compute_dtype), kernel.astype(self.compute_dtype), self.stride)
 

@@ -100,10 +100,10 @@ class SpikingVGG(nnx.Module):
             unit = ConvUnit(in_channels, channels, weights=weights, spikes=spikes, options=options, rngs=rngs)
             pooled = 4 if len(self.units) in self.pooled_units else 1
             self.units.append(unit)
-            in_channels, weights, spikes = channels, options.weights, options.spike_input._replace(pooled=pooled)
+            in_channels, weights, spikes = channels, options.weights, unit.neuron.emits._replace(pooled=pooled)
         self.flatten = GlobalAverage() if global_average else Flatten()
         if global_average:
-            spikes, height, width = options.spike_input._replace(pooled=height * width), 1, 1
+            spikes, height, width = self.units[-1].neuron.emits._replace(pooled=height * width), 1, 1
         self.head = Linear(height * width * in_channels, num_classes, spikes=spikes, rngs=rngs)
 
     def encode(self, x: jax.Array) -> jax.Array:

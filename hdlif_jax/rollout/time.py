@@ -22,27 +22,28 @@ class Prepared(NamedTuple):
 
 
 def is_static(network: Network | SpikingNetwork, inputs: jax.Array) -> bool:
-    """Whether `inputs` is one batch of images `[B, H, W, C]` and not a sequence `[T, B, H, W, C]`.
+    """Whether `inputs` is one batch of images `[B, ...]` and not a sequence `[T, B, ...]`.
 
     Raises:
       ValueError: neither shape fits the network, or T is not its number of time-steps.
     """
-    height_width_channels = network.input_shape
-    if inputs.ndim not in (4, 5) or inputs.shape[-3:] != height_width_channels:
-        expected = ", ".join(str(size) for size in height_width_channels)
+    shape = network.input_shape
+    sequence = inputs.ndim == len(shape) + 2
+    if inputs.ndim not in (len(shape) + 1, len(shape) + 2) or inputs.shape[inputs.ndim - len(shape) :] != shape:
+        expected = ", ".join(str(size) for size in shape)
         raise ValueError(
-            f"inputs have shape {inputs.shape}; expected [B, {expected}] for images "
+            f"inputs have shape {inputs.shape}; expected [B, {expected}] for static inputs "
             f"or [{network.num_steps}, B, {expected}] for sequences"
         )
-    if inputs.ndim == 5 and inputs.shape[0] != network.num_steps:
+    if sequence and inputs.shape[0] != network.num_steps:
         raise ValueError(
             f"inputs have {inputs.shape[0]} time-steps but the network has {network.num_steps}; "
             f"build it with num_steps={inputs.shape[0]} or integrate the events into {network.num_steps} frames"
         )
-    return inputs.ndim == 4
+    return not sequence
 
 
-def batch_size(network: Network, inputs: jax.Array) -> int:
+def batch_size(network: Network | SpikingNetwork, inputs: jax.Array) -> int:
     """B of static or sequence inputs."""
     return inputs.shape[0] if is_static(network, inputs) else inputs.shape[1]
 

@@ -63,27 +63,25 @@ def only_learned_steps(rule: optax.GradientTransformation, per_step: Params) -> 
       A transformation whose `update` takes `learned`, `[T]` bool.
     """
 
-    def select(new: Params, old: Params, learned: jax.Array) -> Params:
-        def leaf(by_time, new, old):
-            return jnp.where(learned.reshape(-1, *[1] * (new.ndim - 1)), new, old) if by_time else new
-
-        return jax.tree.map(leaf, per_step, new, old)
-
-    structure = jax.tree.structure(per_step)
-
-    def is_params_like(node) -> bool:
-        return jax.tree.structure(node) == structure  # type: ignore[operator]
+    def keep(by_time: bool, new: jax.Array, old: jax.Array, learned: jax.Array) -> jax.Array:
+        return jnp.where(learned.reshape(-1, *[1] * (new.ndim - 1)), new, old) if by_time else new
 
     def update(grads, state, params=None, *, learned, **extra):
         updates, new_state = rule.update(grads, state, params, **extra)
-        updates = select(updates, jax.tree.map(jnp.zeros_like, updates), learned)
-        # Momentum and second moments have the structure of the parameters; counters do not.
-        new_state = jax.tree.map(
-            lambda new, old: select(new, old, learned) if is_params_like(new) else new,
-            new_state,
-            state,
-            is_leaf=is_params_like,
+        updates = jax.tree.map(
+            lambda by_time, update: keep(by_time, update, jnp.zeros_like(update), learned), per_step, updates
         )
+        # Momentum and second moments belong to parameters, wherever the rule keeps them; counters do not. What a mask
+        # leaves out of a part of the rule has no moment there.
+        by_time_in_state = optax.tree_utils.tree_map_params(
+            rule,
+            lambda leaf, by_time: leaf if isinstance(leaf, optax.MaskedNode) else by_time,
+            new_state,
+            per_step,
+            transform_non_params=lambda leaf: False,
+            is_leaf=lambda node: isinstance(node, optax.MaskedNode),
+        )
+        new_state = jax.tree.map(lambda *leaves: keep(*leaves, learned), by_time_in_state, new_state, state)
         return updates, new_state
 
     return optax.GradientTransformationExtraArgs(rule.init, update)

@@ -122,10 +122,10 @@ def test_pooled_spikes_are_operations():
 
 
 @pytest.mark.parametrize(
-    ("shapes", "found"), [([], "nothing"), ([(8, 6, 6, 2), (2, 8, 6, 6, 2)], "both images and sequences")]
+    ("shapes", "found"), [([], "nothing"), ([(8, 6, 6, 2), (2, 8, 6, 6, 2)], "both static inputs and sequences")]
 )
 def test_bad_batches(shapes, found):
-    with pytest.raises(ValueError, match=f"the batches hold {found}; give at least one, all images or all sequences"):
+    with pytest.raises(ValueError, match=f"the batches hold {found}; give at least one, all static or all sequences"):
         analysis.measure(small_network(num_steps=2), [jnp.zeros(shape) for shape in shapes])
 
 

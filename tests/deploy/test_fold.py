@@ -159,8 +159,8 @@ class OwnNetwork(nnx.Module):
         self.input_shape, self.num_classes, self.num_steps = (6, 6, 2), 5, 3
         self.stem = nn.Conv(2, 4, rngs=rngs)
         self.neuron = nn.make_cell("hd-lif", 3, 4, options.quantizer)
-        self.left = nn.Conv(4, 6, 1, weights="ternary", spikes=options.spike_input, rngs=rngs)
-        self.right = nn.Conv(4, 6, weights="binary", spikes=options.spike_input, rngs=rngs)
+        self.left = nn.Conv(4, 6, 1, weights="ternary", spikes=self.neuron.emits, rngs=rngs)
+        self.right = nn.Conv(4, 6, weights="binary", spikes=self.neuron.emits, rngs=rngs)
         self.average = nn.GlobalAverage()
         self.head = nn.Linear(6, 5, rngs=rngs)
 
@@ -249,3 +249,38 @@ def test_one_layer_by_numpy():
         sums = sums + padded[:, :, row : row + 8, column : column + 8] @ kernel[row, column]
     expected = sums * folded.arrays[f"{node.name}.scale"] + folded.arrays[f"{node.name}.bias"]
     np.testing.assert_allclose(values[node.name], expected, rtol=1e-5, atol=1e-5)
+
+
+class HardResetLIF(nn.LIFCell):
+    """A cell of another kind that inherits from one of the library."""
+
+    def _step(self, state, current, t):
+        state, spikes = super()._step(state, current, t)
+        return state._replace(residual=jnp.where(spikes > 0, 0, state.residual)), spikes
+
+
+class HalvingBatchNorm(nn.BatchNorm):
+    def __call__(self, x):
+        return super().__call__(x) / 2
+
+
+@pytest.mark.parametrize(
+    ("place", "module"),
+    [("neuron1", lambda: HardResetLIF()), ("norm1", lambda: HalvingBatchNorm(6, nnx.Rngs(0)))],
+)
+def test_a_subclass_is_not_folded_as_what_it_inherits_from(place, module):
+    model = conv_net(neuron="lif")
+    setattr(model.blocks[0], place, module())
+    with pytest.raises(TypeError, match=rf"blocks.0.{place} is a \w+, which has no folded form; add a rule"):
+        fold(model)
+
+
+def test_a_cell_without_a_rule_is_refused_by_name():
+    class OwnCell(nn.NeuronCell):
+        def __call__(self, state, current, t):
+            return None, current
+
+    model = conv_net()
+    model.blocks[1].neuron2 = OwnCell()
+    with pytest.raises(TypeError, match=r"blocks.1.neuron2 is a OwnCell, which has no folded form"):
+        fold(model)

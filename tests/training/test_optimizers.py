@@ -46,6 +46,37 @@ def test_only_the_entries_of_the_learned_step_move(name, decay_all):
                 np.testing.assert_array_equal(jnp.delete(new, t, 0), jnp.delete(old, t, 0))
 
 
+KERNELS = jax.tree.map(lambda leaf: leaf.ndim > 1, PARAMS)
+MOMENTUM = optax.sgd(0.1, 0.9)
+PARTITION = {"conv": {"kernel": "a", "bias": "b"}, "neuron": {"raw_decay": "a", "scale": "b"}}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        MOMENTUM,
+        optax.masked(MOMENTUM, jax.tree.map(lambda _: True, PARAMS)),
+        optax.masked(MOMENTUM, KERNELS),
+        optax.multi_transform({"a": MOMENTUM, "b": optax.adam(0.1)}, PARTITION),
+        optax.chain(optax.masked(optax.trace(0.9), KERNELS), optax.adamw(0.1)),
+        optax.apply_if_finite(optax.multi_transform({"a": MOMENTUM, "b": MOMENTUM}, PARTITION), 3),
+    ],
+    ids=["plain", "masked", "partly masked", "multi_transform", "chain", "nested"],
+)
+def test_moments_of_steps_that_did_not_learn_keep_still_wherever_the_rule_keeps_them(rule):
+    optimizer = only_learned_steps(rule, PER_STEP)
+    with jax.numpy_dtype_promotion("standard"):
+        _, state = optimizer.update(ONES, optimizer.init(PARAMS), PARAMS, learned=jnp.ones(4, bool))
+        _, new_state = optimizer.update(grads_at(1), state, PARAMS, learned=one_hot(1))
+    kept = 0
+    for new, old in zip(jax.tree.leaves(new_state), jax.tree.leaves(state), strict=True):
+        if jnp.ndim(new) and new.shape[0] == 4:
+            np.testing.assert_array_equal(jnp.delete(new, 1, 0), jnp.delete(old, 1, 0))
+            assert np.all(new[1] != old[1])
+            kept += 1
+    assert kept
+
+
 def test_with_all_steps_learned_it_is_the_plain_rule():
     rule = optax.sgd(0.1, 0.9, nesterov=True)
     masked = only_learned_steps(rule, PER_STEP)

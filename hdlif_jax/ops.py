@@ -10,15 +10,20 @@ import jax
 import jax.numpy as jnp
 
 MAX_LEVEL = 127  # of an int8
+MIN_OUT_CHANNELS = 24  # from which on int8 convolutions are the faster ones
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
-def prefers_integers() -> bool:
-    """Whether the default backend is one on which int8 convolutions were measured to be faster than float32 ones.
+def prefers_integers(kernel_shape: tuple[int, ...]) -> bool:
+    """Whether a convolution was measured to be faster in int8 than in float32 on the default backend.
 
-    CPUs are (`benchmarks/step_time.py`). Elsewhere nothing was measured, so the float convolution stays.
+    On CPUs that depends on the number of output channels alone (`benchmarks/integer_layers.py`): XLA has a fast int8
+    kernel from so many on, and a slow one below. Elsewhere nothing was measured, so the float convolution stays.
+
+    Args:
+      kernel_shape: `(k, k, C_in, C_out)`.
     """
-    return jax.default_backend() == "cpu"
+    return jax.default_backend() == "cpu" and kernel_shape[-1] >= MIN_OUT_CHANNELS
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))

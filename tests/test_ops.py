@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hdlif_jax import nn
-from hdlif_jax.nn.integer import float_conv, integer_conv, prefers_integers
+from hdlif_jax import nn, ops
+from hdlif_jax.ops import float_conv, integer_conv, prefers_integers
 from hdlif_jax.quantize import SpikeQuantizer, weight_quantizer
 from hdlif_jax.rollout import gradient_at_steps, rollout_spikes
 from tests.conftest import cross_entropy
@@ -95,13 +95,21 @@ def integer_convolutions(model, integer_forward):
         ({"neuron": "lif"}, 0),
     ],
 )
-def test_only_quantised_spikes_on_quantised_kernels_run_in_integers(options, expected):
+def test_only_quantised_spikes_on_quantised_kernels_run_in_integers(options, expected, monkeypatch):
     model = nn.conv_net(
         (6, 6, 2), 3, widths=(4, 6), options=nn.SpikingOptions(num_steps=2, **options), rngs=nnx.Rngs(0)
     )
     assert integer_convolutions(model, True) == expected
     assert integer_convolutions(model, False) == 0
-    assert integer_convolutions(model, None) == (expected if prefers_integers() else 0)
+    assert integer_convolutions(model, None) == 0  # such narrow layers are faster in float
+    monkeypatch.setattr(ops, "MIN_OUT_CHANNELS", 5)
+    assert integer_convolutions(model, None) == (expected // 2 if prefers_integers((3, 3, 4, 6)) else 0)
+
+
+def test_each_layer_is_computed_in_what_is_faster_for_its_width():
+    model = nn.conv_net((6, 6, 2), 3, widths=(4, 24), options=nn.SpikingOptions(num_steps=2), rngs=nnx.Rngs(0))
+    assert integer_convolutions(model, None) == (2 if jax.default_backend() == "cpu" else 0)
+    assert integer_convolutions(model, True) == 4
 
 
 def test_pooled_spikes_run_in_integers_too():
@@ -139,3 +147,26 @@ def test_training_gives_the_same_gradients():
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours.grads, reference.grads)
     np.testing.assert_allclose(ours.loss, reference.loss, rtol=1e-5)
+
+
+class UnitSpikes(nn.LIFCell):
+    """A binary neuron that is not the library's; its spikes are on no grid of levels."""
+
+
+def test_binary_spikes_are_not_taken_for_quantised_ones():
+    """θ = 0.93 is not a multiple of 1/4: rounded to one, spikes would be 7.5 % too large."""
+    cell = UnitSpikes()
+    cell.threshold[...] = jnp.float32(0.93)
+    conv = nn.Conv(2, 3, weights="ternary", spikes=cell.emits, rngs=nnx.Rngs(0))
+    conv.integer_forward = True
+    spikes = 0.93 * jax.random.bernoulli(jax.random.key(0), 0.5, (1, 4, 4, 2)).astype(jnp.float32)
+    np.testing.assert_array_equal(conv(spikes), float_conv(spikes, conv.effective_kernel(), 1))
+
+
+@pytest.mark.parametrize("neuron", ["lif", "hd-lif", "parallel", "mem-bn"])
+def test_layers_read_what_the_neuron_before_them_emits(neuron):
+    options = nn.SpikingOptions(num_steps=2, neuron=neuron)
+    block = nn.ResidualBlock(3, 3, options=options, rngs=nnx.Rngs(0))
+    assert block.conv1.spikes == block.neuron1.emits
+    assert block.conv2.spikes == block.neuron2.emits
+    assert (block.neuron1.emits.unit is None) == (neuron == "lif")
