@@ -1,29 +1,32 @@
-"""Convolution of quantised spikes with binary or ternary kernels in integer arithmetic: exact, and faster on CPUs.
+"""Convolution, pooling and channel attention as pure functions, which networks and deployed graphs both call.
 
 Spikes are levels 0…2ⁿ − 1 times s and Ŵ is −1, 0 or 1 times a scale, so that a convolution is one of small integers,
-accumulated in int32 without rounding, times the two scales. The gradient is that of the float convolution.
+accumulated in int32 without rounding, times the two scales: exact, and faster on CPUs where a layer is wide enough
+(`xla_cpu.prefers_integers`). The gradient is that of the float convolution.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 MAX_LEVEL = 127  # of an int8
-MIN_OUT_CHANNELS = 24  # from which on int8 convolutions are the faster ones
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
-def prefers_integers(kernel_shape: tuple[int, ...]) -> bool:
-    """Whether a convolution was measured to be faster in int8 than in float32 on the default backend.
-
-    On CPUs that depends on the number of output channels alone (`benchmarks/integer_layers.py`): XLA has a fast int8
-    kernel from so many on, and a slow one below. Elsewhere nothing was measured, so the float convolution stays.
+def float_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """Convolution padded by half the kernel all round.
 
     Args:
-      kernel_shape: `(k, k, C_in, C_out)`.
+      x: `[B, H, W, C_in]`.
+      kernel: `[k, k, C_in, C_out]`, k odd.
+      stride: of the output.
+
+    Returns:
+      `[B, ⌈H/stride⌉, ⌈W/stride⌉, C_out]`.
     """
-    return jax.default_backend() == "cpu" and kernel_shape[-1] >= MIN_OUT_CHANNELS
+    return convolve(x, kernel, stride, kernel.shape[0] // 2)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -39,38 +42,93 @@ def integer_conv(spikes: jax.Array, kernel: jax.Array, unit: float, stride: int)
     Returns:
       `[B, ⌈H/stride⌉, ⌈W/stride⌉, C_out]`; the only roundings are those of the two scales.
     """
-    return _forward(spikes, kernel, unit, stride)[0]
+    return _integer_forward(spikes, kernel, unit, stride)[0]
 
 
-def float_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """Convolution padded by half the kernel all round, `[B, H, W, C_in]` to `[B, ⌈H/stride⌉, ⌈W/stride⌉, C_out]`."""
-    return _conv(x, kernel, stride, None)
-
-
-def _forward(spikes, kernel, unit, stride):
+def _integer_forward(spikes: jax.Array, kernel: jax.Array, unit: float, stride: int) -> tuple[jax.Array, Any]:
     levels = jnp.round(spikes * (1 / unit)).astype(jnp.int8)
     scale = jnp.max(jnp.abs(kernel), (0, 1, 2)) * unit
-    sums = _conv(levels, jnp.sign(kernel).astype(jnp.int8), stride, jnp.int32)
+    sums = convolve(levels, jnp.sign(kernel).astype(jnp.int8), stride, kernel.shape[0] // 2, jnp.int32)
     return sums.astype(kernel.dtype) * scale[None, None, None, :], (levels, kernel)
 
 
-def _backward(unit, stride, residuals, gradient):
+def _integer_backward(unit: float, stride: int, residuals: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     levels, kernel = residuals  # a quarter of the memory of float spikes
     spikes = levels.astype(kernel.dtype) * unit
     _, pullback = jax.vjp(lambda spikes, kernel: float_conv(spikes, kernel, stride), spikes, kernel)
     return pullback(gradient)
 
 
-integer_conv.defvjp(_forward, _backward)
+integer_conv.defvjp(_integer_forward, _integer_backward)
 
 
-def _conv(x, kernel, stride, accumulator):
-    padding = (kernel.shape[0] // 2,) * 2  # both sides alike; XLA's "SAME" differs at stride 2
+def convolve(
+    x: jax.Array, kernel: jax.Array, stride: int, padding: int, accumulator: jax.typing.DTypeLike | None = None
+) -> jax.Array:
+    """2-D convolution with the same rows and columns of zeros on both sides; XLA's "SAME" differs at stride 2.
+
+    Args:
+      x: `[B, H, W, C_in]`.
+      kernel: `[k, k, C_in, C_out]` of the same type.
+      stride: in both directions.
+      padding: rows and columns of zeros on every side.
+      accumulator: type of the sums; that of `x` by default.
+    """
     return jax.lax.conv_general_dilated(
         x,
         kernel,
         (stride, stride),
-        (padding, padding),
+        ((padding, padding), (padding, padding)),
         dimension_numbers=DIMENSIONS,
         preferred_element_type=accumulator,
     )
+
+
+def average_pool(x: jax.Array) -> jax.Array:
+    """Average over 2×2 without overlap, `[..., H, W, C]` to `[..., ⌊H/2⌋, ⌊W/2⌋, C]`; an odd last row is cut."""
+    return jnp.mean(_squares(x), (-4, -2))
+
+
+def sum_pool(x: jax.Array) -> jax.Array:
+    """Sum over 2×2 without overlap, in the type of `x`; shapes as `average_pool`."""
+    return jnp.sum(_squares(x), (-4, -2), dtype=x.dtype)
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+    """Maximum over 3×3 with stride 2, `[..., H, W, C]` to `[..., ⌈H/2⌉, ⌈W/2⌉, C]`."""
+    leading = x.ndim - 3
+    return jax.lax.reduce_window(
+        x,
+        -jnp.inf,
+        jax.lax.max,
+        (1,) * leading + (3, 3, 1),
+        (1,) * leading + (2, 2, 1),
+        ((0, 0),) * leading + ((1, 1), (1, 1), (0, 0)),
+    )
+
+
+def global_average(x: jax.Array) -> jax.Array:
+    """Average over the image, `[..., H, W, C]` to `[..., C]`."""
+    return jnp.mean(x, (-3, -2))
+
+
+def channel_attention(kernel: jax.Array, bias: jax.Array, current: jax.Array) -> jax.Array:
+    """σ(Conv1d(GAP(I))) ⊙ I: one filter over the channels (Eq. 9), computed in float32.
+
+    Args:
+      kernel: `[K]`, K odd.
+      bias: scalar.
+      current: I `[..., H, W, C]`.
+    """
+    size, channels = kernel.shape[0], current.shape[-1]
+    pooled = jnp.mean(current, (-3, -2), dtype=jnp.float32)
+    padded = jnp.pad(pooled, [(0, 0)] * (pooled.ndim - 1) + [(size // 2, size // 2)])
+    filtered = sum(kernel[offset] * padded[..., offset : offset + channels] for offset in range(size))
+    return jax.nn.sigmoid(filtered + bias).astype(current.dtype)[..., None, None, :] * current
+
+
+def _squares(x: jax.Array) -> jax.Array:
+    """`[..., H, W, C]` to `[..., ⌊H/2⌋, 2, ⌊W/2⌋, 2, C]`."""
+    *leading, height, width, channels = x.shape
+    even = x[..., : height // 2 * 2, : width // 2 * 2, :]
+    return even.reshape(*leading, height // 2, 2, width // 2, 2, channels)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from hdlif_jax.neurons.state import NeuronParams, NeuronState, charge
+from hdlif_jax.neurons.base import NeuronParams, charge
 
 
 def fire(membrane: jax.Array, threshold: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -22,30 +22,30 @@ def fire(membrane: jax.Array, threshold: jax.Array) -> tuple[jax.Array, jax.Arra
       v_t and the unquantised spikes s*_t, both `[B, ...]`.
     """
     fires = membrane > threshold
-    residual = jnp.where(fires, threshold, membrane)
+    potential = jnp.where(fires, threshold, membrane)
     raw_spikes = jnp.where(fires, membrane - threshold, 0)
-    return residual, raw_spikes
+    return potential, raw_spikes
 
 
 def step(
     params: NeuronParams,
-    state: NeuronState,
+    potential: jax.Array,
     current: jax.Array,
     *,
     quantize: Callable[[jax.Array], jax.Array] = lambda raw_spikes: raw_spikes,
-) -> tuple[NeuronState, jax.Array]:
+) -> tuple[jax.Array, jax.Array]:
     """One time-step: m = λ_t v + I, s* = m − θ_t if m ≥ θ_t else 0, v = m − s*, s = Q(s*) (Eq. 4).
 
     The reset uses the unquantised s*.
 
     Args:
       params: λ_t and θ_t.
-      state: v_{t−1} `[B, ...]`.
+      potential: v_{t−1} `[B, ...]`; zeros start a sequence.
       current: I_t `[B, ...]`.
       quantize: Q; the identity by default.
 
     Returns:
-      The state with v_t ≤ θ_t, and the spikes s_t ≥ 0 `[B, ...]`.
+      v_t ≤ θ_t and the spikes s_t ≥ 0, both `[B, ...]`.
     """
-    residual, raw_spikes = fire(charge(params, state, current), params.threshold)
-    return NeuronState(residual), quantize(raw_spikes)
+    potential, raw_spikes = fire(charge(params.decay, potential, current), params.threshold)
+    return potential, quantize(raw_spikes)

@@ -1,31 +1,52 @@
-"""Leaky integrate-and-fire with reset by subtraction, the baseline (Eq. 1)."""
+"""Leaky integrate-and-fire (Eq. 1), with the resets, ties and gradients that the field uses."""
+
+from typing import Literal
 
 import jax
+import jax.numpy as jnp
 
-from hdlif_jax.neurons.state import NeuronParams, NeuronState, charge
-from hdlif_jax.neurons.surrogate import SpikeFunction, triangle
+from hdlif_jax.neurons.base import NeuronParams, charge
+from hdlif_jax.neurons.surrogates import SpikeFunction, triangle
 
-DEFAULT_SPIKE_FUNCTION = triangle(1.0)
+Reset = Literal["soft", "hard", "none"]
+Tie = Literal[">=", ">"]
 
 
 def step(
     params: NeuronParams,
-    state: NeuronState,
+    potential: jax.Array,
     current: jax.Array,
     *,
-    spike_function: SpikeFunction = DEFAULT_SPIKE_FUNCTION,
-) -> tuple[NeuronState, jax.Array]:
-    """One time-step: m = λ v + I, s = θ·1[m ≥ θ], v = m − s (Eq. 1).
+    spike_function: SpikeFunction = triangle(),
+    height: float | None = None,
+    reset: Reset = "soft",
+    tie: Tie = ">=",
+    detach: bool = False,
+) -> tuple[jax.Array, jax.Array]:
+    """One time-step: m = λ v + I, s = 1[m ≥ θ], v = m − θ s; by default the spikes are of height θ (Eq. 1).
 
     Args:
       params: λ and θ.
-      state: v_{t−1} `[B, ...]`.
+      potential: v_{t−1} `[B, ...]`; zeros start a sequence.
       current: I_t `[B, ...]`.
       spike_function: 1[m − θ ≥ 0] with a surrogate derivative.
+      height: of a spike; None is θ.
+      reset: "soft" subtracts θ on firing, "hard" sets to 0, "none" leaves the membrane.
+      tie: whether a neuron fires at m = θ (">=") or only above (">").
+      detach: whether the reset is a constant to the gradient.
 
     Returns:
-      The state with v_t, and the spikes s_t ∈ {0, θ} `[B, ...]`.
+      v_t, and the spikes s_t ∈ {0, height}, both `[B, ...]`.
     """
-    membrane = charge(params, state, current)
-    spikes = params.threshold * spike_function(membrane - params.threshold)
-    return NeuronState(membrane - spikes), spikes
+    membrane = charge(params.decay, potential, current)
+    fires = spike_function(membrane - params.threshold, tie=tie)
+    spikes = fires * (params.threshold if height is None else height)
+    resets = jax.lax.stop_gradient(fires) if detach else fires
+    if reset == "soft":
+        # Of height θ the spike is what is subtracted, to the last bit.
+        return membrane - (spikes if height is None and not detach else resets * params.threshold), spikes
+    if reset == "hard":
+        return membrane * (1 - resets), spikes
+    if reset == "none":
+        return membrane, spikes
+    raise ValueError(f"reset={reset!r} is unknown; choose one of soft, hard, none")

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from hdlif_jax.neurons.hd_lif import fire
-from hdlif_jax.neurons.state import NeuronParams, NeuronState, charge
+from hdlif_jax.neurons.base import NeuronParams, charge
 
 EPSILON = 1e-5
 
@@ -54,42 +54,42 @@ def normalize(params: MemBNParams, moments: Moments, membrane: jax.Array) -> jax
 def training_step(
     neuron_params: NeuronParams,
     mem_bn_params: MemBNParams,
-    state: NeuronState,
+    potential: jax.Array,
     current: jax.Array,
     *,
     quantize: Callable[[jax.Array], jax.Array] = lambda raw_spikes: raw_spikes,
-) -> tuple[NeuronState, jax.Array, Moments]:
+) -> tuple[jax.Array, jax.Array, Moments]:
     """One time-step that normalises with the batch's own moments (Eq. 6).
 
     Args:
       neuron_params: λ_t and θ_t.
       mem_bn_params: α_t, β_t, γ_t and b_t.
-      state: v_{t−1} `[B, ..., C]`.
+      potential: v_{t−1} `[B, ..., C]`; zeros start a sequence.
       current: I_t `[B, ..., C]`.
       quantize: Q; the identity by default.
 
     Returns:
-      The state with v_t, the spikes s_t `[B, ..., C]`, and the moments for the running statistics of step t.
+      v_t and the spikes s_t `[B, ..., C]`, and the moments for the running statistics of step t.
     """
-    membrane = charge(neuron_params, state, current)
+    membrane = charge(neuron_params.decay, potential, current)
     moments = batch_moments(membrane)
-    residual, raw_spikes = fire(normalize(mem_bn_params, moments, membrane), neuron_params.threshold)
-    return NeuronState(residual), quantize(raw_spikes), moments
+    potential, raw_spikes = fire(normalize(mem_bn_params, moments, membrane), neuron_params.threshold)
+    return potential, quantize(raw_spikes), moments
 
 
 def inference_step(
     neuron_params: NeuronParams,
     mem_bn_params: MemBNParams,
     moments: Moments,
-    state: NeuronState,
+    potential: jax.Array,
     current: jax.Array,
     *,
     quantize: Callable[[jax.Array], jax.Array] = lambda raw_spikes: raw_spikes,
-) -> tuple[NeuronState, jax.Array]:
+) -> tuple[jax.Array, jax.Array]:
     """One time-step that normalises with the recorded moments of step t (Eq. 6); arguments as in `training_step`."""
-    membrane = normalize(mem_bn_params, moments, charge(neuron_params, state, current))
-    residual, raw_spikes = fire(membrane, neuron_params.threshold)
-    return NeuronState(residual), quantize(raw_spikes)
+    membrane = normalize(mem_bn_params, moments, charge(neuron_params.decay, potential, current))
+    potential, raw_spikes = fire(membrane, neuron_params.threshold)
+    return potential, quantize(raw_spikes)
 
 
 class Reparameterized(NamedTuple):

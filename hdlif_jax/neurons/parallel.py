@@ -5,16 +5,15 @@ from collections.abc import Callable
 import jax
 
 from hdlif_jax.neurons.hd_lif import fire
-from hdlif_jax.neurons.state import NeuronState, perturb
 
 
 def step(
     threshold: jax.Array,
-    state: NeuronState,
+    state: tuple[()],
     current: jax.Array,
     *,
     quantize: Callable[[jax.Array], jax.Array] = lambda raw_spikes: raw_spikes,
-) -> tuple[NeuronState, jax.Array]:
+) -> tuple[tuple[()], jax.Array]:
     """One time-step: s* = I − θ_t if I ≥ θ_t else 0, s = Q(s*).
 
     The authors' code always reads θ_1 here; this reads θ_t, as the paper says.
@@ -28,5 +27,5 @@ def step(
     Returns:
       The empty state, and the spikes s_t ≥ 0 `[B, ...]`.
     """
-    _, raw_spikes = fire(perturb(state, current), threshold)
-    return NeuronState(), quantize(raw_spikes)
+    _, raw_spikes = fire(current, threshold)
+    return state, quantize(raw_spikes)

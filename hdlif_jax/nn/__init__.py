@@ -1,69 +1,89 @@
-"""Flax NNX modules `(state, x, t) -> (state, y)`, and the bridge from them to pure functions."""
+"""Flax NNX modules `(state, x, tick) -> (state, y)`, and the bridge from them to pure functions."""
 
 from hdlif_jax.nn.attention import SECA
-from hdlif_jax.nn.blocks import BatchNorm, Downsample, ResidualBlock
+from hdlif_jax.nn.blocks import Downsample, ResidualBlock
+from hdlif_jax.nn.cell import BINARY, Cell, CellFactory, NeuronCell, PerStepParam, SpikeInput
 from hdlif_jax.nn.cells import (
+    Dropout,
     HDLIFCell,
     LIFCell,
     MemBNHDLIFCell,
-    NeuronCell,
     ParallelHDLIFCell,
-    PerStepParam,
-    make_cell,
+    hd_lif,
+    lif,
+    mem_bn,
+    parallel,
 )
-from hdlif_jax.nn.functional import (
+from hdlif_jax.nn.forms import (
     Network,
     Params,
+    SequenceOutput,
     SpikingNetwork,
+    StepOutput,
     Variables,
-    carried,
     inference_form,
     init_state,
-    map_neuron_states,
-    recorded_spikes,
     training_form,
     variables_of,
     with_variables,
 )
-from hdlif_jax.nn.options import SpikingOptions
-from hdlif_jax.nn.pooling import Flatten, GlobalAverage, HalvingAverage, StemMaximum
+from hdlif_jax.nn.module import Carry, Form, Module, Stateful, Tick
+from hdlif_jax.nn.norms import BatchNorm, NormFactory, batch_norm
+from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage, MaxPool3x3
 from hdlif_jax.nn.resnet import SpikingResNet, conv_net, resnet18, resnet19, resnet34
-from hdlif_jax.nn.synapses import Conv, Linear, SpikeInput, Synapse
+from hdlif_jax.nn.sequential import Sequential, mlp
+from hdlif_jax.nn.spec import Spec
+from hdlif_jax.nn.synapses import Conv, Linear, Synapse
 from hdlif_jax.nn.vgg import SpikingVGG, vgg13, vgg_snn
 
 __all__ = [
+    "BINARY",
     "SECA",
+    "AvgPool2x2",
     "BatchNorm",
+    "Carry",
+    "Cell",
+    "CellFactory",
     "Conv",
     "Downsample",
+    "Dropout",
     "Flatten",
+    "Form",
     "GlobalAverage",
     "HDLIFCell",
-    "HalvingAverage",
     "LIFCell",
     "Linear",
+    "MaxPool3x3",
     "MemBNHDLIFCell",
+    "Module",
     "Network",
     "NeuronCell",
+    "NormFactory",
     "ParallelHDLIFCell",
     "Params",
     "PerStepParam",
     "ResidualBlock",
+    "SequenceOutput",
+    "Sequential",
+    "Spec",
     "SpikeInput",
     "SpikingNetwork",
-    "SpikingOptions",
     "SpikingResNet",
     "SpikingVGG",
-    "StemMaximum",
+    "Stateful",
+    "StepOutput",
     "Synapse",
+    "Tick",
     "Variables",
-    "carried",
+    "batch_norm",
     "conv_net",
+    "hd_lif",
     "inference_form",
     "init_state",
-    "make_cell",
-    "map_neuron_states",
-    "recorded_spikes",
+    "lif",
+    "mem_bn",
+    "mlp",
+    "parallel",
     "resnet18",
     "resnet19",
     "resnet34",

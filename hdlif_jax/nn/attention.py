@@ -4,8 +4,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from hdlif_jax import ops
+from hdlif_jax.nn.module import Module
 
-class SECA(nnx.Module):
+
+class SECA(Module):
     """σ(Conv1d(GAP(I_t))) ⊙ I_t: one filter of width K over the channels, shared over time (Eq. 9).
 
     SECA_I applies it to a layer's current; SECA_II to the sum of the pre- and post-synaptic currents (Eq. 10), which
@@ -21,10 +24,4 @@ class SECA(nnx.Module):
 
     def __call__(self, current: jax.Array) -> jax.Array:
         """`[B, H, W, C]` to `[B, H, W, C]`."""
-        (size,) = self.kernel.shape
-        pooled = jnp.mean(current, (1, 2), dtype=jnp.float32)
-        padded = jnp.pad(pooled, ((0, 0), (size // 2, size // 2)))
-        channels = pooled.shape[-1]
-        filtered = sum(self.kernel[offset] * padded[:, offset : offset + channels] for offset in range(size))
-        gate = jax.nn.sigmoid(filtered + self.bias[...]).astype(current.dtype)
-        return gate[:, None, None, :] * current
+        return ops.channel_attention(self.kernel[...], self.bias[...], current)

@@ -1,14 +1,14 @@
 """Pre-activation residual networks whose stream carries currents (Fig. 3; the MS-ResNet layout)."""
 
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 from flax import nnx
 
-from hdlif_jax.nn.blocks import BatchNorm, ResidualBlock, State
-from hdlif_jax.nn.cells import make_cell
-from hdlif_jax.nn.options import SpikingOptions
-from hdlif_jax.nn.pooling import GlobalAverage, StemMaximum
+from hdlif_jax.nn.blocks import ResidualBlock
+from hdlif_jax.nn.module import Carry, Stateful, Tick
+from hdlif_jax.nn.pooling import GlobalAverage, MaxPool3x3
+from hdlif_jax.nn.spec import Spec
 from hdlif_jax.nn.synapses import Conv, Linear
 
 StemKind = Literal["cifar", "imagenet", "events"]
@@ -22,21 +22,22 @@ class StemShape(NamedTuple):
     pools: bool = False
 
 
-class SpikingHead(nnx.Module):
+class SpikingHead(Stateful):
     """Linear → neuron → linear, the head of ResNet-19."""
 
-    def __init__(self, in_features: int, hidden: int, num_classes: int, *, options: SpikingOptions, rngs: nnx.Rngs):
+    def __init__(self, in_features: int, hidden: int, num_classes: int, *, spec: Spec, rngs: nnx.Rngs):
         self.hidden = Linear(in_features, hidden, rngs=rngs)
-        self.neuron = make_cell(options.neuron, options.num_steps, hidden, options.quantizer)
+        self.neuron = spec.neuron(spec.num_steps, hidden)
         self.output = Linear(hidden, num_classes, spikes=self.neuron.emits, rngs=rngs)
 
-    def __call__(self, state: State | None, current: jax.Array, t: jax.Array | int) -> tuple[State, jax.Array]:
+    def __call__(self, state: Any, current: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
         """One time-step: averaged currents `[B, C]` to logits `[B, num_classes]`."""
-        neuron_state, spikes = self.neuron((state or {}).get("neuron"), self.hidden(current), t)
-        return {"neuron": neuron_state}, self.output(spikes)
+        carry = Carry(state, tick)
+        logits = self.output(carry(self.neuron, self.hidden(current)))
+        return carry.state, logits
 
 
-class SpikingResNet(nnx.Module):
+class SpikingResNet(Stateful):
     """Stem, stages of residual blocks, global average of the currents, linear head.
 
     A step has two parts. `encode` turns an input into the current of the first block and has no memory: on a static
@@ -50,7 +51,7 @@ class SpikingResNet(nnx.Module):
       strides: stride of the first block of each stage.
       stem: shape of the first layer.
       head_features: width of a hidden layer of neurons in the head; None for none.
-      options: neurons, weights and spikes.
+      spec: neurons, norms, weights and attention.
       rngs: source of the initial kernels.
 
     Raises:
@@ -67,7 +68,7 @@ class SpikingResNet(nnx.Module):
         strides: tuple[int, ...],
         stem: StemShape = StemShape(),
         head_features: int | None = None,
-        options: SpikingOptions,
+        spec: Spec,
         rngs: nnx.Rngs,
     ):
         if not len(stage_sizes) == len(widths) == len(strides) > 0:
@@ -79,23 +80,23 @@ class SpikingResNet(nnx.Module):
             raise ValueError(f"input_shape={input_shape} must be (height, width, channels) of one image")
         self.input_shape = input_shape
         self.num_classes = num_classes
-        self.num_steps = options.num_steps
+        self.num_steps = spec.num_steps
         self.stem = Conv(input_shape[-1], widths[0], stem.kernel_size, stride=stem.stride, rngs=rngs)
-        self.stem_norm = BatchNorm(widths[0], rngs)
-        self.stem_pool = StemMaximum() if stem.pools else None
+        self.stem_norm = spec.norm(widths[0], rngs)
+        self.stem_pool = MaxPool3x3() if stem.pools else None
         self.blocks: nnx.List = nnx.List()
         in_channels = widths[0]
         for size, width, stride in zip(stage_sizes, widths, strides, strict=True):
             for index in range(size):
                 block_stride = stride if index == 0 else 1
-                block = ResidualBlock(in_channels, width, stride=block_stride, options=options, rngs=rngs)
+                block = ResidualBlock(in_channels, width, stride=block_stride, spec=spec, rngs=rngs)
                 self.blocks.append(block)
                 in_channels = width
         self.average = GlobalAverage()
         self.head = (
             Linear(in_channels, num_classes, rngs=rngs)
             if head_features is None
-            else SpikingHead(in_channels, head_features, num_classes, options=options, rngs=rngs)
+            else SpikingHead(in_channels, head_features, num_classes, spec=spec, rngs=rngs)
         )
 
     def encode(self, x: jax.Array) -> jax.Array:
@@ -103,18 +104,14 @@ class SpikingResNet(nnx.Module):
         current = self.stem_norm(self.stem(x))
         return current if self.stem_pool is None else self.stem_pool(current)
 
-    def __call__(self, state: State | None, current: jax.Array, t: jax.Array | int) -> tuple[State, jax.Array]:
+    def __call__(self, state: Any, current: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
         """One time-step: the stem's current `[B, H', W', widths[0]]` to logits `[B, num_classes]`."""
-        state = state or {}
-        block_states = state.get("blocks", {})
-        new_states = {}
-        for index, block in enumerate(self.blocks):
-            new_states[index], current = block(block_states.get(index), current, t)
+        carry = Carry(state, tick)
+        for block in self.blocks:
+            current = carry(block, current)
         features = self.average(current)
-        if isinstance(self.head, SpikingHead):
-            head_state, logits = self.head(state.get("head"), features, t)
-            return {"blocks": new_states, "head": head_state}, logits
-        return {"blocks": new_states}, self.head(features)
+        logits = carry(self.head, features) if isinstance(self.head, SpikingHead) else self.head(features)
+        return carry.state, logits
 
 
 def conv_net(
@@ -122,7 +119,7 @@ def conv_net(
     num_classes: int,
     *,
     widths: tuple[int, ...] = (32, 64, 64),
-    options: SpikingOptions = SpikingOptions(),
+    spec: Spec = Spec(),
     rngs: nnx.Rngs,
 ) -> SpikingResNet:
     """A small network for small images: one residual block per width, halving the image at each but the first."""
@@ -132,7 +129,7 @@ def conv_net(
         stage_sizes=(1,) * len(widths),
         widths=widths,
         strides=(1,) + (2,) * (len(widths) - 1),
-        options=options,
+        spec=spec,
         rngs=rngs,
     )
 
@@ -143,7 +140,7 @@ def resnet18(
     *,
     width: int = 64,
     stem: StemKind | None = None,
-    options: SpikingOptions = SpikingOptions(),
+    spec: Spec = Spec(),
     rngs: nnx.Rngs,
 ) -> SpikingResNet:
     """ResNet-18: stages of 2, 2, 2, 2 blocks.
@@ -154,7 +151,7 @@ def resnet18(
       width: channels of the first stage; each stage doubles them.
       stem: "cifar" (3×3), "imagenet" (7×7 with stride 2) or "events" (3×3); a 3×3 maximum with stride 2 follows for
         images of 200 and more classes. None chooses: events for 2 channels, else by the size of the image.
-      options: neurons, weights and spikes.
+      spec: neurons, norms, weights and attention.
       rngs: source of the initial kernels.
 
     Raises:
@@ -167,7 +164,7 @@ def resnet18(
         widths=_doubling(width, 4),
         strides=(1, 2, 2, 2),
         stem=_stem_shape(_stem_kind(stem, input_shape), num_classes),
-        options=options,
+        spec=spec,
         rngs=rngs,
     )
 
@@ -178,7 +175,7 @@ def resnet34(
     *,
     width: int = 64,
     stem: StemKind | None = None,
-    options: SpikingOptions = SpikingOptions(),
+    spec: Spec = Spec(),
     rngs: nnx.Rngs,
 ) -> SpikingResNet:
     """ResNet-34: stages of 3, 4, 6, 3 blocks; arguments as `resnet18`."""
@@ -189,7 +186,7 @@ def resnet34(
         widths=_doubling(width, 4),
         strides=(1, 2, 2, 2),
         stem=_stem_shape(_stem_kind(stem, input_shape), num_classes),
-        options=options,
+        spec=spec,
         rngs=rngs,
     )
 
@@ -200,7 +197,7 @@ def resnet19(
     *,
     width: int = 128,
     stem: StemKind | None = None,
-    options: SpikingOptions = SpikingOptions(),
+    spec: Spec = Spec(),
     rngs: nnx.Rngs,
 ) -> SpikingResNet:
     """ResNet-19: stages of 3, 3, 2 blocks and a hidden layer of 2·width neurons; arguments as `resnet18`."""
@@ -213,7 +210,7 @@ def resnet19(
         strides=(2 if kind == "events" else 1, 2, 2),
         stem=_stem_shape(kind, num_classes),
         head_features=2 * width,
-        options=options,
+        spec=spec,
         rngs=rngs,
     )
 

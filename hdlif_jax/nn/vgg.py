@@ -1,19 +1,22 @@
 """VGG networks of units convolution → BatchNorm [→ SECA] → neuron, with average pooling of the spikes."""
 
+from typing import Any
+
 import jax
 from flax import nnx
 
 from hdlif_jax.nn.attention import SECA
-from hdlif_jax.nn.blocks import BatchNorm, State
-from hdlif_jax.nn.cells import make_cell
-from hdlif_jax.nn.options import SpikingOptions
-from hdlif_jax.nn.pooling import Flatten, GlobalAverage, HalvingAverage
-from hdlif_jax.nn.synapses import Conv, Linear, SpikeInput
+from hdlif_jax.nn.cell import SpikeInput
+from hdlif_jax.nn.cells import mem_bn
+from hdlif_jax.nn.module import Carry, Module, Stateful, Tick
+from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage
+from hdlif_jax.nn.spec import Spec
+from hdlif_jax.nn.synapses import Conv, Linear
 from hdlif_jax.quantize import WeightKind
 
 
-class ConvUnit(nnx.Module):
-    """Convolution 3×3 → BatchNorm [→ SECA_I] → neuron."""
+class ConvUnit(Module):
+    """Convolution 3×3 → norm [→ SECA_I], and the neuron that reads it."""
 
     def __init__(
         self,
@@ -22,26 +25,21 @@ class ConvUnit(nnx.Module):
         *,
         weights: WeightKind,
         spikes: SpikeInput | None,
-        options: SpikingOptions,
+        spec: Spec,
         rngs: nnx.Rngs,
     ):
         self.conv = Conv(in_channels, out_channels, weights=weights, spikes=spikes, rngs=rngs)
-        self.norm = BatchNorm(out_channels, rngs)
-        self.attention = None if options.attention == "none" else SECA(rngs=rngs)
-        self.neuron = make_cell(options.neuron, options.num_steps, out_channels, options.quantizer)
+        self.norm = spec.norm(out_channels, rngs)
+        self.attention = None if spec.attention == "none" else SECA(rngs=rngs)
+        self.neuron = spec.neuron(spec.num_steps, out_channels)
 
-    def charge(self, x: jax.Array) -> jax.Array:
-        """The memoryless part: `[B, H, W, C_in]` to the neuron's current `[B, H, W, C_out]`."""
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """The memoryless part, up to the neuron: `[B, H, W, C_in]` to the neuron's current `[B, H, W, C_out]`."""
         current = self.norm(self.conv(x))
         return current if self.attention is None else self.attention(current)
 
-    def fire(self, state: State | None, current: jax.Array, t: jax.Array | int) -> tuple[State, jax.Array]:
-        """The neuron: current `[B, H, W, C_out]` to spikes of the same shape."""
-        neuron_state, spikes = self.neuron((state or {}).get("neuron"), current, t)
-        return {"neuron": neuron_state}, spikes
 
-
-class SpikingVGG(nnx.Module):
+class SpikingVGG(Stateful):
     """Stages of convolution units, each ended by an average of the spikes, then one linear layer.
 
     As in `SpikingResNet` a step has two parts: `encode`, up to the current of the first neurons, and `__call__`.
@@ -52,7 +50,7 @@ class SpikingVGG(nnx.Module):
       stages: channels of each unit, per stage; a 2×2 average follows each stage.
       global_average: whether the average after the last stage is over the whole image.
       first_weights: kernel of the first convolution.
-      options: neurons, weights and spikes.
+      spec: neurons, norms, weights and attention.
       rngs: source of the initial kernels.
 
     Raises:
@@ -67,20 +65,20 @@ class SpikingVGG(nnx.Module):
         stages: tuple[tuple[int, ...], ...],
         global_average: bool,
         first_weights: WeightKind = "float",
-        options: SpikingOptions,
+        spec: Spec,
         rngs: nnx.Rngs,
     ):
         if len(input_shape) != 3 or min(input_shape) < 1:
             raise ValueError(f"input_shape={input_shape} must be (height, width, channels) of one image")
-        if options.attention == "seca-2":
+        if spec.attention == "seca-2":
             raise ValueError(
                 "attention='seca-2' needs a residual block: it attends to the sum of a unit's input and output "
                 "currents, and a VGG unit reads spikes; use attention='seca-1' or a ResNet"
             )
-        if options.parallel and options.neuron != "parallel":
+        if spec.second_neuron is not None:
             raise ValueError(
-                "parallel=True makes the second neuron of a residual block parallel, and a VGG has no blocks; "
-                "leave parallel unset, or use neuron='parallel' for all neurons"
+                "second_neuron is that of a residual block, such as a parallel one, and a VGG has no blocks; leave it "
+                "unset, or use neuron=nn.parallel() for all neurons"
             )
         halvings = len(stages) - 1 if global_average else len(stages)
         height, width = input_shape[0] >> halvings, input_shape[1] >> halvings
@@ -91,16 +89,16 @@ class SpikingVGG(nnx.Module):
             )
         self.input_shape = input_shape
         self.num_classes = num_classes
-        self.num_steps = options.num_steps
+        self.num_steps = spec.num_steps
         self.units: nnx.List = nnx.List()
-        self.pools = nnx.List([HalvingAverage() for _ in range(halvings)])
+        self.pools = nnx.List([AvgPool2x2() for _ in range(halvings)])
         self.pooled_units = tuple(sum(map(len, stages[: stage + 1])) - 1 for stage in range(halvings))
         in_channels, weights, spikes = input_shape[-1], first_weights, None
         for channels in (channels for stage in stages for channels in stage):
-            unit = ConvUnit(in_channels, channels, weights=weights, spikes=spikes, options=options, rngs=rngs)
+            unit = ConvUnit(in_channels, channels, weights=weights, spikes=spikes, spec=spec, rngs=rngs)
             pooled = 4 if len(self.units) in self.pooled_units else 1
             self.units.append(unit)
-            in_channels, weights, spikes = channels, options.weights, unit.neuron.emits._replace(pooled=pooled)
+            in_channels, weights, spikes = channels, spec.weights, unit.neuron.emits._replace(pooled=pooled)
         self.flatten = GlobalAverage() if global_average else Flatten()
         if global_average:
             spikes, height, width = self.units[-1].neuron.emits._replace(pooled=height * width), 1, 1
@@ -108,19 +106,17 @@ class SpikingVGG(nnx.Module):
 
     def encode(self, x: jax.Array) -> jax.Array:
         """The first unit up to its neuron: input `[B, H, W, C]` to current `[B, H, W, stages[0][0]]`."""
-        return self.units[0].charge(x)
+        return self.units[0](x)
 
-    def __call__(self, state: State | None, current: jax.Array, t: jax.Array | int) -> tuple[State, jax.Array]:
+    def __call__(self, state: Any, current: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
         """One time-step: the first neurons' current `[B, H, W, stages[0][0]]` to logits `[B, num_classes]`."""
-        unit_states = (state or {}).get("units", {})
-        new_states = {}
+        carry = Carry(state, tick)
         spikes = current
         for index, unit in enumerate(self.units):
-            current = current if index == 0 else unit.charge(spikes)
-            new_states[index], spikes = unit.fire(unit_states.get(index), current, t)
+            spikes = carry(unit.neuron, current if index == 0 else unit(spikes))
             if index in self.pooled_units:
                 spikes = self.pools[self.pooled_units.index(index)](spikes)
-        return {"units": new_states}, self.head(self.flatten(spikes))
+        return carry.state, self.head(self.flatten(spikes))
 
 
 def vgg13(
@@ -128,7 +124,7 @@ def vgg13(
     num_classes: int,
     *,
     width: int = 64,
-    options: SpikingOptions = SpikingOptions(),
+    spec: Spec = Spec(),
     rngs: nnx.Rngs,
 ) -> SpikingVGG:
     """VGG-13 for static images: ten convolutions, global average, one linear layer.
@@ -137,14 +133,14 @@ def vgg13(
       input_shape: (H, W, C) of one image, at least 16×16.
       num_classes: width of the output.
       width: channels of the first stage; the others have 2, 4, 8 and 8 times as many.
-      options: neurons, weights and spikes.
+      spec: neurons, norms, weights and attention.
       rngs: source of the initial kernels.
 
     Raises:
       ValueError: options that this family does not have, or images too small.
     """
     stages = _scaled(width, ((1, 1), (2, 2), (4, 4), (8, 8, 8), (8,)))
-    return SpikingVGG(input_shape, num_classes, stages=stages, global_average=True, options=options, rngs=rngs)
+    return SpikingVGG(input_shape, num_classes, stages=stages, global_average=True, spec=spec, rngs=rngs)
 
 
 def vgg_snn(
@@ -152,7 +148,7 @@ def vgg_snn(
     num_classes: int,
     *,
     width: int = 64,
-    options: SpikingOptions = SpikingOptions(neuron="mem-bn"),
+    spec: Spec = Spec(neuron=mem_bn()),
     rngs: nnx.Rngs,
 ) -> SpikingVGG:
     """VGG-SNN (VGG-11) for event frames: eight convolutions, one linear layer; arguments as `vgg13`.
@@ -164,8 +160,8 @@ def vgg_snn(
         num_classes,
         stages=_scaled(width, ((1, 2), (4, 4), (8, 8), (8, 8))),
         global_average=False,
-        first_weights=options.weights if input_shape[-1] == 2 else "float",
-        options=options,
+        first_weights=spec.weights if input_shape[-1] == 2 else "float",
+        spec=spec,
         rngs=rngs,
     )
 

@@ -1,19 +1,17 @@
-"""Everything that loops over time: inference, online learning, and STBP as the reference."""
+"""Running a network over time: inference, and the loop that learning is made of."""
 
 from hdlif_jax.rollout.inference import accuracy_per_step, firing_rates, rollout, rollout_spikes
-from hdlif_jax.rollout.online import Gradient, accumulate, every_step, gradient_at_steps, random_k, random_step
-from hdlif_jax.rollout.stbp import stbp
+from hdlif_jax.rollout.steps import Hoisted, batch_size, forward_step, hoist, is_static, over_steps
 
 __all__ = [
-    "Gradient",
-    "accumulate",
+    "Hoisted",
     "accuracy_per_step",
-    "every_step",
+    "batch_size",
     "firing_rates",
-    "gradient_at_steps",
-    "random_k",
-    "random_step",
+    "forward_step",
+    "hoist",
+    "is_static",
+    "over_steps",
     "rollout",
     "rollout_spikes",
-    "stbp",
 ]

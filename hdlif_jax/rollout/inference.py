@@ -1,10 +1,13 @@
 """Inference: a scan over time with constant statistics."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
-from hdlif_jax.nn import Network, Variables, carried, init_state, recorded_spikes
-from hdlif_jax.rollout.time import batch_size, forward_step, prepare
+from hdlif_jax.nn import Network, StepOutput, Variables, init_state
+from hdlif_jax.rollout.steps import batch_size, forward_step, hoist
 
 
 def rollout(network: Network, variables: Variables, inputs: jax.Array) -> jax.Array:
@@ -13,7 +16,7 @@ def rollout(network: Network, variables: Variables, inputs: jax.Array) -> jax.Ar
     Args:
       network: a network in inference form.
       variables: its parameters and statistics.
-      inputs: images `[B, H, W, C]`, shown at every step, or sequences `[T, B, H, W, C]`.
+      inputs: static inputs `[B, ...]`, such as images shown at every step, or sequences `[T, B, ...]`.
 
     Returns:
       `[T, B, K]`. The prediction after t steps is the argmax of the sum of the first t.
@@ -21,22 +24,22 @@ def rollout(network: Network, variables: Variables, inputs: jax.Array) -> jax.Ar
     Raises:
       ValueError: inputs that do not fit the network.
     """
-    logits, _ = _scan(network, variables, inputs, lambda state: None)
+    logits, _ = _scan(network, variables, inputs, lambda output: None)
     return logits
 
 
 def rollout_spikes(network: Network, variables: Variables, inputs: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Logits `[T, B, K]` and every layer's spikes `{path: [T, B, ..., C]}` of a network that records them."""
-    return _scan(network, variables, inputs, recorded_spikes)
+    """Logits `[T, B, K]` and every cell's spikes `{path: [T, B, ..., C]}` of a network that records them."""
+    return _scan(network, variables, inputs, lambda output: output.records)
 
 
 def firing_rates(network: Network, variables: Variables, inputs: jax.Array) -> dict[str, jax.Array]:
     """Per layer the share of neurons that fire, over batch, space and time; memory does not grow with T.
 
     Args:
-      network: a network in inference form that records.
+      network: a network that records.
       variables: its parameters and statistics.
-      inputs: images `[B, H, W, C]` or sequences `[T, B, H, W, C]`.
+      inputs: static inputs `[B, ...]` or sequences `[T, B, ...]`.
 
     Returns:
       `{"blocks.0.neuron1": rate in [0, 1], ...}`.
@@ -45,7 +48,7 @@ def firing_rates(network: Network, variables: Variables, inputs: jax.Array) -> d
         network,
         variables,
         inputs,
-        lambda state: {path: jnp.mean(spikes != 0) for path, spikes in recorded_spikes(state).items()},
+        lambda output: {path: jnp.mean(spikes != 0) for path, spikes in output.records.items()},
     )
     return {path: jnp.mean(per_step) for path, per_step in rates.items()}
 
@@ -64,12 +67,14 @@ def accuracy_per_step(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return jnp.sum(predictions == labels[None, :], axis=1, dtype=jnp.int32)
 
 
-def _scan(network, variables, inputs, observe):
-    prepared, batch_stats = prepare(network, variables.params, variables.batch_stats, inputs)
+def _scan(
+    network: Network, variables: Variables, inputs: jax.Array, observe: Callable[[StepOutput], Any]
+) -> tuple[jax.Array, Any]:
+    hoisted, batch_stats = hoist(network, variables.params, variables.batch_stats, inputs)
 
-    def body(state, t):
-        state, logits, _ = forward_step(network, prepared, batch_stats, state, inputs, t)
-        return carried(state), (logits, observe(state))
+    def body(state: Any, t: jax.Array) -> tuple[Any, Any]:
+        output = forward_step(network, hoisted, batch_stats, state, inputs, t)
+        return output.state, (output.logits, observe(output))
 
     state = init_state(network, variables, batch_size(network, inputs))
     _, outputs = jax.lax.scan(body, state, jnp.arange(network.num_steps))

@@ -1,0 +1,23 @@
+"""Learning rules as values: which time-steps teach, and how far back their gradient goes."""
+
+from hdlif_jax.learning.base import Batch, Gradient, GradientRule, Learned, Learner, Loss, Rule, Update
+from hdlif_jax.learning.online import accumulate, gradient_at_steps, random_k, random_step
+from hdlif_jax.learning.stbp import stbp
+from hdlif_jax.learning.updates import every_step
+
+__all__ = [
+    "Batch",
+    "Gradient",
+    "GradientRule",
+    "Learned",
+    "Learner",
+    "Loss",
+    "Rule",
+    "Update",
+    "accumulate",
+    "every_step",
+    "gradient_at_steps",
+    "random_k",
+    "random_step",
+    "stbp",
+]

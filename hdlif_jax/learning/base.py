@@ -1,0 +1,154 @@
+"""What learning rules take and give, and how a gradient becomes one."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from hdlif_jax.losses import SequenceLoss, StepLoss
+from hdlif_jax.nn import Network, Params, Variables
+
+Loss = StepLoss | SequenceLoss
+Update = Callable[[Params, Any, Params, jax.Array], tuple[Params, Any]]  # (grads, opt_state, params, learned [T])
+
+
+class Batch(NamedTuple):
+    """Examples to learn from.
+
+    Attributes:
+      inputs: static `[B, ...]`, or sequences `[T, B, ...]`.
+      labels: `[B]` integers or `[B, K]` distributions.
+    """
+
+    inputs: jax.Array
+    labels: jax.Array
+
+
+class Gradient(NamedTuple):
+    """The gradient of a batch and what was computed along the way.
+
+    Attributes:
+      grads: with respect to the parameters; exact zeros at per-step entries of steps that did not learn.
+      loss: scalar; of a step loss, the sum over the learning steps.
+      logits: `[B, K]`, summed over the learning steps.
+      batch_stats: after the steps that were run.
+      learned: `[T]` bool, the steps whose loss was differentiated.
+    """
+
+    grads: Params
+    loss: jax.Array
+    logits: jax.Array
+    batch_stats: Params
+    learned: jax.Array
+
+
+class Learner(NamedTuple):
+    """What learns.
+
+    Attributes:
+      variables: of the network.
+      opt_state: of the optimiser.
+    """
+
+    variables: Variables
+    opt_state: Any
+
+
+class Learned(NamedTuple):
+    """What a batch taught.
+
+    Attributes:
+      loss: scalar; of a step loss, the mean over the learning steps.
+      logits: `[B, K]`, summed over the learning steps.
+      steps: `[T]` bool, the steps that learned.
+    """
+
+    loss: jax.Array
+    logits: jax.Array
+    steps: jax.Array
+
+
+class Rule(Protocol):
+    """One batch of learning; a pure function, to be jitted."""
+
+    def updates_per_batch(self, num_steps: int) -> int:
+        """How often it updates the parameters."""
+
+    def __call__(
+        self, network: Network, loss: Loss, update: Update, learner: Learner, batch: Batch, key: jax.Array | None
+    ) -> tuple[Learner, Learned]:
+        """Learns from a batch; `update` is the optimiser's, and `key` decides everything random."""
+
+
+class GradientRule:
+    """A rule of one gradient and one update for each batch; write `gradient`."""
+
+    def gradient(
+        self, network: Network, loss: Loss, variables: Variables, batch: Batch, key: jax.Array | None = None
+    ) -> Gradient:
+        """The gradient of a batch.
+
+        Args:
+          network: in training form.
+          loss: a step loss `(logits [B, K], labels) -> scalar`; rules that go through the whole sequence also take
+            a `SequenceLoss`.
+          variables: parameters and statistics.
+          batch: inputs and labels.
+          key: for rules and cells that draw.
+
+        Raises:
+          TypeError: a loss that the rule cannot use.
+          ValueError: inputs or labels that do not fit the network, or no key where one is needed.
+        """
+        raise TypeError(f"{type(self).__name__} has no gradient(network, loss, variables, batch, key); write it")
+
+    def updates_per_batch(self, num_steps: int) -> int:
+        """One."""
+        return 1
+
+    def __call__(
+        self, network: Network, loss: Loss, update: Update, learner: Learner, batch: Batch, key: jax.Array | None
+    ) -> tuple[Learner, Learned]:
+        """See `Rule`."""
+        gradient = self.gradient(network, loss, learner.variables, batch, key)
+        params, opt_state = update(gradient.grads, learner.opt_state, learner.variables.params, gradient.learned)
+        steps = jnp.float32(1) if isinstance(loss, SequenceLoss) else jnp.sum(gradient.learned, dtype=jnp.float32)
+        learned = Learned(gradient.loss / steps, gradient.logits, gradient.learned)
+        return Learner(Variables(params, gradient.batch_stats), opt_state), learned
+
+
+def check_step_loss(rule: str, loss: Loss) -> StepLoss:
+    """The loss, if it is of one step.
+
+    Raises:
+      TypeError: it is of the whole sequence.
+    """
+    if isinstance(loss, SequenceLoss):
+        raise TypeError(
+            f"{rule} learns from single time-steps, and {loss.name} is a loss of the whole sequence; use a step loss "
+            "such as losses.cross_entropy(), or learning.stbp()"
+        )
+    return loss
+
+
+def check_trains(network: Network) -> None:
+    """Raises ValueError for a network in inference form, which would learn with constant statistics."""
+    if not network.form.train:
+        raise ValueError("the network is in inference form; learn with nn.training_form(model)")
+
+
+def cells_key(key: jax.Array | None) -> jax.Array | None:
+    """The key of a sequence for its cells, apart from what the rule itself draws."""
+    return None if key is None else jax.random.fold_in(key, 1)
+
+
+def required(rule: str, key: jax.Array | None) -> jax.Array:
+    """The key.
+
+    Raises:
+      ValueError: there is none.
+    """
+    if key is None:
+        raise ValueError(f"{rule} draws its time-steps; give it a key, e.g. jax.random.key(0)")
+    return key

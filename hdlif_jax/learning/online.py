@@ -1,0 +1,232 @@
+"""Online learning: gradients of single time-steps, in memory that does not grow with T (Section 5, Algorithm 1).
+
+The gradient is taken inside the time loop: a stop_gradient on the carry with the gradient outside gives the same
+numbers, but keeps what every step computed. All rules share one step gradient and differ in where they take it.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from hdlif_jax import xla_cpu
+from hdlif_jax.learning.base import (
+    Batch,
+    Gradient,
+    GradientRule,
+    Loss,
+    cells_key,
+    check_step_loss,
+    check_trains,
+    required,
+)
+from hdlif_jax.losses import StepLoss, check_labels
+from hdlif_jax.nn import Network, Params, Variables, init_state
+from hdlif_jax.rollout import Hoisted, batch_size, forward_step, hoist, over_steps
+
+# Classes that are called as functions and named as such.
+# ruff: noqa: N801
+
+
+@dataclasses.dataclass(frozen=True)
+class random_step(GradientRule):
+    """Algorithm 1: one uniformly drawn step t* teaches; earlier steps run forward only, later ones not at all."""
+
+    def gradient(
+        self, network: Network, loss: Loss, variables: Variables, batch: Batch, key: jax.Array | None = None
+    ) -> Gradient:
+        """See `GradientRule`; the key draws t*."""
+        steps = jax.random.randint(required("random_step", key), (1,), 0, network.num_steps)
+        return gradient_at_steps(network, loss, variables, batch, steps, key=key)
+
+
+@dataclasses.dataclass(frozen=True)
+class random_k(GradientRule):
+    """K different steps, drawn uniformly, teach together (the selection of SLTT-K, Meng et al., ICCV 2023).
+
+    Attributes:
+      k: K ≥ 1.
+
+    Raises:
+      ValueError: k < 1; or, with a network, k > T.
+    """
+
+    k: int = 2
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k={self.k} must be at least 1: it is the number of steps that teach")
+
+    def gradient(
+        self, network: Network, loss: Loss, variables: Variables, batch: Batch, key: jax.Array | None = None
+    ) -> Gradient:
+        """See `GradientRule`; the key draws the steps."""
+        if self.k > network.num_steps:
+            raise ValueError(f"k={self.k} random steps of {network.num_steps}; choose 1 ≤ k ≤ num_steps")
+        steps = jnp.sort(jax.random.permutation(required("random_k", key), network.num_steps)[: self.k])
+        return gradient_at_steps(network, loss, variables, batch, steps, key=key)
+
+
+@dataclasses.dataclass(frozen=True)
+class accumulate(GradientRule):
+    """SLTT: every step teaches, and the sum of their online gradients is one update (Meng et al., ICCV 2023).
+
+    Attributes:
+      unroll: see `rollout.over_steps`.
+    """
+
+    unroll: bool | None = None
+
+    def gradient(
+        self, network: Network, loss: Loss, variables: Variables, batch: Batch, key: jax.Array | None = None
+    ) -> Gradient:
+        """See `GradientRule`."""
+        check_trains(network)
+        step_loss = check_step_loss("accumulate", loss)
+
+        def learn(hoisted: Hoisted, batch_stats: Params) -> tuple[Params, Totals]:
+            def body(carry: Any, t: jax.Array) -> tuple[Any, None]:
+                state, batch_stats, totals = carry
+                step = step_gradient(
+                    network, step_loss, hoisted, batch_stats, state, batch, t, key=cells_key(key)
+                )
+                return (step.state, step.batch_stats, _plus(totals, step)), None
+
+            state = init_state(network, variables, batch_size(network, batch.inputs))
+            carry = state, batch_stats, _no_totals(network, hoisted, batch)
+            (_, batch_stats, totals), _ = over_steps(body, carry, network.num_steps, unroll=self.unroll)
+            return batch_stats, totals
+
+        return with_hoisted(network, variables, batch, learn, jnp.ones(network.num_steps, bool))
+
+
+def gradient_at_steps(
+    network: Network,
+    loss: Loss,
+    variables: Variables,
+    batch: Batch,
+    steps: jax.Array,
+    *,
+    key: jax.Array | None = None,
+) -> Gradient:
+    """The summed online gradients of the given steps; nothing runs after the last.
+
+    Args:
+      network: in training form.
+      loss: `(logits [B, K], labels) -> scalar` of one step.
+      variables: parameters and statistics.
+      batch: inputs and labels.
+      steps: `[K]` different steps in rising order, from 0; may be traced, so other steps do not recompile.
+      key: for cells that draw.
+
+    Raises:
+      TypeError: a loss of the whole sequence.
+      ValueError: inputs or labels that do not fit the network, or a network in inference form.
+    """
+    check_trains(network)
+    step_loss, cell_key = check_step_loss("an online rule", loss), cells_key(key)
+
+    def learn(hoisted: Hoisted, batch_stats: Params) -> tuple[Params, Totals]:
+        def forward_only(t: jax.Array, carry: Any) -> Any:
+            state, batch_stats = carry
+            output = forward_step(network, hoisted, batch_stats, state, batch.inputs, t, key=cell_key)
+            return output.state, output.batch_stats
+
+        state = init_state(network, variables, batch_size(network, batch.inputs))
+        start, totals = jnp.int32(0), _no_totals(network, hoisted, batch)
+        for t in steps:
+            state, batch_stats = jax.lax.fori_loop(start, t, forward_only, (state, batch_stats))
+            step = step_gradient(network, step_loss, hoisted, batch_stats, state, batch, t, key=cell_key)
+            carry = step.state, step.batch_stats, _plus(totals, step)
+            state, batch_stats, totals = xla_cpu.barrier(carry)
+            start = t + 1
+        return batch_stats, totals
+
+    learned = jnp.zeros(network.num_steps, bool).at[steps].set(True)
+    return with_hoisted(network, variables, batch, learn, learned)
+
+
+class StepGradient(NamedTuple):
+    """Forward and gradient of one step.
+
+    Attributes:
+      state: after the step.
+      batch_stats: after the step.
+      grads: with respect to what was hoisted.
+      offsets: ∂L/∂m_t by path of the cell, `[B, ...]`, of the offsets that were given.
+      loss: scalar.
+      logits: `[B, K]`.
+    """
+
+    state: Any
+    batch_stats: Params
+    grads: Hoisted
+    offsets: dict[str, jax.Array]
+    loss: jax.Array
+    logits: jax.Array
+
+
+def step_gradient(
+    network: Network,
+    loss: StepLoss,
+    hoisted: Hoisted,
+    batch_stats: Params,
+    state: Any,
+    batch: Batch,
+    t: jax.Array,
+    *,
+    key: jax.Array | None = None,
+    offsets: Mapping[str, jax.Array] | None = None,
+) -> StepGradient:
+    """The online gradient of step t (Eq. 5); arguments as `rollout.forward_step`, of whose offsets it differentiates."""
+    # Removes the temporal term of Eq. 2, ∂L/∂m_{t+1} · ∂m_{t+1}/∂m_t: v_{t−1} is a constant to step t.
+    state = jax.lax.stop_gradient(state)
+
+    def step_loss(hoisted: Hoisted, offsets: dict[str, jax.Array]) -> tuple[jax.Array, Any]:
+        output = forward_step(network, hoisted, batch_stats, state, batch.inputs, t, key=key, offsets=offsets)
+        check_labels(output.logits.shape, batch.labels)
+        return loss(output.logits, batch.labels), (output.state, output.batch_stats, output.logits)
+
+    learn = jax.value_and_grad(step_loss, argnums=(0, 1), has_aux=True)
+    (value, (state, batch_stats, logits)), (grads, offset_grads) = learn(hoisted, dict(offsets or {}))
+    return StepGradient(state, batch_stats, grads, offset_grads, value, logits)
+
+
+class Totals(NamedTuple):
+    """Sums over the learning steps: gradients of what was hoisted, loss, and logits `[B, K]`."""
+
+    grads: Hoisted
+    loss: jax.Array
+    logits: jax.Array
+
+
+def with_hoisted(
+    network: Network,
+    variables: Variables,
+    batch: Batch,
+    learn: Callable[[Hoisted, Params], tuple[Params, Totals]],
+    learned: jax.Array,
+) -> Gradient:
+    """Quantisation and static stem once before the time loop `learn`, their gradient once after it."""
+    hoisted, pullback, batch_stats = hoist_with_pullback(network, variables, batch.inputs)
+    batch_stats, totals = learn(hoisted, batch_stats)
+    (grads,) = pullback(totals.grads)
+    return Gradient(grads, totals.loss, totals.logits, batch_stats, learned)
+
+
+def hoist_with_pullback(
+    network: Network, variables: Variables, inputs: jax.Array
+) -> tuple[Hoisted, Callable[[Hoisted], tuple[Params]], Params]:
+    """What is hoisted, from gradients of it to those of the parameters, and the statistics after it."""
+    return jax.vjp(lambda params: hoist(network, params, variables.batch_stats, inputs), variables.params, has_aux=True)
+
+
+def _no_totals(network: Network, hoisted: Hoisted, batch: Batch) -> Totals:
+    logits = jnp.zeros((batch_size(network, batch.inputs), network.num_classes))
+    return Totals(jax.tree.map(jnp.zeros_like, hoisted), jnp.zeros(()), logits)
+
+
+def _plus(totals: Totals, step: StepGradient) -> Totals:
+    return jax.tree.map(jnp.add, totals, Totals(step.grads, step.loss, step.logits))

@@ -1,0 +1,56 @@
+"""Rules that update the parameters more than once a batch."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hdlif_jax.learning.base import Batch, Learned, Learner, Loss, Update, cells_key, check_step_loss, check_trains
+from hdlif_jax.learning.online import hoist_with_pullback, step_gradient
+from hdlif_jax.nn import Network, Variables, init_state
+from hdlif_jax.rollout import batch_size, over_steps
+
+
+@dataclasses.dataclass(frozen=True)
+class every_step:  # noqa: N801 - a class that is called as a function
+    """One update after each step, so that step t + 1 already runs with the parameters that step t taught.
+
+    With the gradient of `accumulate`: the online update of SLTT, and OTTT-O without its trace.
+
+    Attributes:
+      unroll: see `rollout.over_steps`.
+    """
+
+    unroll: bool | None = None
+
+    def updates_per_batch(self, num_steps: int) -> int:
+        """One for each step."""
+        return num_steps
+
+    def __call__(
+        self, network: Network, loss: Loss, update: Update, learner: Learner, batch: Batch, key: jax.Array | None
+    ) -> tuple[Learner, Learned]:
+        """See `learning.Rule`.
+
+        Raises:
+          TypeError: a loss of the whole sequence.
+          ValueError: inputs or labels that do not fit the network, or a network in inference form.
+        """
+        check_trains(network)
+        step_loss = check_step_loss("every_step", loss)
+        num_steps, size = network.num_steps, batch_size(network, batch.inputs)
+
+        def body(carry: Any, t: jax.Array) -> tuple[Any, None]:
+            (variables, opt_state), state, value, logits = carry
+            hoisted, pullback, batch_stats = hoist_with_pullback(network, variables, batch.inputs)
+            step = step_gradient(network, step_loss, hoisted, batch_stats, state, batch, t, key=cells_key(key))
+            (grads,) = pullback(step.grads)
+            params, opt_state = update(grads, opt_state, variables.params, jnp.arange(num_steps) == t)
+            learner = Learner(Variables(params, step.batch_stats), opt_state)
+            return (learner, step.state, value + step.loss, logits + step.logits), None
+
+        state = init_state(network, learner.variables, size)
+        carry = learner, state, jnp.zeros(()), jnp.zeros((size, network.num_classes))
+        (learner, _, value, logits), _ = over_steps(body, carry, num_steps, unroll=self.unroll)
+        return learner, Learned(value / num_steps, logits, jnp.ones(num_steps, bool))

@@ -1,0 +1,145 @@
+"""Losses as values: of one time-step's logits, and of a whole sequence's, built from one another.
+
+A step loss is any function `(logits [B, K], labels) -> scalar`; your own is as good as one of these. A sequence loss
+sees all steps at once, so only the full gradient through time can use it. Labels are integers `[B]`, or distributions
+`[B, K]` where images were mixed.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+# Classes that are called as functions and named as such.
+# ruff: noqa: N801
+
+StepLoss = Callable[[jax.Array, jax.Array], jax.Array]  # (logits [B, K], labels) -> scalar
+
+
+@dataclasses.dataclass(frozen=True)
+class SequenceLoss:
+    """A loss of all time-steps.
+
+    Attributes:
+      function: `(logits [T, B, K], labels) -> scalar`.
+      name: in messages.
+    """
+
+    function: Callable[[jax.Array, jax.Array], jax.Array]
+    name: str = "sequence loss"
+
+    def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
+        """Logits `[T, B, K]` and labels to the loss, scalar."""
+        chex.assert_rank(logits, 3)
+        return self.function(logits, labels)
+
+
+@dataclasses.dataclass(frozen=True)
+class cross_entropy:
+    """Softmax cross-entropy, mean over the batch.
+
+    Attributes:
+      label_smoothing: share of the target that is spread over all classes.
+
+    Raises:
+      ValueError: a share out of range.
+    """
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing={self.label_smoothing} must be in [0, 1), e.g. 0.1")
+
+    def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
+        """Logits `[B, K]` and labels to the loss, scalar."""
+        targets = optax.smooth_labels(as_distribution(logits, labels), self.label_smoothing)
+        return jnp.mean(optax.softmax_cross_entropy(logits, targets))
+
+
+@dataclasses.dataclass(frozen=True)
+class mean_squared_error:
+    """Squared distance of the logits from `height` times the target distribution, mean over batch and classes."""
+
+    height: float = 1.0
+
+    def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
+        """Logits `[B, K]` and labels to the loss, scalar."""
+        return jnp.mean(jnp.square(logits - self.height * as_distribution(logits, labels)))
+
+
+@dataclasses.dataclass(frozen=True)
+class distance_to:
+    """Squared distance of all logits from a constant, mean over batch and classes; TET's regulariser."""
+
+    constant: float = 1.0
+
+    def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
+        """Logits `[B, K]` to the loss, scalar; the labels do not matter."""
+        return jnp.mean(jnp.square(logits - self.constant))
+
+
+@dataclasses.dataclass(frozen=True)
+class weighted:
+    """A weighted sum of step losses, such as `weighted((0.95, cross_entropy()), (0.05, mean_squared_error()))`."""
+
+    parts: tuple[tuple[float, StepLoss], ...]
+
+    def __init__(self, *parts: tuple[float, StepLoss]):
+        if not parts:
+            raise ValueError("a weighted loss needs at least one (weight, loss)")
+        object.__setattr__(self, "parts", parts)
+
+    def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
+        """Logits `[B, K]` and labels to the loss, scalar."""
+        return sum((weight * loss(logits, labels) for weight, loss in self.parts), jnp.zeros(()))
+
+
+def of_mean_output(loss: StepLoss) -> SequenceLoss:
+    """The loss of the mean of all steps' logits."""
+    return SequenceLoss(lambda logits, labels: loss(jnp.mean(logits, 0), labels), f"of_mean_output({loss})")
+
+
+def of_each_step(loss: StepLoss) -> SequenceLoss:
+    """The mean over the steps of each step's loss."""
+
+    def mean(logits: jax.Array, labels: jax.Array) -> jax.Array:
+        return jnp.mean(jnp.stack([loss(step_logits, labels) for step_logits in logits]))
+
+    return SequenceLoss(mean, f"of_each_step({loss})")
+
+
+def tet(loss: StepLoss = cross_entropy(), *, weight: float = 0.05, constant: float = 1.0) -> SequenceLoss:
+    """TET: (1 − λ) times the mean of each step's loss, plus λ times the distance of all logits from a constant.
+
+    Deng et al., "Temporal Efficient Training of Spiking Neural Network via Gradient Re-weighting" (ICLR 2022).
+
+    Args:
+      loss: of a step.
+      weight: λ in [0, 1].
+      constant: φ.
+
+    Raises:
+      ValueError: a weight out of range.
+    """
+    if not 0 <= weight <= 1:
+        raise ValueError(f"weight={weight} must be in [0, 1]: it is the share of the regulariser, e.g. 0.05")
+    return of_each_step(weighted((1 - weight, loss), (weight, distance_to(constant))))
+
+
+def as_distribution(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Labels as distributions `[B, K]` in the type of the logits `[B, K]`."""
+    return jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype) if labels.ndim == 1 else labels
+
+
+def check_labels(logits_shape: tuple[int, ...], labels: jax.Array) -> None:
+    """Checks the shape of integer labels `[B]` or label distributions `[B, K]` against logits `[B, K]`.
+
+    Raises:
+      ValueError: they do not fit.
+    """
+    if labels.shape not in (logits_shape[:1], logits_shape):
+        raise ValueError(f"labels have shape {labels.shape}; expected {logits_shape[:1]} integers or {logits_shape}")

@@ -1,0 +1,184 @@
+"""Spike functions: a step in the forward pass, a surrogate derivative in the backward pass.
+
+Each is a frozen dataclass, so that it prints what it is, and equal ones are equal: a cell that holds one can be a static
+argument. Derivatives are with respect to m − θ, in units of the membrane.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import jax
+import jax.numpy as jnp
+
+# Classes that are called as functions and named as such.
+# ruff: noqa: N801
+
+
+class SpikeFunction(Protocol):
+    """A step with a surrogate derivative."""
+
+    def __call__(self, excess: jax.Array, /, tie: Literal[">=", ">"] = ">=") -> jax.Array:
+        """m − θ `[...]` to 1 where it is ≥ 0 (or > 0), else 0, of the same shape and type."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Surrogate:
+    """What the spike functions share: forward and reverse mode with `derivative` in place of the step's own."""
+
+    def __call__(self, excess: jax.Array, /, tie: Literal[">=", ">"] = ">=") -> jax.Array:
+        """m − θ `[...]` to 1 where it is ≥ 0 (or > 0), else 0, of the same shape and type."""
+        return _spike(excess, tie, self.derivative)
+
+    def derivative(self, excess: jax.Array) -> jax.Array:
+        """∂s/∂m at m − θ, `[...]` to `[...]`."""
+        raise TypeError(f"{type(self).__name__} has no derivative; give it one, or use surrogates.custom(derivative)")
+
+    def _positive(self, name: str, meaning: str) -> None:
+        value = getattr(self, name)
+        if not value > 0:
+            raise ValueError(f"{name}={value} must be positive: it is {meaning}, e.g. {name}=1.0")
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def _spike(excess: jax.Array, tie: str, derivative: Callable[[jax.Array], jax.Array]) -> jax.Array:
+    if tie not in (">=", ">"):
+        raise ValueError(f"tie={tie!r} is unknown; choose '>=' (a neuron at its threshold fires) or '>'")
+    return (excess >= 0 if tie == ">=" else excess > 0).astype(excess.dtype)
+
+
+@_spike.defjvp
+def _spike_jvp(
+    tie: str,
+    derivative: Callable[[jax.Array], jax.Array],
+    primals: tuple[jax.Array],
+    tangents: tuple[jax.Array],
+) -> tuple[jax.Array, jax.Array]:
+    (excess,), (tangent,) = primals, tangents
+    return _spike(excess, tie, derivative), derivative(excess) * tangent
+
+
+@dataclasses.dataclass(frozen=True)
+class triangle(Surrogate):
+    """max(γ − |m − θ|, 0) / γ² (Section 4.1).
+
+    Attributes:
+      width: γ, half the base of the triangle; its area is 1.
+
+    Raises:
+      ValueError: `width` is not positive.
+    """
+
+    width: float = 1.0
+
+    def __post_init__(self) -> None:
+        self._positive("width", "half the base of the triangle")
+
+    def derivative(self, excess: jax.Array) -> jax.Array:
+        """See the class."""
+        return jnp.maximum(self.width - jnp.abs(excess), 0) / self.width**2
+
+
+@dataclasses.dataclass(frozen=True)
+class rectangle(Surrogate):
+    """height · 1[|m − θ| < width / 2] (Wu et al., "Spatio-Temporal Backpropagation", 2018).
+
+    Attributes:
+      width: of the box, around the threshold.
+      height: of the box; None is 1 / width, an area of 1.
+
+    Raises:
+      ValueError: `width` is not positive.
+    """
+
+    width: float = 1.0
+    height: float | None = None
+
+    def __post_init__(self) -> None:
+        self._positive("width", "the width of the box")
+
+    def derivative(self, excess: jax.Array) -> jax.Array:
+        """See the class."""
+        height = 1 / self.width if self.height is None else self.height
+        return jnp.where(jnp.abs(excess) < self.width / 2, height, 0).astype(excess.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class sigmoid(Surrogate):
+    """Derivative of σ(slope · (m − θ)), slope · σ (1 − σ).
+
+    Attributes:
+      slope: of the argument.
+
+    Raises:
+      ValueError: `slope` is not positive.
+    """
+
+    slope: float = 4.0
+
+    def __post_init__(self) -> None:
+        self._positive("slope", "the factor of the sigmoid's argument")
+
+    def derivative(self, excess: jax.Array) -> jax.Array:
+        """See the class."""
+        value = jax.nn.sigmoid(self.slope * excess)
+        return self.slope * value * (1 - value)
+
+
+@dataclasses.dataclass(frozen=True)
+class arctan(Surrogate):
+    """slope / 2 / (1 + (π/2 · slope · (m − θ))²), the derivative of an arc tangent (Fang et al., ICCV 2021).
+
+    Attributes:
+      slope: twice the derivative at the threshold.
+
+    Raises:
+      ValueError: `slope` is not positive.
+    """
+
+    slope: float = 2.0
+
+    def __post_init__(self) -> None:
+        self._positive("slope", "twice the derivative at the threshold")
+
+    def derivative(self, excess: jax.Array) -> jax.Array:
+        """See the class."""
+        return self.slope / 2 / (1 + jnp.square(jnp.pi / 2 * self.slope * excess))
+
+
+@dataclasses.dataclass(frozen=True)
+class fast_sigmoid(Surrogate):
+    """1 / (1 + slope · |m − θ|)² (Zenke & Ganguli, "SuperSpike", 2018).
+
+    Attributes:
+      slope: how fast it falls.
+
+    Raises:
+      ValueError: `slope` is not positive.
+    """
+
+    slope: float = 10.0
+
+    def __post_init__(self) -> None:
+        self._positive("slope", "how fast the derivative falls")
+
+    def derivative(self, excess: jax.Array) -> jax.Array:
+        """See the class."""
+        return 1 / jnp.square(1 + self.slope * jnp.abs(excess))
+
+
+@dataclasses.dataclass(frozen=True)
+class custom(Surrogate):
+    """Your own derivative.
+
+    Attributes:
+      function: maps m − θ `[...]` to the surrogate ∂s/∂m of the same shape; name it at module level, so that two spike
+        functions of it are equal.
+    """
+
+    function: Callable[[jax.Array], jax.Array]
+
+    def derivative(self, excess: jax.Array) -> jax.Array:
+        """See the class."""
+        return self.function(excess)

@@ -1,0 +1,87 @@
+"""Cells: what has a state of its own and reads the time-step. Neurons are cells, and so is dropout."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from hdlif_jax.nn.module import Stateful, Tick
+from hdlif_jax.ops import MAX_LEVEL
+from hdlif_jax.quantize import SpikeQuantizer
+
+
+class SpikeInput(NamedTuple):
+    """What a layer knows of the spikes that it reads, and a neuron of those that it emits.
+
+    Attributes:
+      quantizer: Q of the neurons before it; None for binary spikes, which are 0 or of one height.
+      pooled: number of spikes averaged into one input.
+    """
+
+    quantizer: SpikeQuantizer | None
+    pooled: int = 1
+
+    @property
+    def bits(self) -> int | None:
+        """Bits of one spike; None where it is not quantised."""
+        if self.quantizer is None:
+            return 1
+        return None if self.quantizer.softness is None else self.quantizer.bits
+
+    @property
+    def unit(self) -> float | None:
+        """Size u of one level, where inputs are small integers times u; None where they are not."""
+        if self.quantizer is None or self.quantizer.softness != 0 or self.quantizer.max_level * self.pooled > MAX_LEVEL:
+            return None
+        return self.quantizer.scale / self.pooled
+
+
+BINARY = SpikeInput(None)
+
+
+class PerStepParam(nnx.Param):
+    """A parameter whose leading axis is time, `[T, ...]`; an online update at step t moves only entry t."""
+
+
+class Cell(Stateful):
+    """A module without stateful parts of its own; write `advance`, and `start` if v_0 is not zeros of x's shape."""
+
+    def start(self, x: jax.Array) -> Any:
+        """The state before the first step, any pytree of arrays, from the shape of the first input `[B, ...]`."""
+        return jnp.zeros_like(x)
+
+    def advance(self, state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
+        """One step, from x_t `[B, ...]` to the new state and y_t."""
+        raise TypeError(f"{type(self).__name__} has no advance(state, x, tick) -> (state, y); write it")
+
+    def __call__(self, state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
+        """One step; a state of None starts a sequence."""
+        return self.advance(self.start(x) if state is None else state, x, tick)
+
+
+class NeuronCell(Cell):
+    """A layer of neurons: a pure step function with its learnable parameters, indexed by time.
+
+    Attributes:
+      emits: what the layer behind it reads; the integer forward, costs and folding go by it.
+      operations: NOPs of a neuron and step, such as leak, charge and reset; costs go by it.
+    """
+
+    emits: SpikeInput
+    operations: int
+
+    def __call__(self, state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
+        """One time-step: I_t `[B, ..., C]` to s_t `[B, ..., C]`; a state of None starts a sequence."""
+        # Membranes are float32 whatever the currents are: rounding would add up over the steps.
+        state, spikes = super().__call__(state, x.astype(jnp.float32), tick)
+        return state, spikes.astype(x.dtype)
+
+
+CellFactory = Callable[[int, int], NeuronCell]  # (num_steps, num_channels)
+
+
+def spike_quantizer(bits: int | None, scale: float) -> SpikeQuantizer:
+    """Q of n bits with levels of size `scale`; None bits are unquantised spikes."""
+    return SpikeQuantizer(scale, softness=None) if bits is None else SpikeQuantizer(scale, bits)

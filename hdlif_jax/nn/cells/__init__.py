@@ -1,0 +1,19 @@
+"""The neurons as cells, one file each, with the factories that networks take."""
+
+from hdlif_jax.nn.cells.dropout import Dropout
+from hdlif_jax.nn.cells.hd_lif import HDLIFCell, hd_lif
+from hdlif_jax.nn.cells.lif import LIFCell, lif
+from hdlif_jax.nn.cells.mem_bn import MemBNHDLIFCell, mem_bn
+from hdlif_jax.nn.cells.parallel import ParallelHDLIFCell, parallel
+
+__all__ = [
+    "Dropout",
+    "HDLIFCell",
+    "LIFCell",
+    "MemBNHDLIFCell",
+    "ParallelHDLIFCell",
+    "hd_lif",
+    "lif",
+    "mem_bn",
+    "parallel",
+]

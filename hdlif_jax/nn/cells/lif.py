@@ -1,0 +1,96 @@
+"""LIF as a cell (Eq. 1)."""
+
+import dataclasses
+import math
+from typing import get_args
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from hdlif_jax import neurons
+from hdlif_jax.neurons.lif import Reset, Tie
+from hdlif_jax.neurons.surrogates import SpikeFunction, triangle
+from hdlif_jax.nn.cell import BINARY, NeuronCell
+from hdlif_jax.nn.module import Tick
+
+
+@dataclasses.dataclass(frozen=True)
+class lif:  # noqa: N801 - a class that is called as a function
+    """LIF (Eq. 1): by default a learned leak and threshold, shared over time, and spikes of height θ.
+
+    Attributes:
+      surrogate: the spike function, from `neurons.surrogates` or your own.
+      decay: λ in (0, 1), or its start if it is learned, as sigmoid(raw).
+      learn_decay: whether λ is learned.
+      threshold: θ > 0, or its start if it is learned.
+      learn_threshold: whether θ is learned.
+      height: of a spike; None is θ.
+      reset: "soft" subtracts θ, "hard" sets the membrane to 0, "none" leaves it.
+      tie: whether a neuron fires at m = θ (">=") or only above (">").
+      detach: whether the reset is a constant to the gradient.
+
+    Raises:
+      ValueError: a value out of range.
+    """
+
+    surrogate: SpikeFunction = triangle(1.0)
+    decay: float = 0.5
+    learn_decay: bool = True
+    threshold: float = 1.0
+    learn_threshold: bool = True
+    height: float | None = None
+    reset: Reset = "soft"
+    tie: Tie = ">="
+    detach: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.decay < 1:
+            raise ValueError(f"decay={self.decay} must be in (0, 1): it is what a step leaves of the membrane, e.g. 0.5")
+        if not self.threshold > 0:
+            raise ValueError(f"threshold={self.threshold} must be positive, e.g. 1.0")
+        for name, allowed in (("reset", get_args(Reset)), ("tie", get_args(Tie))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r} is unknown; choose one of {', '.join(allowed)}")
+        if not callable(self.surrogate):
+            raise TypeError(f"surrogate={self.surrogate!r} is no function; choose one of neurons.surrogates")
+
+    def __call__(self, num_steps: int, num_channels: int) -> "LIFCell":
+        """The cell; LIF has nothing per step or channel."""
+        return LIFCell(self)
+
+
+class LIFCell(NeuronCell):
+    """LIF with the options of `lif`."""
+
+    emits = BINARY
+    operations = 3  # leak, charge and reset
+
+    def __init__(self, options: lif = lif()):
+        self.options = options
+        if options.learn_decay:
+            self.raw_decay = nnx.Param(jnp.float32(math.log(options.decay / (1 - options.decay))))
+        if options.learn_threshold:
+            self.threshold = nnx.Param(jnp.float32(options.threshold))
+
+    def params(self) -> neurons.NeuronParams:
+        """λ and θ, scalars."""
+        options = self.options
+        return neurons.NeuronParams(
+            jax.nn.sigmoid(self.raw_decay[...]) if options.learn_decay else jnp.float32(options.decay),
+            self.threshold[...] if options.learn_threshold else jnp.float32(options.threshold),
+        )
+
+    def advance(self, state: jax.Array, x: jax.Array, tick: Tick) -> tuple[jax.Array, jax.Array]:
+        """See `neurons.lif.step`; nothing depends on the step."""
+        options = self.options
+        return neurons.lif.step(
+            self.params(),
+            state,
+            x,
+            spike_function=options.surrogate,
+            height=options.height,
+            reset=options.reset,
+            tie=options.tie,
+            detach=options.detach,
+        )

@@ -1,0 +1,55 @@
+"""Parallel HD-LIF as a cell (Section 4.2)."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hdlif_jax import neurons
+from hdlif_jax.nn.cell import NeuronCell, PerStepParam, SpikeInput, spike_quantizer
+from hdlif_jax.nn.module import Tick
+from hdlif_jax.quantize import SpikeQuantizer
+
+
+@dataclasses.dataclass(frozen=True)
+class parallel:  # noqa: N801 - a class that is called as a function
+    """Parallel HD-LIF (Section 4.2), without memory, with a learned threshold for each step.
+
+    Attributes:
+      bits: n of the spike quantiser; None for unquantised spikes.
+      scale: s of the spike quantiser, the size of one level.
+
+    Raises:
+      ValueError: a value out of range.
+    """
+
+    bits: int | None = 4
+    scale: float = 0.25
+
+    def __post_init__(self) -> None:
+        spike_quantizer(self.bits, self.scale)
+
+    def __call__(self, num_steps: int, num_channels: int) -> "ParallelHDLIFCell":
+        """The cell for so many steps; it has nothing per channel."""
+        return ParallelHDLIFCell(num_steps, spike_quantizer(self.bits, self.scale))
+
+
+class ParallelHDLIFCell(NeuronCell):
+    """Parallel HD-LIF with θ_t = sigmoid(raw), from 0.5."""
+
+    operations = 1  # one addition
+
+    def __init__(self, num_steps: int, quantize: SpikeQuantizer):
+        self.raw_threshold = PerStepParam(jnp.zeros(num_steps))
+        self.quantize = quantize
+        self.emits = SpikeInput(quantize)
+
+    def start(self, x: jax.Array) -> tuple[()]:
+        """There is no memory."""
+        return ()
+
+    def advance(self, state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
+        """See `neurons.parallel.step`."""
+        threshold = jax.nn.sigmoid(self.raw_threshold[tick.t])
+        return neurons.parallel.step(threshold, state, x, quantize=self.quantize)

@@ -1,0 +1,371 @@
+"""The one bridge from NNX modules to pure functions.
+
+`jax.jit` over a module silently loses BatchNorm updates. Behind this bridge there are only functions of explicit
+parameters, statistics and state, which jit, grad and scan treat as they treat any other.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol, cast
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from hdlif_jax.nn.cell import Cell, PerStepParam
+from hdlif_jax.nn.intercept import Interceptor, intercept, modules
+from hdlif_jax.nn.module import Form, Tick
+from hdlif_jax.nn.synapses import Synapse
+from hdlif_jax.quantize import weight_quantizer
+
+Params = dict[Any, Any]  # nested dicts of arrays, by module path
+ByPath = dict[str, jax.Array]  # by path of the cell, `"blocks.0.neuron1"`
+
+
+class Variables(NamedTuple):
+    """The arrays of a network that outlive a sequence, as nested dicts by module path.
+
+    Attributes:
+      params: what the optimiser moves.
+      batch_stats: running statistics of BatchNorm and Mem-BN.
+    """
+
+    params: Params
+    batch_stats: Params
+
+
+class StepOutput(NamedTuple):
+    """What a time-step gives.
+
+    Attributes:
+      state: what the next step needs, a pytree of arrays.
+      logits: `[B, K]`.
+      batch_stats: after the step.
+      records: spikes `[B, ...]` of every cell by path, in a form that records; else empty.
+    """
+
+    state: Any
+    logits: jax.Array
+    batch_stats: Params
+    records: ByPath
+
+
+class SequenceOutput(NamedTuple):
+    """What a whole sequence gives, layer by layer.
+
+    Attributes:
+      logits: `[T, B, K]`.
+      batch_stats: after the sequence.
+      records: spikes `[T, B, ...]` of every cell by path, in a form that records; else empty.
+    """
+
+    logits: jax.Array
+    batch_stats: Params
+    records: ByPath
+
+
+class Network(NamedTuple):
+    """A spiking network in one form as pure functions of `params` as `quantize` gives them.
+
+    Attributes:
+      num_steps: T.
+      input_shape: of one input at one time-step, such as (H, W, C).
+      num_classes: width of the logits.
+      form: how it runs.
+      per_step: True at the parameters that are indexed by time (leading axis T), the shape of `params`.
+      quantize: `params -> params`, the kernels replaced by Ŵ; differentiable by the straight-through rules, and done
+        once per batch.
+      encode: `(params, batch_stats, x [B, ...]) -> (current, batch_stats)`, the memoryless stem.
+      start: `(params, batch_stats, x [B, ...]) -> state` before the first step, of which x decides the shapes alone.
+      step: `(params, batch_stats, state, current, tick, offsets=None) -> StepOutput`; a state of None starts a sequence.
+        Offsets by path of the cell, `[B, ...]`, are added to the cells' currents: a gradient with respect to zeros is
+        ∂L/∂m_t.
+      sequence: `(params, batch_stats, inputs, key=None, offsets=None) -> SequenceOutput`, all steps of a layer before
+        the next layer; inputs are static `[B, ...]` or sequences `[T, B, ...]`, offsets `[T, B, ...]`.
+    """
+
+    num_steps: int
+    input_shape: tuple[int, ...]
+    num_classes: int
+    form: Form
+    per_step: Params
+    quantize: Callable[[Params], Params]
+    encode: Callable[[Params, Params, jax.Array], tuple[jax.Array, Params]]
+    start: Callable[[Params, Params, jax.Array], Any]
+    step: Callable[..., StepOutput]
+    sequence: Callable[..., SequenceOutput]
+
+
+class SpikingNetwork(Protocol):
+    """What a network module has; see `Sequential` and `SpikingResNet`."""
+
+    num_steps: int
+    input_shape: tuple[int, ...]
+    num_classes: int
+
+    def encode(self, x: jax.Array) -> jax.Array:
+        """The memoryless stem, `[B, ...]` to a current."""
+
+    def __call__(self, state: Any, current: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
+        """One time-step, from the stem's current to logits `[B, K]`."""
+
+
+def variables_of(model: SpikingNetwork) -> Variables:
+    """Copies of the parameters and statistics of a model."""
+    params, batch_stats = (nnx.to_pure_dict(nnx.state(model, kind)) for kind in (nnx.Param, nnx.BatchStat))
+    return jax.tree.map(jnp.copy, Variables(params, batch_stats))
+
+
+def with_variables(model: SpikingNetwork, variables: Variables) -> SpikingNetwork:
+    """A copy of a model that holds these parameters and statistics.
+
+    Raises:
+      ValueError: they have another structure than the model's, or arrays of other shapes.
+    """
+    graphdef, *templates = nnx.split(model, nnx.Param, nnx.BatchStat)
+    return nnx.merge(graphdef, *_filled(variables, templates), copy=True)
+
+
+def training_form(
+    model: SpikingNetwork,
+    *,
+    record: bool = False,
+    integer: bool | None = None,
+    dtype: jax.typing.DTypeLike = jnp.float32,
+) -> Network:
+    """The network with normalisation by the batch, which also moves the running statistics.
+
+    Args:
+      model: any network of the library, or your own of its modules.
+      record: whether the spikes of every cell come back from a step.
+      integer: whether convolutions of quantised spikes with quantised kernels compute in integers; other layers are not
+        concerned, and gradients stay float. None chooses for each layer what was measured to be faster.
+      dtype: of convolutions, and of the currents and spikes between them. Parameters, statistics, membranes, attention
+        weights, linear layers and logits are float32 in any case.
+    """
+    return network_of(model, Form(True, record, integer, jnp.dtype(dtype).name))
+
+
+def inference_form(
+    model: SpikingNetwork,
+    *,
+    record: bool = False,
+    integer: bool | None = None,
+    dtype: jax.typing.DTypeLike = jnp.float32,
+) -> Network:
+    """The network with normalisation by the running statistics, which come back unchanged; arguments as above."""
+    return network_of(model, Form(False, record, integer, jnp.dtype(dtype).name))
+
+
+def in_form(model: SpikingNetwork, form: Form) -> Any:
+    """A copy of a model whose modules know the form, Flax's own modules by their own attributes."""
+    copy = cast(nnx.Module, nnx.clone(model))  # the caller's model keeps none
+    for _, module in nnx.iter_modules(copy):
+        module.form = form
+    copy.set_attributes(use_running_average=not form.train, deterministic=not form.train, raise_if_not_found=False)
+    return copy
+
+
+def network_of(model: SpikingNetwork, form: Form) -> Network:
+    """The pure functions of a model in a form."""
+    module = in_form(model, form)
+    quantizers = {
+        (*path, "kernel"): weight_quantizer(child.weights)
+        for path, child in nnx.iter_modules(module)
+        if isinstance(child, Synapse)
+    }
+    cells = [path for path, child in modules(module) if isinstance(child, Cell)]
+    graphdef, *templates = nnx.split(module, nnx.Param, nnx.BatchStat)
+    per_step = nnx.to_pure_dict(
+        jax.tree.map(
+            lambda variable: isinstance(variable, PerStepParam),
+            templates[0],
+            is_leaf=lambda node: isinstance(node, nnx.Variable),
+        )
+    )
+
+    def quantize(params: Params) -> Params:
+        def effective(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
+            quantizer = quantizers.get(tuple(entry.key for entry in path))
+            return leaf if quantizer is None else quantizer(leaf)
+
+        return jax.tree_util.tree_map_with_path(effective, params)
+
+    def apply(params: Params, batch_stats: Params, choose: Any, run: Callable[[Any], Any]) -> tuple[Any, Params]:
+        states = _filled(Variables(params, batch_stats), templates)
+        merged = nnx.merge(graphdef, *states, copy=True)  # without copy, merge writes into the caller's states
+        if choose is not None:
+            intercept(merged, choose)
+        outputs = run(merged)
+        return outputs, nnx.to_pure_dict(nnx.state(merged, nnx.BatchStat))
+
+    def encode(params: Params, batch_stats: Params, x: jax.Array) -> tuple[jax.Array, Params]:
+        return apply(params, batch_stats, None, lambda module: module.encode(x))
+
+    @jax.jit  # compiled, so that what only gives shapes costs nothing
+    def start(params: Params, batch_stats: Params, x: jax.Array) -> Any:
+        def choose(path: str, cell: nnx.Module) -> Interceptor | None:
+            if not isinstance(cell, Cell):
+                return None
+            return lambda call, state, x, tick: (cell.start(x.astype(jnp.float32)), call(state, x, tick)[1])
+
+        def first_step(module: Any) -> Any:
+            state, _ = module(None, module.encode(x), Tick(0, jax.random.key(0)))
+            return state
+
+        return apply(params, batch_stats, choose, first_step)[0]
+
+    def step(
+        params: Params,
+        batch_stats: Params,
+        state: Any,
+        current: jax.Array,
+        tick: Tick,
+        offsets: Mapping[str, jax.Array] | None = None,
+    ) -> StepOutput:
+        watch = _Cells(cells, form, offsets)
+        (state, logits), batch_stats = apply(
+            params, batch_stats, watch.at_a_step, lambda module: module(state, current, tick)
+        )
+        return StepOutput(state, logits, batch_stats, watch.records)
+
+    def sequence(
+        params: Params,
+        batch_stats: Params,
+        inputs: jax.Array,
+        key: jax.Array | None = None,
+        offsets: Mapping[str, jax.Array] | None = None,
+    ) -> SequenceOutput:
+        watch, num_steps = _Cells(cells, form, offsets), model.num_steps
+
+        def encode_frames(module: Any) -> jax.Array:
+            return module.encode(inputs)
+
+        if inputs.ndim == len(model.input_shape) + 1:  # a static input, whose stem runs once
+            current, batch_stats = encode(params, batch_stats, inputs)
+            currents = jnp.broadcast_to(current, (num_steps, *current.shape))
+        else:
+            currents, batch_stats = apply(params, batch_stats, watch.over_time, encode_frames)
+        logits, batch_stats = apply(
+            params, batch_stats, watch.over_time, lambda module: module(None, currents, Tick(0, key))[1]
+        )
+        return SequenceOutput(logits, batch_stats, watch.records)
+
+    return Network(
+        model.num_steps,
+        model.input_shape,
+        model.num_classes,
+        form,
+        per_step,
+        quantize,
+        encode,
+        start,
+        step,
+        sequence,
+    )
+
+
+def init_state(network: Network, variables: Variables, batch_size: int) -> Any:
+    """The state before the first step, for `batch_size` inputs: any pytree of arrays."""
+    x = jnp.zeros((batch_size, *network.input_shape))
+    return network.start(*variables, x)
+
+
+class _Cells:
+    """What happens to calls of cells and, where all time-steps run at once, of layers.
+
+    Args:
+      paths: of all cells; each draws from a key of its own.
+      form: of the network.
+      offsets: added to the cells' currents.
+
+    Attributes:
+      records: spikes by path.
+    """
+
+    def __init__(self, paths: list[str], form: Form, offsets: Mapping[str, jax.Array] | None):
+        self._index = {path: index for index, path in enumerate(paths)}
+        self._form = form
+        self._offsets = offsets or {}
+        self.records: ByPath = {}
+
+    def at_a_step(self, path: str, module: nnx.Module) -> Interceptor | None:
+        """Chooses for one time-step."""
+        if not isinstance(module, Cell):
+            return None
+
+        def run(call: Callable[..., Any], state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
+            state, spikes = call(state, self._offset(path, x), self._own(path, tick))
+            self._record(path, spikes)
+            return state, spikes
+
+        return run
+
+    def over_time(self, path: str, module: nnx.Module) -> Interceptor | None:
+        """Chooses for all time-steps at once, values `[T, B, ...]`: cells loop, layers see `[T·B, ...]`."""
+        if isinstance(module, Cell):
+
+            def run(call: Callable[..., Any], state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
+                tick, x, outputs = self._own(path, tick), self._offset(path, x), []
+                # In Python, because a cell may write running statistics, which no rolled loop hands out of it.
+                for t, x_t in enumerate(x):
+                    state, spikes_t = call(state, x_t, tick._replace(t=t))
+                    outputs.append(spikes_t)
+                spikes = jnp.stack(outputs)
+                self._record(path, spikes)
+                return state, spikes
+
+            return run
+        if any(path and child is not module for path, child in nnx.iter_modules(module)):
+            return None  # its parts see the time axis
+        if hasattr(module, "over_time"):
+            return lambda call, x: module.over_time(x)
+        if self._form.train and any(isinstance(leaf, nnx.BatchStat) for leaf in vars(module).values()):
+            raise ValueError(
+                f"{path} is a {type(module).__name__} with running statistics and no over_time(x [T, B, ...]), so that "
+                "it would normalise all steps together in the layer-by-layer form; use nn.BatchNorm"
+            )
+
+        def fold(call: Callable[..., Any], x: jax.Array) -> jax.Array:
+            y = call(x.reshape(-1, *x.shape[2:]))
+            return y.reshape(*x.shape[:2], *y.shape[1:])
+
+        return fold
+
+    def _own(self, path: str, tick: Tick) -> Tick:
+        if tick.key is None:
+            return tick
+        return tick._replace(key=jax.random.fold_in(tick.key, self._index[path]))
+
+    def _offset(self, path: str, x: jax.Array) -> jax.Array:
+        return x + self._offsets[path].astype(x.dtype) if path in self._offsets else x
+
+    def _record(self, path: str, spikes: jax.Array) -> None:
+        if self._form.record:
+            if path in self.records:
+                raise ValueError(f"{path} is called more than once in a time-step; give every call its own cell")
+            self.records[path] = spikes
+
+
+def _filled(variables: Variables, templates: list[nnx.State]) -> list[nnx.State]:
+    """NNX states with the structure of `templates` and the arrays of `variables`."""
+    states = []
+    for name, tree, template in zip(Variables._fields, variables, templates, strict=True):
+        expected = _shapes(nnx.to_pure_dict(template))
+        found = _shapes(tree)
+        if found.keys() != expected.keys():
+            raise ValueError(f"{name} have another structure than the network; build both from the same model")
+        for path, shape in found.items():
+            if shape != expected[path]:
+                raise ValueError(
+                    f"{name}: {path} has shape {shape} but the network's has {expected[path]}; build both from the "
+                    "same model, with the same widths and number of time-steps"
+                )
+        states.append(jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(tree)))
+    return states
+
+
+def _shapes(tree: Params) -> dict[str, tuple[int, ...]]:
+    return {
+        ".".join(str(entry.key) for entry in path): jnp.shape(leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }

@@ -1,0 +1,42 @@
+"""Calls of a network's modules that go through a function first: how forms, meters and folding watch a network.
+
+So networks have no hooks, and their code runs unchanged.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from flax import nnx
+
+Interceptor = Callable[..., Any]  # (call, *arguments) -> result; `call` is the module's own
+ATTRIBUTE = "_interceptor"
+
+
+def modules(model: Any) -> Iterator[tuple[str, nnx.Module]]:
+    """Every module of a model with its path, `"blocks.0.conv1"`; the model itself has the empty path."""
+    for path, module in nnx.iter_modules(model):
+        yield ".".join(map(str, path)), module
+
+
+def intercept(model: Any, choose: Callable[[str, nnx.Module], Interceptor | None]) -> None:
+    """Sends calls of modules through functions, in place; after this the model is only good for running.
+
+    Args:
+      model: a copy that belongs to the caller.
+      choose: `(path, module) -> function`, or None for modules that are left alone.
+    """
+    for path, module in list(modules(model)):
+        interceptor = choose(path, module)
+        if interceptor is not None:
+            # Python looks `__call__` up in the class; a subclass, so that questions of isinstance keep their answers.
+            module.__class__ = _intercepting(type(module))
+            vars(module)[ATTRIBUTE] = interceptor
+
+
+@functools.cache
+def _intercepting(kind: type[nnx.Module]) -> type[nnx.Module]:
+    def call(self: Any, *arguments: Any) -> Any:
+        return vars(self)[ATTRIBUTE](functools.partial(kind.__call__, self), *arguments)  # type: ignore[operator]
+
+    return type(kind.__name__, (kind,), {"__call__": call, "__module__": kind.__module__})

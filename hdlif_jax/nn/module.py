@@ -1,0 +1,100 @@
+"""What the modules of a spiking network have in common: how they are called, and in which form they run."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+
+class Tick(NamedTuple):
+    """A time-step, handed from module to module; only cells look into it.
+
+    Attributes:
+      t: from 0.
+      key: of this cell and sequence, the same at all steps (one draw per sequence); None where nothing was given to
+        draw from.
+    """
+
+    t: jax.Array | int
+    key: jax.Array | None = None
+
+    @property
+    def step_key(self) -> jax.Array | None:
+        """A key of this step (one draw per step)."""
+        return None if self.key is None else jax.random.fold_in(self.key, self.t)
+
+
+class Form(NamedTuple):
+    """How a network runs; every module of the library has it as `form`, None outside of `nn.forms`.
+
+    Attributes:
+      train: whether normalisers use the statistics of the batch and move the running ones, and whether what is random
+        in training is so.
+      record: whether the spikes of every cell come back.
+      integer: whether convolutions of quantised spikes with quantised kernels compute in integers; None takes for each
+        layer what was measured to be faster.
+      dtype: name of the type of convolutions and of the currents and spikes between them.
+    """
+
+    train: bool
+    record: bool = False
+    integer: bool | None = None
+    dtype: str = "float32"
+
+
+class Module(nnx.Module):
+    """A module that is told in which form it runs.
+
+    Attributes:
+      form: None outside of a network's forms: kernels are then quantised at every call, statistics are the running ones.
+    """
+
+    form: Form | None = None
+
+    @property
+    def trains(self) -> bool:
+        """Whether it runs in training form."""
+        return self.form is not None and self.form.train
+
+
+class Stateful(Module):
+    """A module that is called as `(state, x, tick) -> (state, y)`; a state of None starts a sequence.
+
+    The state is any pytree of arrays. A module of several such modules hands them their states with `Carry`.
+    """
+
+
+class Carry:
+    """Hands stateful modules the states that they left at the step before, in the order of the calls.
+
+    Example:
+      A network's step, `carry = Carry(state, tick); spikes = carry(self.neuron, current); return carry.state, ...`.
+
+    Args:
+      state: of the step before; None starts a sequence.
+      tick: of this step.
+    """
+
+    def __init__(self, state: tuple[Any, ...] | None, tick: Tick):
+        self._old: Iterator[Any] | None = None if state is None else iter(state)
+        self._new: list[Any] = []
+        self._tick = tick
+
+    def __call__(self, module: Stateful, x: jax.Array) -> jax.Array:
+        """One step of a module."""
+        old = None if self._old is None else next(self._old)
+        state, y = module(old, x, self._tick)
+        self._new.append(state)
+        return y
+
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """What the modules left."""
+        return tuple(self._new)
+
+
+def zeros_like_shape(shape: jax.ShapeDtypeStruct) -> jax.Array:
+    """An array of zeros."""
+    return jnp.zeros(shape.shape, shape.dtype)

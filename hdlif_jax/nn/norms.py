@@ -1,0 +1,91 @@
+"""Batch normalisation of currents, with a choice of what its statistics are taken over."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from hdlif_jax.nn.module import Module
+
+Statistics = Literal["step", "sequence"]
+NormFactory = Callable[[int, nnx.Rngs], nnx.Module]  # (num_channels, rngs)
+
+
+@dataclasses.dataclass(frozen=True)
+class batch_norm:  # noqa: N801 - a class that is called as a function
+    """BatchNorm; with statistics over the sequence and a gain of α·θ it is tdBN (Zheng et al., AAAI 2021).
+
+    Attributes:
+      momentum: of the running statistics, what a batch leaves of them.
+      epsilon: added to the variance.
+      statistics: "step" normalises every time-step by its own batch; "sequence" all steps together, over (T, B), which
+        needs the layer-by-layer form while training.
+      gain: constant factor of the normalised value.
+
+    Raises:
+      ValueError: a value out of range.
+    """
+
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    statistics: Statistics = "step"
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum={self.momentum} must be in [0, 1), e.g. 0.9")
+        if not self.epsilon > 0:
+            raise ValueError(f"epsilon={self.epsilon} must be positive, e.g. 1e-5")
+        if self.statistics not in ("step", "sequence"):
+            raise ValueError(f"statistics={self.statistics!r} are unknown; choose 'step' or 'sequence'")
+        if not self.gain > 0:
+            raise ValueError(f"gain={self.gain} must be positive; 1.0 is none")
+
+    def __call__(self, num_channels: int, rngs: nnx.Rngs) -> "BatchNorm":
+        """The normaliser of so many channels; it draws nothing."""
+        return BatchNorm(num_channels, self)
+
+
+class BatchNorm(Module):
+    """BatchNorm over batch and space, in float32, whose parameters and running statistics are shared over time."""
+
+    def __init__(self, num_channels: int, options: batch_norm = batch_norm()):
+        self.options = options
+        self.scale = nnx.Param(jnp.ones(num_channels))
+        self.bias = nnx.Param(jnp.zeros(num_channels))
+        self.mean = nnx.BatchStat(jnp.zeros(num_channels))
+        self.var = nnx.BatchStat(jnp.ones(num_channels))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """`[B, ..., C]` to the same shape and type."""
+        if self.trains and self.options.statistics == "sequence":
+            raise ValueError(
+                "a BatchNorm with statistics='sequence' trains in the layer-by-layer form alone: use "
+                "learning.stbp(layerwise=True), or batch_norm(statistics='step')"
+            )
+        return self._normalize(x)
+
+    def over_time(self, x: jax.Array) -> jax.Array:
+        """`[T, B, ..., C]` to the same shape and type."""
+        if not self.trains or self.options.statistics == "sequence":
+            return self._normalize(x)
+        return jnp.stack([self._normalize(x_t) for x_t in x])
+
+    def _normalize(self, x: jax.Array) -> jax.Array:
+        values = x.astype(jnp.float32)
+        mean, variance = self.mean[...], self.var[...]
+        if self.trains:
+            axes = tuple(range(values.ndim - 1))
+            mean = jnp.mean(values, axes)
+            variance = jnp.maximum(jnp.mean(jnp.square(values), axes) - jnp.square(mean), 0)  # one pass over the data
+            # Running statistics are for inference only: no gradient may pass through them.
+            kept, new = self.options.momentum, 1 - self.options.momentum
+            self.mean[...] = kept * self.mean[...] + new * jax.lax.stop_gradient(mean)
+            self.var[...] = kept * self.var[...] + new * jax.lax.stop_gradient(variance)
+        channels = (1,) * (values.ndim - 1) + (-1,)
+        scale = self.scale[...] if self.options.gain == 1 else self.options.gain * self.scale[...]
+        factor = (jax.lax.rsqrt(variance + self.options.epsilon) * scale).reshape(channels)
+        return ((values - mean.reshape(channels)) * factor + self.bias[...].reshape(channels)).astype(x.dtype)

@@ -1,0 +1,144 @@
+"""Networks of one layer after the other."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from hdlif_jax.nn.cell import CellFactory, NeuronCell, SpikeInput
+from hdlif_jax.nn.cells import Dropout
+from hdlif_jax.nn.module import Carry, Stateful, Tick
+from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage
+from hdlif_jax.nn.spec import Spec
+from hdlif_jax.nn.synapses import Linear, Synapse
+
+Layer = nnx.Module | CellFactory
+
+
+class Sequential(Stateful):
+    """One layer after the other; what stands before the first cell is the stem, which runs once on static inputs.
+
+    Layers of synapses behind a cell learn what it emits, for costs and the integer forward, also through pooling.
+
+    Args:
+      *layers: modules `x -> y`, stateful modules `(state, x, tick) -> (state, y)`, or cell factories such as
+        `nn.lif()`, whose number of channels follows from the layers before them.
+      num_steps: T.
+      input_shape: of one input at one time-step, such as (F,) or (H, W, C).
+
+    Raises:
+      ValueError: layers that do not fit each other, or none that is stateful.
+      TypeError: what is no layer.
+
+    Example:
+      >>> from flax import nnx
+      >>> from hdlif_jax import nn
+      >>> rngs = nnx.Rngs(0)
+      >>> model = nn.Sequential(
+      ...     nn.Linear(8, 32, rngs=rngs), nn.lif(), nn.Linear(32, 3, rngs=rngs), num_steps=4, input_shape=(8,)
+      ... )
+      >>> model.num_classes
+      3
+    """
+
+    def __init__(self, *layers: Layer, num_steps: int, input_shape: tuple[int, ...]):
+        if num_steps < 1:
+            raise ValueError(f"num_steps={num_steps} must be at least 1")
+        self.num_steps, self.input_shape = num_steps, tuple(input_shape)
+        self.layers: nnx.List[Any] = nnx.List()
+        shape: tuple[int, ...] = (1, *self.input_shape)
+        reads: SpikeInput | None = None
+        for index, layer in enumerate(layers):
+            if inspect.isclass(layer) or not callable(layer):
+                raise TypeError(f"layer {index}, {layer!r}, is no module and makes none; call it first")
+            module = layer if isinstance(layer, nnx.Module) else layer(num_steps, shape[-1])
+            if isinstance(module, Synapse) and module.spikes is None:
+                module.spikes = reads
+            before, shape = shape, _shape_after(index, module, shape)
+            reads = _emitted(module, reads, before)
+            self.layers.append(module)
+        self.num_stem = next((i for i, module in enumerate(self.layers) if isinstance(module, Stateful)), len(layers))
+        if self.num_stem == len(layers):
+            raise ValueError("no layer is stateful: a spiking network has at least one cell, such as nn.lif()")
+        if len(shape) != 2:
+            raise ValueError(f"the last layer gives {shape[1:]} for an input; end in logits (K,), e.g. with nn.Linear")
+        self.num_classes = shape[-1]
+
+    def encode(self, x: jax.Array) -> jax.Array:
+        """The layers before the first cell: `[B, ...]` to a current."""
+        for layer in list(self.layers)[: self.num_stem]:
+            x = layer(x)
+        return x
+
+    def __call__(self, state: Any, current: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
+        """One time-step: the stem's current to logits `[B, K]`."""
+        carry, x = Carry(state, tick), current
+        for layer in list(self.layers)[self.num_stem :]:
+            x = carry(layer, x) if isinstance(layer, Stateful) else layer(x)
+        return carry.state, x
+
+
+def mlp(
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    widths: tuple[int, ...] = (128,),
+    spec: Spec = Spec(),
+    rngs: nnx.Rngs,
+) -> Sequential:
+    """A perceptron: flatten, then linear layer and neurons for each width, and a linear layer of logits.
+
+    Args:
+      input_shape: of one input, any rank.
+      num_classes: width of the output.
+      widths: neurons of each hidden layer.
+      spec: neurons and weights; the first and the last layer are float, and there is no normaliser.
+      rngs: source of the initial kernels.
+
+    Raises:
+      ValueError: no hidden layer.
+    """
+    if not widths:
+        raise ValueError("widths=() has no hidden layer, and only those spike; name at least one width")
+    features = 1
+    for size in input_shape:
+        features *= size
+    layers: list[Layer] = [Flatten()] if len(input_shape) > 1 else []
+    for index, width in enumerate(widths):
+        layers += [Linear(features, width, weights=spec.weights if index else "float", rngs=rngs), spec.neuron]
+        features = width
+    layers.append(Linear(features, num_classes, rngs=rngs))
+    return Sequential(*layers, num_steps=spec.num_steps, input_shape=input_shape)
+
+
+def _shape_after(index: int, module: nnx.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def run(x: jax.Array) -> jax.Array:
+        call: Callable[..., Any] = nnx.clone(module)  # type: ignore[assignment]
+        return call(None, x, Tick(0))[1] if isinstance(module, Stateful) else call(x)
+
+    try:
+        return jax.eval_shape(run, jax.ShapeDtypeStruct(shape, jnp.float32)).shape
+    except (TypeError, ValueError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"layer {index}, a {type(module).__name__}, cannot read an input of shape {shape[1:]}: {first_line}"
+        ) from error
+
+
+def _emitted(module: nnx.Module, reads: SpikeInput | None, shape: tuple[int, ...]) -> SpikeInput | None:
+    """What the layer behind a module reads: the spikes before it, pooled or not; None for currents."""
+    if isinstance(module, NeuronCell):
+        return module.emits
+    if reads is None or isinstance(module, Flatten):
+        return reads
+    if isinstance(module, Dropout):  # scales what it keeps, while training, off the grid of levels
+        return reads if reads.quantizer is None else SpikeInput(dataclasses.replace(reads.quantizer, softness=None))
+    if isinstance(module, AvgPool2x2):
+        return reads._replace(pooled=4 * reads.pooled)
+    if isinstance(module, GlobalAverage):
+        return reads._replace(pooled=shape[1] * shape[2] * reads.pooled)
+    return None

@@ -1,0 +1,55 @@
+"""What the networks can be made of, in one record for all of them."""
+
+import dataclasses
+from typing import Literal, get_args
+
+from hdlif_jax.nn.cell import CellFactory
+from hdlif_jax.nn.cells import hd_lif
+from hdlif_jax.nn.norms import NormFactory, batch_norm
+from hdlif_jax.quantize import WeightKind, weight_quantizer
+
+Attention = Literal["none", "seca-1", "seca-2"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """Neurons, normalisers, weights and attention of a network.
+
+    Attributes:
+      num_steps: T, the number of time-steps.
+      neuron: makes the cells, `(num_steps, num_channels) -> cell`: `nn.lif()`, `nn.hd_lif(bits=4)`, your own.
+      second_neuron: makes the cells at the second position of each residual block; `nn.parallel()` there is block (b)
+        of Fig. 3, half of all neurons. None is `neuron`.
+      norm: makes the normalisers, `(num_channels, rngs) -> module`.
+      weights: kernels of all convolutions but the first; the last linear layer is always float.
+      attention: channel attention (Eqs. 9-10): "none", SECA_I or SECA_II.
+
+    Raises:
+      ValueError: a value out of range.
+      TypeError: a neuron or norm that is no factory.
+    """
+
+    num_steps: int = 4
+    neuron: CellFactory = hd_lif()
+    second_neuron: CellFactory | None = None
+    norm: NormFactory = batch_norm()
+    weights: WeightKind = "ternary"
+    attention: Attention = "none"
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1:
+            raise ValueError(f"num_steps={self.num_steps} must be at least 1")
+        weight_quantizer(self.weights)
+        if self.attention not in get_args(Attention):
+            raise ValueError(
+                f"attention={self.attention!r} is unknown; choose one of {', '.join(get_args(Attention))}"
+            )
+        for name in ("neuron", "second_neuron", "norm"):
+            factory = getattr(self, name)
+            if not callable(factory) and not (name == "second_neuron" and factory is None):
+                raise TypeError(f"{name}={factory!r} makes no module; give it a factory, e.g. nn.hd_lif() or nn.lif()")
+
+    @property
+    def second(self) -> CellFactory:
+        """What makes the cells at the second position of a block."""
+        return self.neuron if self.second_neuron is None else self.second_neuron

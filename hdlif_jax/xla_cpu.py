@@ -1,0 +1,70 @@
+"""What XLA's CPU backend does badly, and what we do instead; each with the version that would end it.
+
+Nothing here changes a number. On other backends every function gives the plain choice.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+MIN_OUT_CHANNELS = 24  # from which on int8 convolutions are the faster ones
+STEPS_PER_DISPATCH = 32  # of training, where a loop can be rolled around a step
+
+
+def on_cpu() -> bool:
+    """Whether the default backend is the CPU's."""
+    return jax.default_backend() == "cpu"
+
+
+def unrolls_gradients() -> bool:
+    """Whether loops whose body differentiates a convolution are to be unrolled.
+
+    The gradient of a convolution inside a rolled loop is about 80 times slower than outside it (jax 0.10 to 0.12). Ends
+    with the version whose rolled `accumulate` is as fast as its unrolled one (`experiments.benchmarks.memory`).
+    """
+    return on_cpu()
+
+
+def steps_per_dispatch() -> int:
+    """How many training steps one call to the device runs: one on CPUs, for the reason of `unrolls_gradients`."""
+    return 1 if on_cpu() else STEPS_PER_DISPATCH
+
+
+def prefers_integers(kernel_shape: tuple[int, ...]) -> bool:
+    """Whether a convolution was measured to be faster in int8 than in float32 on the default backend.
+
+    On CPUs that depends on the number of output channels alone (`experiments.benchmarks.integer_layers`): XLA has a
+    fast int8 kernel from so many on, and a slow one below (jax 0.10 and 0.12). Elsewhere nothing was measured, so the
+    float convolution stays.
+
+    Args:
+      kernel_shape: `(k, k, C_in, C_out)`.
+    """
+    return on_cpu() and kernel_shape[-1] >= MIN_OUT_CHANNELS
+
+
+def barrier(carry: Any) -> Any:
+    """The same carry, no part of which can be used before all of it is computed.
+
+    Between unrolled steps: XLA would interleave them and hold the memory of all at once. `optimization_barrier` says it
+    in one word, but jax 0.10's CPU backend drops it before it schedules; it ends when 0.10 is no longer supported and
+    `tests/learning/test_online.py` holds with the barrier alone. Here the carry goes through a loop that adds zero to
+    it once, and nothing moves across a loop whose number of turns (one, if the carry is finite) is known only when it
+    runs.
+
+    Args:
+      carry: any pytree of arrays.
+    """
+    floats = [leaf for leaf in jax.tree.leaves(carry) if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.size]
+    if not floats:
+        return carry
+    probe = floats[0].ravel()[0]
+    turns, zero = jnp.isfinite(probe).astype(jnp.int32), 0 * probe
+
+    def add_zero(_: Any, carry: Any) -> Any:
+        return jax.tree.map(
+            lambda leaf: leaf + zero.astype(leaf.dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, carry
+        )
+
+    return jax.lax.fori_loop(0, turns, add_zero, carry)
