@@ -19,7 +19,7 @@ from PIL import Image
 from hdlif_jax.data import catalog
 from hdlif_jax.data.errors import DataError
 from hdlif_jax.data.formats.archives import is_archive
-from hdlif_jax.data.originals import Examples, open_originals
+from hdlif_jax.data.originals import Examples, PreparedEntry
 
 FILE_FORMAT = "array_record"
 PARTIAL = ".partial-"  # begins the name of a folder that is being written
@@ -53,7 +53,7 @@ def prepare(
     Raises:
       DataError: missing or damaged files, or not the official ones.
     """
-    entry = catalog.entry(name)
+    entry = catalog.prepared_entry(name)
     target = prepared_path(entry, directory)
     if target.exists():
         return target
@@ -73,7 +73,7 @@ def prepare(
                 "or pass --partial if it is meant to differ"
             )
 
-    examples = open_originals(entry, source, check)
+    examples = entry.open_originals(source, check)
     work = directory / f"{PARTIAL}{os.getpid()}"
     try:
         _write(entry, examples, work, None if partial else entry.counts, progress)
@@ -96,11 +96,11 @@ def download(name: str, directory: pathlib.Path | str) -> pathlib.Path:
     """
     import tensorflow_datasets as tfds
 
-    entry = catalog.entry(name)
+    entry = catalog.prepared_entry(name)
     originals = [original for original in entry.originals if original.url is not None]
     if not originals:
         raise DataError(f"{name} cannot be fetched without an account; get {entry.what_to_get()}, then use --from")
-    if entry.note == catalog.ONE_LAYOUT:
+    if entry.one_is_enough:
         originals = originals[:1]
     folder = pathlib.Path(directory) / "downloads" / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def download(name: str, directory: pathlib.Path | str) -> pathlib.Path:
     return folder
 
 
-def prepared_path(entry: catalog.Entry, directory: pathlib.Path | str) -> pathlib.Path:
+def prepared_path(entry: PreparedEntry, directory: pathlib.Path | str) -> pathlib.Path:
     """Where the prepared form of a dataset lies."""
     return pathlib.Path(directory) / entry.prepared_name / entry.version
 
@@ -132,7 +132,7 @@ def _remove_stale(directory: pathlib.Path) -> None:
             continue
 
 
-def _check_archives(entry: catalog.Entry, source: pathlib.Path, progress: Progress) -> None:
+def _check_archives(entry: PreparedEntry, source: pathlib.Path, progress: Progress) -> None:
     known = {original.name.lower(): original.md5 for original in entry.originals if original.md5}
     candidates = [source] if source.is_file() else sorted(source.glob("*"))
     for path in candidates:
@@ -151,7 +151,9 @@ def _check_archives(entry: catalog.Entry, source: pathlib.Path, progress: Progre
             )
 
 
-def _write(entry, examples: Examples, work: pathlib.Path, counts: dict[str, int] | None, progress: Progress) -> None:
+def _write(
+    entry: PreparedEntry, examples: Examples, work: pathlib.Path, counts: dict[str, int] | None, progress: Progress
+) -> None:
     import tensorflow_datasets as tfds
 
     def features():

@@ -12,9 +12,11 @@ import numpy as np
 from hdlif_jax.data import catalog
 from hdlif_jax.data.crops import center_crop, random_resized_crop_box, resized_crop
 from hdlif_jax.data.dataset import Dataset, Split
+from hdlif_jax.data.entry import IMAGE_SIZE
 from hdlif_jax.data.errors import DataError
 from hdlif_jax.data.events import Events, Slicing, integrate, recording_of
-from hdlif_jax.data.formats.folders import decode_image
+from hdlif_jax.data.formats.images import decode_image
+from hdlif_jax.data.originals import PreparedEntry
 from hdlif_jax.data.prepare import FILE_FORMAT, prepared_path
 
 READ_AT_ONCE = 1024
@@ -124,7 +126,7 @@ def open_prepared(
     num_steps: int,
     slicing: Slicing = "equal-count",
     frame_size: int | None = None,
-    image_size: int = 224,
+    image_size: int = IMAGE_SIZE,
 ) -> Dataset:
     """Opens a prepared dataset of the catalogue.
 
@@ -133,13 +135,15 @@ def open_prepared(
       directory: the data directory, which holds `<name>/<version>`.
       num_steps: T, into which recordings are integrated.
       slicing: of recordings into frames.
-      frame_size: height and width of event frames; the sensor's by default.
+      frame_size: height and width of event frames; the dataset's usual one by default.
       image_size: height and width that images of varying size are cut to.
 
     Raises:
       DataError: it is not there, or not in array_record files; says what to do.
+      ValueError: frames larger than the sensor, or a size below 1.
     """
-    entry = catalog.entry(name)
+    entry = catalog.prepared_entry(name)
+    spec = entry.input_spec(frame_size, image_size)
     path = _find(entry, pathlib.Path(directory))
     info = _builder(path).info
     if str(info.file_format.value) != FILE_FORMAT:
@@ -147,15 +151,15 @@ def open_prepared(
             f"{path} is stored as {info.file_format.value}; prepare it again with file_format={FILE_FORMAT!r}, "
             "which is read without TensorFlow"
         )
-    if entry.kind == "events":
-        sensor = entry.shape[0], entry.shape[1]
-        size = sensor if frame_size is None else (frame_size, frame_size)
-        shape: tuple[int, ...] = (num_steps, *size, 2)  # type: ignore[assignment]
-        decode: Decode = functools.partial(_frames, sensor=sensor, num_steps=num_steps, slicing=slicing, size=size)
+    shape: tuple[int, ...] = spec.shape
+    decode: Decode
+    if spec.is_sequence:
+        shape = (num_steps, *spec.shape)
+        sensor, size = entry.shape[:2], spec.shape[:2]
+        decode = functools.partial(_frames, sensor=sensor, num_steps=num_steps, slicing=slicing, size=size)
     elif None in entry.shape:
-        shape, decode = (image_size, image_size, 3), functools.partial(_cropped_image, size=image_size)
+        decode = functools.partial(_cropped_image, size=image_size)
     else:
-        shape = entry.shape  # type: ignore[assignment]
         decode = functools.partial(_image, shape=shape)
     labels = info.features["label"]
     sources = {}
@@ -167,7 +171,7 @@ def open_prepared(
     return Dataset(name, tuple(labels.names), sources["train"], sources[entry.test], entry.mean, entry.std)
 
 
-def _find(entry: catalog.Entry, directory: pathlib.Path) -> pathlib.Path:
+def _find(entry: PreparedEntry, directory: pathlib.Path) -> pathlib.Path:
     """The prepared folder: of the catalogue's version, or else of the newest there is."""
     path = prepared_path(entry, directory)
     if path.is_dir():

@@ -32,6 +32,16 @@ class Member(NamedTuple):
     read: Callable[[], bytes]
     path: pathlib.Path | None
 
+    @property
+    def base_name(self) -> str:
+        """The last part of its name."""
+        return self.name.rsplit("/", 1)[-1]
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The parts of its name before the last one."""
+        return tuple(self.name.split("/")[:-1])
+
 
 def walk(source: pathlib.Path) -> Iterator[Member]:
     """All files of a folder, in the order of their names, and of the archives in it, in the archives' order.
@@ -179,8 +189,7 @@ def pick(source: pathlib.Path, names: set[str]) -> dict[str, Member]:
     """
     found: dict[str, Member] = {}
     for member in walk(source):
-        name = member.name.rsplit("/", 1)[-1]
-        if name in names and name not in found:
+        if member.base_name in names and member.base_name not in found:
             content = member.read()
-            found[name] = member._replace(read=functools.partial(bytes, content))
+            found[member.base_name] = member._replace(read=functools.partial(bytes, content))
     return found
