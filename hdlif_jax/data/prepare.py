@@ -11,7 +11,7 @@ import os
 import pathlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image
@@ -156,13 +156,13 @@ def _write(
 ) -> None:
     import tensorflow_datasets as tfds
 
-    def features():
+    def features() -> Any:
         labels = {key: tfds.features.ClassLabel(names=names) for key, names in examples.class_names.items()}
         if entry.kind == "images":
             content = {"image": tfds.features.Image(shape=entry.shape)}
         else:
 
-            def column(dtype):
+            def column(dtype: type[np.generic]) -> Any:
                 return tfds.features.Tensor(shape=(None,), dtype=dtype, encoding="zlib")
 
             content = {"t": column(np.int64), "x": column(np.int16), "y": column(np.int16), "p": column(np.bool_)}
@@ -186,14 +186,14 @@ def _write(
             name = entry.prepared_name
             VERSION = tfds.core.Version(entry.version)
 
-            def _info(self):
+            def _info(self) -> Any:
                 return tfds.core.DatasetInfo(builder=self, features=features(), disable_shuffling=True)
 
-            def _split_generators(self, dl_manager):
+            def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
                 del dl_manager
                 return {split: stored(split) for split in examples.splits}
 
-            def _generate_examples(self):
+            def _generate_examples(self) -> NoReturn:
                 raise AssertionError("the splits come with their generators")
 
     tfds.disable_progress_bar()  # of its own; `progress` shows ours

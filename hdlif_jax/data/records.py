@@ -21,7 +21,8 @@ from hdlif_jax.data.prepare import FILE_FORMAT, prepared_path
 
 READ_AT_ONCE = 1024
 
-Decode = Callable[[dict[str, Any], np.ndarray | None, str], np.ndarray]
+Stored = dict[str, Any]  # an example as it lies in a record
+Decode = Callable[[Stored, np.ndarray | None, str], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,11 +55,13 @@ class Records:
         """`[N]` int32; read once from all records and then kept beside them, where that folder can be written to."""
         path = self.directory / f"{self.split}.labels.npy"
         if path.exists():
-            return np.load(path)[self.indices]
-        labels = np.array([self._parse(raw)["label"] for raw in self._source], np.int32)
-        with contextlib.suppress(OSError):  # a shared, read-only folder: they are read again next time
-            np.save(path, labels)
-        return labels[self.indices]
+            labels = np.load(path)
+        else:
+            labels = np.array([self._parse(raw)["label"] for raw in self._source], np.int32)
+            with contextlib.suppress(OSError):  # a shared, read-only folder: they are read again next time
+                np.save(path, labels)
+        chosen: np.ndarray = labels[self.indices]
+        return chosen
 
     def select(self, indices: np.ndarray) -> "Records":
         """The examples at these indices, as a source of their own."""
@@ -103,7 +106,7 @@ class Records:
         return Split(*(np.concatenate(parts) for parts in zip(*pieces, strict=True)))
 
     @functools.cached_property
-    def _source(self):
+    def _source(self) -> Any:
         import tensorflow_datasets as tfds
 
         raw = tfds.decode.DeserializeMethod.RAW_BYTES
@@ -114,7 +117,7 @@ class Records:
         features = _builder(self.directory).info.features
         return _parse_image if "image" in features else features.deserialize_example_np
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         # Open files stay in their process.
         return {field.name: self.__dict__[field.name] for field in dataclasses.fields(self)}
 
@@ -151,16 +154,16 @@ def open_prepared(
             f"{path} is stored as {info.file_format.value}; prepare it again with file_format={FILE_FORMAT!r}, "
             "which is read without TensorFlow"
         )
-    shape: tuple[int, ...] = spec.shape
+    shape: tuple[int, ...] = (num_steps, *spec.shape) if spec.is_sequence else spec.shape
+    height, width, _ = entry.shape
     decode: Decode
-    if spec.is_sequence:
-        shape = (num_steps, *spec.shape)
-        sensor, size = entry.shape[:2], spec.shape[:2]
-        decode = functools.partial(_frames, sensor=sensor, num_steps=num_steps, slicing=slicing, size=size)
-    elif None in entry.shape:
+    if height is None or width is None:
         decode = functools.partial(_cropped_image, size=image_size)
+    elif spec.is_sequence:
+        sensor, size = (height, width), spec.shape[:2]
+        decode = functools.partial(_frames, sensor=sensor, num_steps=num_steps, slicing=slicing, size=size)
     else:
-        decode = functools.partial(_image, shape=shape)
+        decode = functools.partial(_image, shape=spec.shape)
     labels = info.features["label"]
     sources = {}
     for part in {"train", entry.test}:
@@ -186,7 +189,7 @@ def _find(entry: PreparedEntry, directory: pathlib.Path) -> pathlib.Path:
 
 
 @functools.cache
-def _builder(path: pathlib.Path):
+def _builder(path: pathlib.Path) -> Any:
     import tensorflow_datasets as tfds
 
     try:
@@ -205,13 +208,13 @@ def _parse_image(raw: bytes) -> dict[str, Any]:
     return {"image": feature["image"].bytes_list.value[0], "label": feature["label"].int64_list.value[0]}
 
 
-def _image(example, key, where, *, shape) -> np.ndarray:
+def _image(example: Stored, key: np.ndarray | None, where: str, *, shape: tuple[int, int, int]) -> np.ndarray:
     del key
     pixels = decode_image(example["image"], where, shape[:2])
     return pixels[..., :1] if shape[-1] == 1 else pixels
 
 
-def _cropped_image(example, key, where, *, size) -> np.ndarray:
+def _cropped_image(example: Stored, key: np.ndarray | None, where: str, *, size: int) -> np.ndarray:
     pixels = decode_image(example["image"], where)
     if key is None:
         return center_crop(pixels, size)
@@ -219,7 +222,16 @@ def _cropped_image(example, key, where, *, size) -> np.ndarray:
     return resized_crop(pixels, random_resized_crop_box(pixels.shape[0], pixels.shape[1], generator), size)
 
 
-def _frames(example, key, where, *, sensor, num_steps, slicing, size) -> np.ndarray:
+def _frames(
+    example: Stored,
+    key: np.ndarray | None,
+    where: str,
+    *,
+    sensor: tuple[int, int],
+    num_steps: int,
+    slicing: Slicing,
+    size: tuple[int, int],
+) -> np.ndarray:
     del key
     events = Events(example["t"], example["x"], example["y"], example["p"])
     return integrate(recording_of(events, sensor, where), num_steps, slicing=slicing, size=size)

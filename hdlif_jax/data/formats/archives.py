@@ -72,13 +72,13 @@ def _file(path: pathlib.Path, name: str) -> Iterator[Member]:
     elif path.name.lower().endswith(".zip"):
         yield from _zip(path)
     else:
-        with _open_tar(str(path), name=path) as archive:
+        with _open_tar(str(path), path) as archive:
             yield from _tar(archive, str(path), "")
 
 
-def _open_tar(where: str, **source) -> tarfile.TarFile:
+def _open_tar(where: str, path: pathlib.Path | None = None, file: IO[bytes] | None = None) -> tarfile.TarFile:
     try:
-        return tarfile.open(**source)
+        return tarfile.open(path, fileobj=file)
     except UNREADABLE as error:
         raise damaged(where, 0, f"is not a readable tar archive ({_first_line(error)})") from error
 
@@ -100,12 +100,12 @@ def _tar(archive: tarfile.TarFile, where: str, prefix: str) -> Iterator[Member]:
         if not info.isfile():
             raise damaged(where, info.offset, f"member {info.name} is a link or device; expected ordinary files only")
 
-        def content(info=info, inside=inside) -> bytes:
+        def content(info: tarfile.TarInfo = info, inside: str = inside) -> bytes:
             return _read(lambda: archive.extractfile(info), info.size, inside, info.offset_data)
 
         if info.name.lower().endswith(".tar"):
             # ImageNet: a tar of one tar per class. The inner ones have no folder, so their name becomes one.
-            with _open_tar(inside, fileobj=archive.extractfile(info)) as inner:
+            with _open_tar(inside, file=archive.extractfile(info)) as inner:
                 yield from _tar(inner, inside, prefix + info.name.removesuffix(".tar") + "/")
         else:
             yield Member(prefix + info.name, inside, content, None)
@@ -136,7 +136,7 @@ def _zip(path: pathlib.Path) -> Iterator[Member]:
                 continue
             inside = f"{path}, member {info.filename}"
 
-            def content(info=info, inside=inside) -> bytes:
+            def content(info: zipfile.ZipInfo = info, inside: str = inside) -> bytes:
                 return _read(lambda: archive.open(info), info.file_size, inside, info.header_offset)
 
             yield Member(info.filename, inside, content, None)
