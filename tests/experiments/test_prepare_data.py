@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import prepare_data
-from hdlif_jax.data import open_prepared
+from hdlif_jax.data import CATALOG, open_prepared
 from tests.data import originals
 
 
@@ -53,3 +53,13 @@ def test_a_broken_file_ends_in_one_line_and_leaves_nothing(tmp_path, monkeypatch
         command(monkeypatch, "cifar100", "--from", tmp_path, "--to", tmp_path / "out", "--partial")
     assert "test.bin, byte 6148: 3073 bytes of a 3074-byte record" in capsys.readouterr().err
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_help_names_what_can_be_prepared_and_nothing_else(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "1000")
+    with pytest.raises(SystemExit):
+        command(monkeypatch, "--help")
+    assert f"one of {', '.join(name for name in CATALOG if name != 'digits')}." in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        command(monkeypatch, "digits")
+    assert "unknown dataset 'digits'; the datasets are mnist" in capsys.readouterr().err
