@@ -16,12 +16,12 @@ import tyro
 from experiments.cli import CommandError, command, console, one_line_errors
 from experiments.execution import one_device
 from experiments.plots import plot_costs
-from experiments.presets import INPUTS, PRESETS, InputSpec, PaperFigures
+from experiments.presets import PRESETS, PaperFigures
 from experiments.run import load_dataset
 from experiments.run_directory import RunDirectory, device_name, in_data_dir, write_json
 from experiments.train import did_you_mean
 from hdlif_jax import analysis, nn
-from hdlif_jax.data import Dataset
+from hdlif_jax.data import Dataset, InputSpec, catalog
 from hdlif_jax.training import (
     Checkpoints,
     DataConfig,
@@ -80,11 +80,8 @@ class Subject(NamedTuple):
 
 
 def input_spec(config: TrainConfig) -> InputSpec:
-    """What the network of a configuration reads, without its data where the name of the dataset says it."""
-    if config.data.name in INPUTS:
-        return INPUTS[config.data.name]
-    dataset = load_dataset(config)
-    return InputSpec(dataset.input_shape, dataset.num_classes, len(dataset.test.shape) == 5)
+    """What the network of a configuration reads."""
+    return catalog.entry(config.data.name).input_spec(config.data.frame_size, config.data.image_size)
 
 
 def load_subject(source: str, data_dir: str | None = None) -> Subject:

@@ -13,13 +13,14 @@ import tyro
 from experiments.cli import CommandError, command, console, one_line_errors
 from hdlif_jax import data
 
+DATASETS = {name: entry for name, entry in data.CATALOG.items() if isinstance(entry, data.PreparedEntry)}
+
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to prepare, from what, and where to."""
 
-    name: Annotated[str, tyro.conf.arg(metavar="NAME")]
-    """Dataset: mnist, fashion-mnist, cifar10, cifar100, tiny-imagenet, imagenet, nmnist or dvs-cifar10."""
+    name: Annotated[str, tyro.conf.arg(metavar="NAME", help=f"Dataset: one of {', '.join(DATASETS)}.")]
     source: Annotated[pathlib.Path | None, tyro.conf.arg(name="from", metavar="ORIGINAL_FILES")] = None
     """Folder or archive with the files as their authors distribute them."""
     to: Annotated[pathlib.Path, tyro.conf.arg(metavar="DIR")] = pathlib.Path("data")
@@ -52,10 +53,10 @@ def parse_arguments(argv: list[str]) -> Arguments:
         arguments = tyro.cli(
             Arguments, prog="python -m experiments.prepare_data", args=argv, config=(tyro.conf.PositionalRequiredArgs,)
         )
-    if arguments.name not in data.CATALOG:
-        raise CommandError(f"unknown dataset {arguments.name!r}; the datasets are {', '.join(data.CATALOG)}")
+    if arguments.name not in DATASETS:
+        raise CommandError(f"unknown dataset {arguments.name!r}; the datasets are {', '.join(DATASETS)}")
     if (arguments.source is None) != arguments.download:
-        entry = data.CATALOG[arguments.name]
+        entry = DATASETS[arguments.name]
         raise CommandError(
             f"{arguments.name} is made from {entry.what_to_get()}: "
             "name their folder with --from, or fetch with --download"

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from hdlif_jax.data import CATALOG
 from hdlif_jax.training import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 
 
@@ -36,14 +37,6 @@ class PaperFigures(NamedTuple):
         return f"paper, {self.source}: {', '.join(reported) or 'no figure'}"
 
 
-class InputSpec(NamedTuple):
-    """(H, W, C) of one image or frame of events, the number of classes, and whether an input is a sequence."""
-
-    shape: tuple[int, int, int]
-    num_classes: int
-    is_sequence: bool = False
-
-
 class Preset(NamedTuple):
     """A configuration, what it is for, and what the paper reports for it."""
 
@@ -52,24 +45,7 @@ class Preset(NamedTuple):
     paper: PaperFigures | None = None
 
 
-INPUTS: dict[str, InputSpec] = {
-    "digits": InputSpec((8, 8, 1), 10),
-    "mnist": InputSpec((28, 28, 1), 10),
-    "fashion-mnist": InputSpec((28, 28, 1), 10),
-    "cifar10": InputSpec((32, 32, 3), 10),
-    "cifar100": InputSpec((32, 32, 3), 100),
-    "tiny-imagenet": InputSpec((64, 64, 3), 200),
-    "imagenet": InputSpec((224, 224, 3), 1000),
-    "nmnist": InputSpec((34, 34, 2), 10, is_sequence=True),
-    "dvs-cifar10": InputSpec((48, 48, 2), 10, is_sequence=True),
-}
-
 TITLES = {
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "tiny-imagenet": "ImageNet-200 (Tiny-ImageNet)",
-    "imagenet": "ImageNet-1k",
-    "dvs-cifar10": "DVS-CIFAR10",
     "resnet18": "ResNet-18",
     "resnet34": "ResNet-34",
     "vgg13": "VGG-13",
@@ -102,7 +78,8 @@ MEM_BN_EVENTS: dict[str, Any] = EVENTS | BINARY | {"neuron": "mem-bn"}
 def describe(config: TrainConfig) -> str:
     """A configuration of the paper in one line."""
     model = config.model
-    parts = [f"{TITLES[config.data.name]}, {TITLES[model.architecture]}, T = {model.num_steps}: {TITLES[model.neuron]}"]
+    dataset = CATALOG[config.data.name].title
+    parts = [f"{dataset}, {TITLES[model.architecture]}, T = {model.num_steps}: {TITLES[model.neuron]}"]
     if model.architecture.startswith("resnet") and model.second_neuron == "parallel":
         parts.append("half of the neurons parallel")
     parts.append(f"{model.weights} weights")
@@ -120,7 +97,7 @@ def _of_paper(name: str, dataset: str, architecture: str, model: dict[str, Any],
         epochs=300,
         batch_size=64,
         model=ModelConfig(architecture=architecture, **model),  # type: ignore[arg-type]
-        data=DataConfig(name=dataset, **AUGMENTATION[dataset]),  # type: ignore[arg-type]
+        data=DataConfig(name=dataset, **AUGMENTATION[dataset]),
         optimizer=OptimizerConfig(learning_rate=0.01, weight_decay=5e-4, warmup_epochs=5, decay_all=True),
     )
     return Preset(describe(config), config, paper)

@@ -20,8 +20,6 @@ from hdlif_jax import data
 from hdlif_jax.training import Checkpoints, Events, Interrupted, TrainConfig, Trainer
 from hdlif_jax.training.sharding import is_primary, wait_for_all
 
-FRAME_SIZES = {"dvs-cifar10": 48}  # as in the literature; the sensor has 128×128 pixels
-
 
 def load_dataset(config: TrainConfig) -> data.Dataset:
     """The dataset of a configuration.
@@ -29,15 +27,12 @@ def load_dataset(config: TrainConfig) -> data.Dataset:
     Raises:
       ValueError: it is not prepared; says which files to get and what to run.
     """
-    if config.data.name == "digits":
-        return data.digits()
-    frame_size = config.data.frame_size or FRAME_SIZES.get(config.data.name)
-    return data.open_prepared(
+    return data.open_dataset(
         config.data.name,
         config.data.dir,
         num_steps=config.model.num_steps,
         slicing=config.data.slicing,
-        frame_size=frame_size,
+        frame_size=config.data.frame_size,
         image_size=config.data.image_size,
     )
 

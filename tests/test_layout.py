@@ -57,7 +57,9 @@ def test_data_touches_no_device():
             assert not any(module.split(".")[0] in ("jax", "flax") for module in imported_modules(file)), file
 
 
-@pytest.mark.parametrize("module", ["hdlif_jax", "hdlif_jax.neurons", "hdlif_jax.nn", "hdlif_jax.rollout"])
+@pytest.mark.parametrize(
+    "module", ["hdlif_jax", "hdlif_jax.neurons", "hdlif_jax.nn", "hdlif_jax.rollout", "hdlif_jax.data"]
+)
 def test_the_core_imports_light(module):
     heavy = ("tensorflow", "tensorflow_datasets", "grain", "orbax", "matplotlib", "tyro", "sklearn")
     code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"

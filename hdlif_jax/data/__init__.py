@@ -2,9 +2,12 @@
 
 from hdlif_jax.data.catalog import CATALOG
 from hdlif_jax.data.dataset import Dataset, Source, Split, hold_out, nbytes
-from hdlif_jax.data.digits import digits
+from hdlif_jax.data.datasets.digits import digits
+from hdlif_jax.data.entry import Entry, InputSpec, InstalledEntry
 from hdlif_jax.data.errors import DataError
+from hdlif_jax.data.opening import open_dataset
 from hdlif_jax.data.order import batch_indices
+from hdlif_jax.data.originals import PreparedEntry
 from hdlif_jax.data.prepare import download, prepare
 from hdlif_jax.data.records import open_prepared
 from hdlif_jax.data.stream import BatchReader, stream
@@ -14,6 +17,10 @@ __all__ = [
     "BatchReader",
     "DataError",
     "Dataset",
+    "Entry",
+    "InputSpec",
+    "InstalledEntry",
+    "PreparedEntry",
     "Source",
     "Split",
     "batch_indices",
@@ -21,6 +28,7 @@ __all__ = [
     "download",
     "hold_out",
     "nbytes",
+    "open_dataset",
     "open_prepared",
     "prepare",
     "stream",

@@ -11,7 +11,11 @@ RESIZE_MARGIN = 256 / 224  # evaluation: the shorter side becomes 8/7 of the cro
 
 
 def random_resized_crop_box(
-    height: int, width: int, generator: np.random.Generator, scale=SCALE, ratio=RATIO
+    height: int,
+    width: int,
+    generator: np.random.Generator,
+    scale: tuple[float, float] = SCALE,
+    ratio: tuple[float, float] = RATIO,
 ) -> tuple[int, int, int, int]:
     """Draws a box of random area and shape; after ten boxes that do not fit, the largest central one.
 

@@ -85,7 +85,7 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for part, source in {"train": self.train, "test": self.test}.items():
             where = f"{self.name}, {part} split"
             if len(source.shape) not in (4, 5):

@@ -1,6 +1,6 @@
 """Events of a neuromorphic camera, and their integration into the frames that a network sees, one per time-step."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -47,7 +47,9 @@ class Recording(NamedTuple):
     chunks: "Iterable[Events]"
 
 
-def check_events(events: Events, sensor: tuple[int, int], where: str, offset_of, after: int | None = None) -> None:
+def check_events(
+    events: Events, sensor: tuple[int, int], where: str, offset_of: Callable[[int], int], after: int | None = None
+) -> None:
     """Checks that events lie on the sensor and in the order of time.
 
     Args:
@@ -63,7 +65,7 @@ def check_events(events: Events, sensor: tuple[int, int], where: str, offset_of,
     height, width = sensor
     outside = np.flatnonzero((events.x < 0) | (events.x >= width) | (events.y < 0) | (events.y >= height))
     if outside.size:
-        first = outside[0]
+        first = int(outside[0])
         raise DataError(
             f"{where}, byte {offset_of(first)}: event at x={events.x[first]}, y={events.y[first]} is outside the "
             f"{width}×{height} sensor; the file is damaged or of another camera"
@@ -71,7 +73,7 @@ def check_events(events: Events, sensor: tuple[int, int], where: str, offset_of,
     before = np.concatenate([events.time[:1] if after is None else [after], events.time[:-1]])
     back = np.flatnonzero(events.time < before)
     if back.size:
-        first = back[0]
+        first = int(back[0])
         raise DataError(
             f"{where}, byte {offset_of(first)}: event at {events.time[first]} µs follows one at {before[first]} µs; "
             "events must be in the order of time"
@@ -85,7 +87,7 @@ def recording_of(events: Events, sensor: tuple[int, int], where: str = "events")
 
 
 class _InMemory:
-    def __init__(self, events: Events):
+    def __init__(self, events: Events) -> None:
         self.events = events
 
     def __iter__(self) -> Iterator[Events]:

@@ -19,14 +19,18 @@ def mixed(values: Any) -> Any:
     return values ^ (values >> np.uint32(16))
 
 
-def fold_in_python(body: Callable[[Any, Any], Any], places: Any) -> Any:
+Body = Callable[[Any, Any], Any]
+Fold = Callable[[Body, Any], Any]  # as `fold_in_python`
+
+
+def fold_in_python(body: Body, places: Any) -> Any:
     """`places = body(round, places)` for all rounds."""
     for round_ in range(ROUNDS):
         places = body(np.uint32(round_), places)
     return places
 
 
-def shuffled(places: Any, epochs: Any, size: int, seed: int, fold: Callable = fold_in_python) -> Any:
+def shuffled(places: Any, epochs: Any, size: int, seed: int, fold: Fold = fold_in_python) -> Any:
     """Which example comes at a place of an epoch's order.
 
     Args:
@@ -54,7 +58,7 @@ def shuffled(places: Any, epochs: Any, size: int, seed: int, fold: Callable = fo
     return fold(swap_or_not, places)
 
 
-def batch_indices(steps: Any, size: int, batch_size: int, seed: int, fold: Callable = fold_in_python) -> Any:
+def batch_indices(steps: Any, size: int, batch_size: int, seed: int, fold: Fold = fold_in_python) -> Any:
     """Indices of the examples of a step's batch, a function of (seed, step) alone.
 
     The last, incomplete batch of an epoch is left out: another order next time shows its examples.

@@ -11,7 +11,7 @@ import os
 import pathlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image
@@ -19,7 +19,7 @@ from PIL import Image
 from hdlif_jax.data import catalog
 from hdlif_jax.data.errors import DataError
 from hdlif_jax.data.formats.archives import is_archive
-from hdlif_jax.data.originals import Examples, open_originals
+from hdlif_jax.data.originals import Examples, PreparedEntry
 
 FILE_FORMAT = "array_record"
 PARTIAL = ".partial-"  # begins the name of a folder that is being written
@@ -53,7 +53,7 @@ def prepare(
     Raises:
       DataError: missing or damaged files, or not the official ones.
     """
-    entry = catalog.entry(name)
+    entry = catalog.prepared_entry(name)
     target = prepared_path(entry, directory)
     if target.exists():
         return target
@@ -73,7 +73,7 @@ def prepare(
                 "or pass --partial if it is meant to differ"
             )
 
-    examples = open_originals(entry, source, check)
+    examples = entry.open_originals(source, check)
     work = directory / f"{PARTIAL}{os.getpid()}"
     try:
         _write(entry, examples, work, None if partial else entry.counts, progress)
@@ -96,11 +96,11 @@ def download(name: str, directory: pathlib.Path | str) -> pathlib.Path:
     """
     import tensorflow_datasets as tfds
 
-    entry = catalog.entry(name)
+    entry = catalog.prepared_entry(name)
     originals = [original for original in entry.originals if original.url is not None]
     if not originals:
         raise DataError(f"{name} cannot be fetched without an account; get {entry.what_to_get()}, then use --from")
-    if entry.note == catalog.ONE_LAYOUT:
+    if entry.one_is_enough:
         originals = originals[:1]
     folder = pathlib.Path(directory) / "downloads" / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def download(name: str, directory: pathlib.Path | str) -> pathlib.Path:
     return folder
 
 
-def prepared_path(entry: catalog.Entry, directory: pathlib.Path | str) -> pathlib.Path:
+def prepared_path(entry: PreparedEntry, directory: pathlib.Path | str) -> pathlib.Path:
     """Where the prepared form of a dataset lies."""
     return pathlib.Path(directory) / entry.prepared_name / entry.version
 
@@ -132,7 +132,7 @@ def _remove_stale(directory: pathlib.Path) -> None:
             continue
 
 
-def _check_archives(entry: catalog.Entry, source: pathlib.Path, progress: Progress) -> None:
+def _check_archives(entry: PreparedEntry, source: pathlib.Path, progress: Progress) -> None:
     known = {original.name.lower(): original.md5 for original in entry.originals if original.md5}
     candidates = [source] if source.is_file() else sorted(source.glob("*"))
     for path in candidates:
@@ -151,16 +151,18 @@ def _check_archives(entry: catalog.Entry, source: pathlib.Path, progress: Progre
             )
 
 
-def _write(entry, examples: Examples, work: pathlib.Path, counts: dict[str, int] | None, progress: Progress) -> None:
+def _write(
+    entry: PreparedEntry, examples: Examples, work: pathlib.Path, counts: dict[str, int] | None, progress: Progress
+) -> None:
     import tensorflow_datasets as tfds
 
-    def features():
+    def features() -> Any:
         labels = {key: tfds.features.ClassLabel(names=names) for key, names in examples.class_names.items()}
         if entry.kind == "images":
             content = {"image": tfds.features.Image(shape=entry.shape)}
         else:
 
-            def column(dtype):
+            def column(dtype: type[np.generic]) -> Any:
                 return tfds.features.Tensor(shape=(None,), dtype=dtype, encoding="zlib")
 
             content = {"t": column(np.int64), "x": column(np.int16), "y": column(np.int16), "p": column(np.bool_)}
@@ -184,14 +186,14 @@ def _write(entry, examples: Examples, work: pathlib.Path, counts: dict[str, int]
             name = entry.prepared_name
             VERSION = tfds.core.Version(entry.version)
 
-            def _info(self):
+            def _info(self) -> Any:
                 return tfds.core.DatasetInfo(builder=self, features=features(), disable_shuffling=True)
 
-            def _split_generators(self, dl_manager):
+            def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
                 del dl_manager
                 return {split: stored(split) for split in examples.splits}
 
-            def _generate_examples(self):
+            def _generate_examples(self) -> NoReturn:
                 raise AssertionError("the splits come with their generators")
 
     tfds.disable_progress_bar()  # of its own; `progress` shows ours

@@ -12,14 +12,17 @@ import numpy as np
 from hdlif_jax.data import catalog
 from hdlif_jax.data.crops import center_crop, random_resized_crop_box, resized_crop
 from hdlif_jax.data.dataset import Dataset, Split
+from hdlif_jax.data.entry import IMAGE_SIZE
 from hdlif_jax.data.errors import DataError
 from hdlif_jax.data.events import Events, Slicing, integrate, recording_of
-from hdlif_jax.data.formats.folders import decode_image
+from hdlif_jax.data.formats.images import decode_image
+from hdlif_jax.data.originals import PreparedEntry
 from hdlif_jax.data.prepare import FILE_FORMAT, prepared_path
 
 READ_AT_ONCE = 1024
 
-Decode = Callable[[dict[str, Any], np.ndarray | None, str], np.ndarray]
+Stored = dict[str, Any]  # an example as it lies in a record
+Decode = Callable[[Stored, np.ndarray | None, str], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,11 +55,13 @@ class Records:
         """`[N]` int32; read once from all records and then kept beside them, where that folder can be written to."""
         path = self.directory / f"{self.split}.labels.npy"
         if path.exists():
-            return np.load(path)[self.indices]
-        labels = np.array([self._parse(raw)["label"] for raw in self._source], np.int32)
-        with contextlib.suppress(OSError):  # a shared, read-only folder: they are read again next time
-            np.save(path, labels)
-        return labels[self.indices]
+            labels = np.load(path)
+        else:
+            labels = np.array([self._parse(raw)["label"] for raw in self._source], np.int32)
+            with contextlib.suppress(OSError):  # a shared, read-only folder: they are read again next time
+                np.save(path, labels)
+        chosen: np.ndarray = labels[self.indices]
+        return chosen
 
     def select(self, indices: np.ndarray) -> "Records":
         """The examples at these indices, as a source of their own."""
@@ -101,7 +106,7 @@ class Records:
         return Split(*(np.concatenate(parts) for parts in zip(*pieces, strict=True)))
 
     @functools.cached_property
-    def _source(self):
+    def _source(self) -> Any:
         import tensorflow_datasets as tfds
 
         raw = tfds.decode.DeserializeMethod.RAW_BYTES
@@ -112,7 +117,7 @@ class Records:
         features = _builder(self.directory).info.features
         return _parse_image if "image" in features else features.deserialize_example_np
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         # Open files stay in their process.
         return {field.name: self.__dict__[field.name] for field in dataclasses.fields(self)}
 
@@ -124,7 +129,7 @@ def open_prepared(
     num_steps: int,
     slicing: Slicing = "equal-count",
     frame_size: int | None = None,
-    image_size: int = 224,
+    image_size: int = IMAGE_SIZE,
 ) -> Dataset:
     """Opens a prepared dataset of the catalogue.
 
@@ -133,13 +138,15 @@ def open_prepared(
       directory: the data directory, which holds `<name>/<version>`.
       num_steps: T, into which recordings are integrated.
       slicing: of recordings into frames.
-      frame_size: height and width of event frames; the sensor's by default.
+      frame_size: height and width of event frames; the dataset's usual one by default.
       image_size: height and width that images of varying size are cut to.
 
     Raises:
       DataError: it is not there, or not in array_record files; says what to do.
+      ValueError: frames larger than the sensor, or a size below 1.
     """
-    entry = catalog.entry(name)
+    entry = catalog.prepared_entry(name)
+    spec = entry.input_spec(frame_size, image_size)
     path = _find(entry, pathlib.Path(directory))
     info = _builder(path).info
     if str(info.file_format.value) != FILE_FORMAT:
@@ -147,16 +154,16 @@ def open_prepared(
             f"{path} is stored as {info.file_format.value}; prepare it again with file_format={FILE_FORMAT!r}, "
             "which is read without TensorFlow"
         )
-    if entry.kind == "events":
-        sensor = entry.shape[0], entry.shape[1]
-        size = sensor if frame_size is None else (frame_size, frame_size)
-        shape: tuple[int, ...] = (num_steps, *size, 2)  # type: ignore[assignment]
-        decode: Decode = functools.partial(_frames, sensor=sensor, num_steps=num_steps, slicing=slicing, size=size)
-    elif None in entry.shape:
-        shape, decode = (image_size, image_size, 3), functools.partial(_cropped_image, size=image_size)
+    shape: tuple[int, ...] = (num_steps, *spec.shape) if spec.is_sequence else spec.shape
+    height, width, _ = entry.shape
+    decode: Decode
+    if height is None or width is None:
+        decode = functools.partial(_cropped_image, size=image_size)
+    elif spec.is_sequence:
+        sensor, size = (height, width), spec.shape[:2]
+        decode = functools.partial(_frames, sensor=sensor, num_steps=num_steps, slicing=slicing, size=size)
     else:
-        shape = entry.shape  # type: ignore[assignment]
-        decode = functools.partial(_image, shape=shape)
+        decode = functools.partial(_image, shape=spec.shape)
     labels = info.features["label"]
     sources = {}
     for part in {"train", entry.test}:
@@ -167,7 +174,7 @@ def open_prepared(
     return Dataset(name, tuple(labels.names), sources["train"], sources[entry.test], entry.mean, entry.std)
 
 
-def _find(entry: catalog.Entry, directory: pathlib.Path) -> pathlib.Path:
+def _find(entry: PreparedEntry, directory: pathlib.Path) -> pathlib.Path:
     """The prepared folder: of the catalogue's version, or else of the newest there is."""
     path = prepared_path(entry, directory)
     if path.is_dir():
@@ -182,7 +189,7 @@ def _find(entry: catalog.Entry, directory: pathlib.Path) -> pathlib.Path:
 
 
 @functools.cache
-def _builder(path: pathlib.Path):
+def _builder(path: pathlib.Path) -> Any:
     import tensorflow_datasets as tfds
 
     try:
@@ -201,13 +208,13 @@ def _parse_image(raw: bytes) -> dict[str, Any]:
     return {"image": feature["image"].bytes_list.value[0], "label": feature["label"].int64_list.value[0]}
 
 
-def _image(example, key, where, *, shape) -> np.ndarray:
+def _image(example: Stored, key: np.ndarray | None, where: str, *, shape: tuple[int, int, int]) -> np.ndarray:
     del key
     pixels = decode_image(example["image"], where, shape[:2])
     return pixels[..., :1] if shape[-1] == 1 else pixels
 
 
-def _cropped_image(example, key, where, *, size) -> np.ndarray:
+def _cropped_image(example: Stored, key: np.ndarray | None, where: str, *, size: int) -> np.ndarray:
     pixels = decode_image(example["image"], where)
     if key is None:
         return center_crop(pixels, size)
@@ -215,7 +222,16 @@ def _cropped_image(example, key, where, *, size) -> np.ndarray:
     return resized_crop(pixels, random_resized_crop_box(pixels.shape[0], pixels.shape[1], generator), size)
 
 
-def _frames(example, key, where, *, sensor, num_steps, slicing, size) -> np.ndarray:
+def _frames(
+    example: Stored,
+    key: np.ndarray | None,
+    where: str,
+    *,
+    sensor: tuple[int, int],
+    num_steps: int,
+    slicing: Slicing,
+    size: tuple[int, int],
+) -> np.ndarray:
     del key
     events = Events(example["t"], example["x"], example["y"], example["p"])
     return integrate(recording_of(events, sensor, where), num_steps, slicing=slicing, size=size)

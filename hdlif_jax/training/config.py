@@ -5,6 +5,7 @@ import types
 import typing
 from typing import Any, Literal
 
+from hdlif_jax.data import catalog
 from hdlif_jax.nn import SpikingOptions
 
 SCHEMA = 1  # of config.json; raised when a field changes its meaning
@@ -43,17 +44,7 @@ class ModelConfig(SpikingOptions):
 class DataConfig:
     """The dataset and how it is split."""
 
-    name: Literal[
-        "digits",
-        "mnist",
-        "fashion-mnist",
-        "cifar10",
-        "cifar100",
-        "tiny-imagenet",
-        "imagenet",
-        "nmnist",
-        "dvs-cifar10",
-    ] = "digits"
+    name: Literal[tuple(catalog.CATALOG)] = "digits"  # type: ignore[valid-type]
     """Dataset."""
     dir: str = "data"
     """Directory of prepared datasets (`python -m experiments.prepare_data`); digits needs none."""
@@ -68,7 +59,7 @@ class DataConfig:
     slicing: Literal["equal-time", "equal-count"] = "equal-count"
     """What the frames of a recording have in common."""
     frame_size: int | None = None
-    """Height and width of event frames; None is 48 for dvs-cifar10 and the sensor's otherwise."""
+    """Height and width of event frames; None is what the dataset usually has, such as 48 for dvs-cifar10."""
     image_size: int = 224
     """Height and width that images of varying size (imagenet) are cut to: a random resized crop in training."""
     crop_padding: int = 0
@@ -106,7 +97,7 @@ class DataConfig:
     @property
     def is_events(self) -> bool:
         """Whether inputs are recordings of an event camera."""
-        return self.name in ("nmnist", "dvs-cifar10")
+        return catalog.entry(self.name).is_sequence
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,8 +4,11 @@ import gzip
 import io
 import pickle
 import struct
+import tarfile
+import zipfile
 
 import numpy as np
+import scipy.io
 from PIL import Image
 
 
@@ -80,3 +83,35 @@ def random_events(generator, size, sensor=(128, 128), duration=1000):
     times = np.sort(generator.integers(0, duration, size))
     x, y = generator.integers(0, sensor[1], size), generator.integers(0, sensor[0], size)
     return tuple(values.tolist() for values in (times, x, y, generator.integers(0, 2, size)))
+
+
+def tar(members, mode="w", corrupt=None):
+    """A tar of names and contents; `corrupt` changes a member's header."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            if corrupt:
+                corrupt(info)
+            archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def zipped(members):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def mat(**variables):
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, variables)
+    return buffer.getvalue()
+
+
+def folder(path):
+    path.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,8 +1,9 @@
 import pytest
 from flax import nnx
 
-from experiments.presets import INPUTS, PRESETS, PaperFigures
+from experiments.presets import PRESETS, PaperFigures
 from hdlif_jax import analysis
+from hdlif_jax.data import CATALOG
 from hdlif_jax.training import build_model
 
 OF_PAPER = [name for name, preset in PRESETS.items() if preset.paper is not None]
@@ -11,7 +12,7 @@ OF_PAPER = [name for name, preset in PRESETS.items() if preset.paper is not None
 def fresh_model(name):
     """The preset's network, in shapes: its size does not depend on its values."""
     config = PRESETS[name].config
-    spec = INPUTS[config.data.name]
+    spec = CATALOG[config.data.name].input_spec()
     return nnx.eval_shape(lambda: build_model(config.model, spec.shape, spec.num_classes, config.seed))
 
 
@@ -73,7 +74,7 @@ def test_names_agree_with_configurations():
         assert ("ternary" in parts) == (model.weights == "ternary")
         assert ("4bit" in parts) == (model.neuron != "lif" and model.spike_bits == 4)
         assert ("seca" in parts) == (model.attention == "seca-2")
-        assert model.num_steps == (10 if INPUTS[preset.config.data.name].is_sequence else 4)
+        assert model.num_steps == (10 if CATALOG[preset.config.data.name].is_sequence else 4)
         assert preset.config.optimizer.learning_rate == 0.01
         if "parallel" in parts:
             assert model.second_neuron == "parallel"

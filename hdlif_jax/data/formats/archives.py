@@ -32,6 +32,16 @@ class Member(NamedTuple):
     read: Callable[[], bytes]
     path: pathlib.Path | None
 
+    @property
+    def base_name(self) -> str:
+        """The last part of its name."""
+        return self.name.rsplit("/", 1)[-1]
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The parts of its name before the last one."""
+        return tuple(self.name.split("/")[:-1])
+
 
 def walk(source: pathlib.Path) -> Iterator[Member]:
     """All files of a folder, in the order of their names, and of the archives in it, in the archives' order.
@@ -62,13 +72,13 @@ def _file(path: pathlib.Path, name: str) -> Iterator[Member]:
     elif path.name.lower().endswith(".zip"):
         yield from _zip(path)
     else:
-        with _open_tar(str(path), name=path) as archive:
+        with _open_tar(str(path), path) as archive:
             yield from _tar(archive, str(path), "")
 
 
-def _open_tar(where: str, **source) -> tarfile.TarFile:
+def _open_tar(where: str, path: pathlib.Path | None = None, file: IO[bytes] | None = None) -> tarfile.TarFile:
     try:
-        return tarfile.open(**source)
+        return tarfile.open(path, fileobj=file)
     except UNREADABLE as error:
         raise damaged(where, 0, f"is not a readable tar archive ({_first_line(error)})") from error
 
@@ -90,12 +100,12 @@ def _tar(archive: tarfile.TarFile, where: str, prefix: str) -> Iterator[Member]:
         if not info.isfile():
             raise damaged(where, info.offset, f"member {info.name} is a link or device; expected ordinary files only")
 
-        def content(info=info, inside=inside) -> bytes:
+        def content(info: tarfile.TarInfo = info, inside: str = inside) -> bytes:
             return _read(lambda: archive.extractfile(info), info.size, inside, info.offset_data)
 
         if info.name.lower().endswith(".tar"):
             # ImageNet: a tar of one tar per class. The inner ones have no folder, so their name becomes one.
-            with _open_tar(inside, fileobj=archive.extractfile(info)) as inner:
+            with _open_tar(inside, file=archive.extractfile(info)) as inner:
                 yield from _tar(inner, inside, prefix + info.name.removesuffix(".tar") + "/")
         else:
             yield Member(prefix + info.name, inside, content, None)
@@ -126,7 +136,7 @@ def _zip(path: pathlib.Path) -> Iterator[Member]:
                 continue
             inside = f"{path}, member {info.filename}"
 
-            def content(info=info, inside=inside) -> bytes:
+            def content(info: zipfile.ZipInfo = info, inside: str = inside) -> bytes:
                 return _read(lambda: archive.open(info), info.file_size, inside, info.header_offset)
 
             yield Member(info.filename, inside, content, None)
@@ -179,8 +189,7 @@ def pick(source: pathlib.Path, names: set[str]) -> dict[str, Member]:
     """
     found: dict[str, Member] = {}
     for member in walk(source):
-        name = member.name.rsplit("/", 1)[-1]
-        if name in names and name not in found:
+        if member.base_name in names and member.base_name not in found:
             content = member.read()
-            found[name] = member._replace(read=functools.partial(bytes, content))
+            found[member.base_name] = member._replace(read=functools.partial(bytes, content))
     return found

@@ -42,7 +42,9 @@ def parse_binary(content: bytes, where: str, limits: tuple[int, ...]) -> tuple[n
     return _to_images(records[:, len(limits) :]), labels
 
 
-def parse_python(content: bytes, where: str, keys: tuple[str, ...], limits: tuple[int, ...]):
+def parse_python(
+    content: bytes, where: str, keys: tuple[str, ...], limits: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
     """A pickled dict with `data` `[N, 3072]` and lists of labels; arguments and results as `parse_binary`.
 
     Args:

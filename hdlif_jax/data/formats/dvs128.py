@@ -6,6 +6,7 @@ Both are turned upright, so that the same recording gives the same events whiche
 import pathlib
 import re
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def parse_mat(path: pathlib.Path | str) -> Recording:
     return recording_of(events, SENSOR, str(path))
 
 
-def _skip_comments(file) -> int:
+def _skip_comments(file: BinaryIO) -> int:
     """Position of the first byte behind the lines that begin with #."""
     file.seek(0)
     while True:
@@ -87,7 +88,7 @@ def _skip_comments(file) -> int:
 
 
 class _AedatChunks:
-    def __init__(self, path: pathlib.Path, raw: np.ndarray, start: int):
+    def __init__(self, path: pathlib.Path, raw: np.ndarray, start: int) -> None:
         self.path, self.raw, self.start = path, raw, start
 
     def __iter__(self) -> Iterator[Events]:
@@ -106,7 +107,7 @@ class _AedatChunks:
             column, row, off = address >> 1 & 0x7F, address >> 8 & 0x7F, address & 1
             events = Events(time, (127 - row).astype(np.int16), (127 - column).astype(np.int16), off == 0)
 
-            def offset_of(index, pixel=pixel, begin=begin):
+            def offset_of(index: int, pixel: np.ndarray = pixel, begin: int = begin) -> int:
                 return self.start + (begin + int(pixel[index])) * EVENT_BYTES
 
             check_events(events, SENSOR, str(self.path), offset_of, after)

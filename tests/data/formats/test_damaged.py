@@ -1,21 +1,20 @@
 """Every damaged input is refused with its file and, inside the file, the byte."""
 
 import gzip
-import io
 import os
 import pickle
 import struct
 import tarfile
-import zipfile
 
 import numpy as np
 import pytest
-import scipy.io
 
 from hdlif_jax.data import DataError, prepare
+from hdlif_jax.data.datasets import imagenet, tiny_imagenet
 from hdlif_jax.data.events import integrate, load_events
-from hdlif_jax.data.formats import archives, cifar, dvs128, folders, idx, nmnist
+from hdlif_jax.data.formats import archives, cifar, dvs128, idx, images, nmnist
 from tests.data import originals
+from tests.data.originals import mat, tar, zipped
 
 RNG = np.random.default_rng(0)
 LABELS = originals.idx(np.arange(10))
@@ -31,33 +30,6 @@ TINY = {
     "val/images/val_0.JPEG": JPEG,
     "train/n01/images/n01_0.JPEG": JPEG,
 }
-
-
-def tar(members, mode="w", corrupt=None):
-    """A tar of names and contents; `corrupt` changes a member's header."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode) as archive:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            if corrupt:
-                corrupt(info)
-            archive.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-def zipped(members):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def mat(**variables):
-    buffer = io.BytesIO()
-    scipy.io.savemat(buffer, variables)
-    return buffer.getvalue()
 
 
 def replaced(content, position, value):
@@ -76,16 +48,17 @@ def parse(function, *arguments):
     return lambda path: function(path.read_bytes(), str(path), *arguments)
 
 
-def read_tiny(path):
-    _, splits = folders.tiny_imagenet(path)
-    for files in splits.values():
-        for file in files():
-            folders.decode_image(file.content, file.where, (64, 64))
+def read_originals(entry):
+    """Reads everything of a dataset."""
+
+    def read(path):
+        examples = entry.open_originals(path, lambda *file: None)
+        return [list(begin()) for begin in examples.splits.values()]
+
+    return read
 
 
-def read_imagenet(path):
-    _, splits = folders.imagenet(path)
-    return [list(files()) for files in splits.values()]
+read_tiny, read_imagenet = read_originals(tiny_imagenet.ENTRY), read_originals(imagenet.ENTRY)
 
 
 class Attack:
@@ -196,15 +169,31 @@ CASES = {
     "mat-order.mat": (mat(out1=TABLE[::-1]), dvs128.parse_mat, "byte .*events must be in the order of time"),
     "tar-not-a-tar.tar": (b"nothing" * 100, walk_all, "byte 0: is not a readable tar archive"),
     "tar-truncated.tar": (tar({"a": bytes(5000)})[:3000], walk_all, "byte .*cut short"),
-    "tar-without-end.tar": (tar({"a": bytes(512)})[:1024], walk_all, "byte 1024: the archive has no end mark"),
-    "tar-truncated.tar.gz": (tar({"a": RNG.bytes(9000)}, "w:gz")[:4000], walk_all, "byte .*cut short or damaged"),
+    "tar-without-end.tar": (
+        tar({"a": bytes(512)})[:1024],
+        walk_all,
+        "byte 1024: the archive has no end mark",
+    ),
+    "tar-truncated.tar.gz": (
+        tar({"a": RNG.bytes(9000)}, "w:gz")[:4000],
+        walk_all,
+        "byte .*cut short or damaged",
+    ),
     "tar-header.tar": (
         replaced(tar({"a": bytes(600), "b": bytes(600)}), 1540, 7),
         walk_all,
         "byte 1536: the header of a member is damaged",
     ),
-    "tar-traversal.tar": (tar({"ok": b"x", "../../evil": b"x"}), walk_all, r"byte 1024: member '../../evil' leads out"),
-    "tar-absolute.tar": (tar({"/etc/evil": b"x"}), walk_all, "byte 0: member '/etc/evil' leads out of the archive"),
+    "tar-traversal.tar": (
+        tar({"ok": b"x", "../../evil": b"x"}),
+        walk_all,
+        r"byte 1024: member '../../evil' leads out",
+    ),
+    "tar-absolute.tar": (
+        tar({"/etc/evil": b"x"}),
+        walk_all,
+        "byte 0: member '/etc/evil' leads out of the archive",
+    ),
     "tar-link.tar": (tar({"link": b""}, corrupt=link), walk_all, "byte 0: member link is a link or device"),
     "tar-inner-traversal.tar": (
         tar({"n01.tar": tar({"../evil.JPEG": JPEG})}),
@@ -212,19 +201,31 @@ CASES = {
         "member n01.tar, byte 0: member '../evil.JPEG' leads out",
     ),
     "zip-not-a-zip.zip": (b"nothing", walk_all, "byte 0: is not a readable zip archive"),
-    "zip-truncated.zip": (zipped({"a": bytes(5000)})[:-30], walk_all, "byte 0: is not a readable zip archive"),
+    "zip-truncated.zip": (
+        zipped({"a": bytes(5000)})[:-30],
+        walk_all,
+        "byte 0: is not a readable zip archive",
+    ),
     "zip-checksum.zip": (
         replaced(zipped({"a": bytes(500)}), 100, 1),
         walk_all,
         "member a, byte 0: cannot be read .*CRC",
     ),
-    "zip-traversal.zip": (zipped({"../evil": b"x"}), walk_all, "byte 0: member '../evil' leads out of the archive"),
-    "zip-windows-path.zip": (zipped({"C:\\evil": b"x"}), walk_all, "byte 0: member .*evil' leads out of the archive"),
-    "image-truncated": (JPEG[:400], parse(folders.decode_image), "byte 0: does not decode as an image"),
-    "image-nothing": (b"nothing", parse(folders.decode_image), "byte 0: does not decode as an image"),
+    "zip-traversal.zip": (
+        zipped({"../evil": b"x"}),
+        walk_all,
+        "byte 0: member '../evil' leads out of the archive",
+    ),
+    "zip-windows-path.zip": (
+        zipped({"C:\\evil": b"x"}),
+        walk_all,
+        "byte 0: member .*evil' leads out of the archive",
+    ),
+    "image-truncated": (JPEG[:400], parse(images.decode_image), "byte 0: does not decode as an image"),
+    "image-nothing": (b"nothing", parse(images.decode_image), "byte 0: does not decode as an image"),
     "image-size": (
         originals.jpeg(RNG, (32, 64)),
-        parse(folders.decode_image, (64, 64)),
+        parse(images.decode_image, (64, 64)),
         "byte 0: is 64×32 pixels; expected 64×64",
     ),
     "tiny-no-list": ({k: v for k, v in TINY.items() if k != "wnids.txt"}, read_tiny, "holds no wnids.txt"),
@@ -280,11 +281,11 @@ def test_damaged_input_is_refused_with_file_and_byte(name, tmp_path):
 def test_the_undamaged_inputs_are_read():
     """So that what the cases above refuse is their damage."""
     assert idx.parse_idx(LABELS, "labels", 1).tolist() == list(range(10))
-    for images, labels in (
+    for pixels, labels in (
         cifar.parse_binary(RECORDS, "records", (20, 100)),
         cifar.parse_python(PICKLE, "pickle", *PYTHON_KEYS),
     ):
-        np.testing.assert_array_equal(images, IMAGES)
+        np.testing.assert_array_equal(pixels, IMAGES)
         np.testing.assert_array_equal(labels, CIFAR_LABELS)
     assert nmnist.parse_nmnist(EVENTS, "events").num_events == 40
 
@@ -303,7 +304,11 @@ def test_undamaged_archives_and_recordings_are_read(tmp_path):
         write(tmp_path, "a.zip", zipped(members)),
     ):
         assert {member.name: member.read() for member in archives.walk(archive)} == members
-    nested = write(tmp_path, "n.tar", tar({"n01.tar": tar({"a.JPEG": JPEG}), "n02.tar": tar({"b.JPEG": JPEG})}))
+    nested = write(
+        tmp_path,
+        "n.tar",
+        tar({"n01.tar": tar({"a.JPEG": JPEG}), "n02.tar": tar({"b.JPEG": JPEG})}),
+    )
     assert [member.name for member in archives.walk(nested)] == ["n01/a.JPEG", "n02/b.JPEG"]
     from_aedat = dvs128.open_aedat(write(tmp_path, "a.aedat", AEDAT))
     out1 = np.stack([TIMES, TIMES, TIMES, Y, 127 - np.array(X), POLARITY], 1).astype(float)  # as the camera stood

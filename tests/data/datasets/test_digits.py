@@ -1,7 +1,10 @@
+import sys
+
 import numpy as np
+import pytest
 from sklearn.datasets import load_digits
 
-from hdlif_jax.data import digits
+from hdlif_jax.data import DataError, digits
 
 
 def test_every_image_is_in_one_split():
@@ -18,3 +21,10 @@ def test_mean_and_std_are_those_of_the_training_images():
     dataset = digits()
     np.testing.assert_allclose(dataset.mean, (dataset.train.inputs / 255).mean())
     np.testing.assert_allclose(dataset.std, (dataset.train.inputs / 255).std())
+
+
+def test_a_missing_package_is_named_with_the_fix(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(DataError, match=r"digits come with scikit-learn.*pip install 'hdlif_jax\[data\]'$") as caught:
+        digits()
+    assert "\n" not in str(caught.value)
