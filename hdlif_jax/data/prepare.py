@@ -215,7 +215,6 @@ def _storable(example: dict[str, Any]) -> dict[str, Any]:
 
 def _png(image: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    needed("PIL.Image").fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(
-        buffer, "PNG", compress_level=1
-    )
+    picture = needed("PIL.Image").fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    picture.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

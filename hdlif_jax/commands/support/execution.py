@@ -5,12 +5,14 @@ import importlib.util
 import os
 import pathlib
 import re
+from typing import Any
 
 import jax
 from jax.sharding import Mesh
 
-from experiments.cli import CommandError, console
-from experiments.run_directory import device_name
+from hdlif_jax.commands.support.cli import console
+from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.run_directory import device_name
 from hdlif_jax.training.sharding import is_primary, make_mesh
 
 
@@ -59,7 +61,7 @@ class Execution:
         console.quiet = not is_primary()
         use_compilation_cache()
 
-    def _join(self, *arguments) -> None:
+    def _join(self, *arguments: Any) -> None:
         try:
             jax.distributed.initialize(*arguments)
         except (RuntimeError, ValueError) as error:

@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import prepare_data
+from hdlif_jax.commands import prepare_data
 from hdlif_jax.data import CATALOG, open_prepared
 from tests.data import originals
 

@@ -1,11 +1,12 @@
-"""Live progress of a run: a bar on a terminal, plain lines elsewhere."""
+"""Live progress: a bar on a terminal; of a run, plain lines elsewhere."""
 
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import rich.progress
 
-from experiments.cli import console
+from hdlif_jax.commands.support.cli import console
 
 
 class Progress:
@@ -67,3 +68,15 @@ class Progress:
     def warning(self, message: str) -> None:
         """Prints a warning above the bar."""
         console.print(f"[yellow]warning:[/yellow] {message}")
+
+
+def show_progress(items: Iterable[Any], description: str, total: int | None) -> Iterator[Any]:
+    """Passes items on and shows a bar."""
+    columns = (
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(),
+        rich.progress.MofNCompleteColumn(),
+        rich.progress.TimeRemainingColumn(),
+    )
+    with rich.progress.Progress(*columns, console=console, transient=True) as progress:
+        yield from progress.track(items, total=total, description=description)

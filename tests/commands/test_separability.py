@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import separability, separability_models
-from experiments.presets import PRESETS, Preset
+from hdlif_jax.commands.presets import PRESETS, Preset
 from hdlif_jax import data
 from hdlif_jax.training import ModelConfig, OptimizerConfig, Trainer
 

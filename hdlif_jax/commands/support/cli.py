@@ -1,36 +1,40 @@
-"""What the commands share: errors in one line, and where a command was told to write."""
+"""What the commands share: their arguments, their console, and errors in one line."""
 
 import contextlib
+import difflib
 import functools
+import importlib.util
 import io
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NoReturn, TypeVar
 
-import rich.console
-
+from hdlif_jax.commands.support.errors import CommandError, Stopped
+from hdlif_jax.commands.support.program import program
 from hdlif_jax.training import TrainingDiverged
 
-console = rich.console.Console(highlight=False, soft_wrap=True)
+T = TypeVar("T")
+
 INTERRUPTED = 130  # the shell's exit status of a command that SIGINT ended
+EXTRA = ("filelock", "matplotlib", "rich", "tyro")  # what the extra hdlif_jax[commands] brings
 
 
-class CommandError(Exception):
-    """Something the user can mend; its message says how."""
+def fail(message: str, status: int) -> NoReturn:
+    """Prints one line to standard error and exits."""
+    print(" ".join(message.split()), file=sys.stderr)
+    sys.exit(status)
 
 
-class Stopped(Exception):  # noqa: N818 - a request, not an error
-    """A signal asked for it; nothing was lost.
+_missing = [package for package in EXTRA if importlib.util.find_spec(package) is None]
+if _missing:  # before the imports that would end in a traceback
+    fail(f"error: the commands need {', '.join(_missing)}: python -m pip install 'hdlif_jax[commands]'", 2)
 
-    Args:
-      message: what was done until then.
-      status: exit status of a process that the signal ended.
-    """
+import rich.console  # noqa: E402
+import tyro  # noqa: E402
+from tyro import conf  # noqa: E402, F401 - commands annotate their arguments with it
 
-    def __init__(self, message: str, status: int):
-        super().__init__(message)
-        self.status = status
+console = rich.console.Console(highlight=False, soft_wrap=True)
 
 
 def command(main: Callable[[], None]) -> Callable[[], None]:
@@ -63,6 +67,22 @@ def _without_stragglers(unraisable: Any) -> None:
         sys.__unraisablehook__(unraisable)
 
 
+def parse(kind: type[T], name: str, argv: list[str] | None = None, **options: Any) -> T:
+    """A dataclass from the words of a command line.
+
+    Args:
+      kind: the dataclass.
+      name: name of the command.
+      argv: the words after the command's name; those of this process by default.
+      **options: of `tyro.cli`.
+
+    Raises:
+      CommandError: a word that it does not understand.
+    """
+    with one_line_errors():
+        return tyro.cli(kind, prog=program(name), args=sys.argv[1:] if argv is None else argv, **options)
+
+
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turns tyro's framed message about a bad option into one line."""
@@ -80,7 +100,7 @@ def one_line_errors() -> Iterator[None]:
         raise CommandError(message.removeprefix("Error parsing ").removeprefix("Arguments: ")) from None
 
 
-def fail(message: str, status: int) -> NoReturn:
-    """Prints one line to standard error and exits."""
-    print(" ".join(message.split()), file=sys.stderr)
-    sys.exit(status)
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The nearest known word, as the start of a sentence; empty where none is near."""
+    nearest = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {nearest[0]}? " if nearest else ""

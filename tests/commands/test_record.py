@@ -3,8 +3,8 @@ import sys
 import pytest
 from PIL import Image
 
-from experiments import record
-from tests.experiments.conftest import read_json
+from hdlif_jax.commands import record
+from tests.commands.conftest import read_json
 
 
 def run(monkeypatch, *arguments):

@@ -12,12 +12,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import filelock
 import jax
 
-from experiments.cli import CommandError
-from hdlif_jax.training import TrainConfig, from_dict, to_dict
-from hdlif_jax.training.config import SCHEMA
+from hdlif_jax.commands.config import SCHEMA, TrainConfig, from_dict, to_dict
+from hdlif_jax.commands.support.errors import CommandError
 
 PACKAGES = ("hdlif_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -60,6 +58,8 @@ class RunDirectory:
         Raises:
           CommandError: another process holds it.
         """
+        import filelock  # of the extra hdlif_jax[commands], which reading a run does not need
+
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             lock = filelock.FileLock(self._lock, timeout=0).acquire()

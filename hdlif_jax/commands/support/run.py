@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-
 from experiments.cli import CommandError, Stopped, console
-from experiments.coherence import coherence_observer
 from experiments.execution import Execution
 from experiments.observers import Clock, Profile, TensorBoard, peak_memory
 from experiments.plots import plot_curves
 from experiments.progress import Progress
 from experiments.run_directory import RunDirectory, device_name, write_json
+
+from experiments.coherence import coherence_observer
 from hdlif_jax import data
 from hdlif_jax.training import Checkpoints, Events, Interrupted, TrainConfig, Trainer
 from hdlif_jax.training.sharding import is_primary, wait_for_all

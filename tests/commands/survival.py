@@ -1,6 +1,6 @@
 """Kills a run at random moments, goes on with it each time, and compares its end with an uninterrupted run.
 
-`python -m tests.experiments.survival [KILLS]` prints what happened and ends with status 1 where anything differs.
+`python -m tests.commands.survival [KILLS]` prints what happened and ends with status 1 where anything differs.
 """
 
 import pathlib
@@ -14,8 +14,8 @@ import time
 import jax
 import numpy as np
 
-from experiments.run import load_dataset
-from experiments.run_directory import RunDirectory
+from hdlif_jax.commands.support.runs import load_dataset
+from hdlif_jax.commands.support.run_directory import RunDirectory
 from hdlif_jax.training import Checkpoints, Trainer
 
 ROOT = pathlib.Path(__file__).parents[2]

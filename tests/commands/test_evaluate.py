@@ -1,8 +1,8 @@
 import pytest
 
-from experiments.evaluate import main
-from experiments.run_directory import RunDirectory
-from tests.experiments.conftest import read_json
+from hdlif_jax.commands.evaluate import main
+from hdlif_jax.commands.support.run_directory import RunDirectory
+from tests.commands.conftest import read_json
 
 
 def run(monkeypatch, *arguments):

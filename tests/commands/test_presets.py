@@ -1,7 +1,7 @@
 import pytest
 from flax import nnx
 
-from experiments.presets import PRESETS, PaperFigures
+from hdlif_jax.commands.presets import PRESETS, PaperFigures
 from hdlif_jax import analysis
 from hdlif_jax.data import CATALOG
 from hdlif_jax.training import build_model

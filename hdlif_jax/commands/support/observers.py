@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from experiments.cli import console
+from hdlif_jax.commands.support.cli import console
 
 PROFILED = (3, 6)  # calls to the device: from after the first ones, which compile, for this many
 

@@ -11,13 +11,13 @@ import socket
 import numpy as np
 import pytest
 
-from experiments.cli import CommandError
-from experiments.execution import Execution
-from experiments.observers import Profile
-from experiments.run_directory import RunDirectory
-from tests.experiments.conftest import TINY, read_json, wait_for
-from tests.experiments.survival import final_arrays, survive
-from tests.experiments.test_train import truncate
+from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.execution import Execution
+from hdlif_jax.commands.support.observers import Profile
+from hdlif_jax.commands.support.run_directory import RunDirectory
+from tests.commands.conftest import TINY, read_json, wait_for
+from tests.commands.survival import final_arrays, survive
+from tests.commands.test_train import truncate
 
 
 @pytest.mark.slow

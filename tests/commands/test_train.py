@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.cli import CommandError
-from experiments.run_directory import RunDirectory
-from experiments.train import main, parse_arguments
+from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.run_directory import RunDirectory
+from hdlif_jax.commands.train import main, parse_arguments
 from hdlif_jax.training import TrainConfig
-from tests.experiments.conftest import TINY, read_json, wait_for
-from tests.experiments.survival import final_arrays
+from tests.commands.conftest import TINY, read_json, wait_for
+from tests.commands.survival import final_arrays
 
 
 def test_a_run_leaves_everything_behind(finished_run):

@@ -5,10 +5,10 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import costs
-from experiments.presets import PRESETS
-from experiments.run import load_dataset
-from experiments.run_directory import RunDirectory
+from hdlif_jax.commands import costs
+from hdlif_jax.commands.presets import PRESETS
+from hdlif_jax.commands.support.runs import load_dataset
+from hdlif_jax.commands.support.run_directory import RunDirectory
 from hdlif_jax import nn
 from hdlif_jax.training import Checkpoints, Trainer
 

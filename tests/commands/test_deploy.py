@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hdlif_jax.data import digits
-from tests.experiments.conftest import read_json
+from tests.commands.conftest import read_json
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_deploy_refuses(command, finished_run, deployed, tmp_path):
     ],
 )
 def test_infer_refuses_inputs(make, message, deployed, tmp_path):
-    from experiments.infer import read_inputs
+    from hdlif_jax.commands.infer import read_inputs
     from hdlif_jax.deploy import load
 
     with pytest.raises(ValueError, match=re.escape(message)):
