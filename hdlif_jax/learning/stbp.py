@@ -135,9 +135,7 @@ def run_steps(
         output = forward_step(network, hoisted, batch_stats, state, batch.inputs, t, key=key, offsets=step_offsets)
         return (output.state, output.batch_stats), output.logits
 
-    (state, batch_stats), logits = jax.lax.scan(
-        body, (state, batch_stats), (steps, dict(offsets or {})), unroll=unroll
-    )
+    (state, batch_stats), logits = jax.lax.scan(body, (state, batch_stats), (steps, dict(offsets or {})), unroll=unroll)
     return state, batch_stats, logits
 
 

@@ -5,7 +5,7 @@ parameters, statistics and state, which jit, grad and scan treat as they treat a
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,22 +15,10 @@ from hdlif_jax.nn.cell import Cell, PerStepParam
 from hdlif_jax.nn.intercept import Interceptor, intercept, modules
 from hdlif_jax.nn.module import Form, Tick
 from hdlif_jax.nn.synapses import Synapse
+from hdlif_jax.nn.variables import Params, SpikingNetwork, Variables, filled
 from hdlif_jax.quantize import weight_quantizer
 
-Params = dict[Any, Any]  # nested dicts of arrays, by module path
 ByPath = dict[str, jax.Array]  # by path of the cell, `"blocks.0.neuron1"`
-
-
-class Variables(NamedTuple):
-    """The arrays of a network that outlive a sequence, as nested dicts by module path.
-
-    Attributes:
-      params: what the optimiser moves.
-      batch_stats: running statistics of BatchNorm and Mem-BN.
-    """
-
-    params: Params
-    batch_stats: Params
 
 
 class StepOutput(NamedTuple):
@@ -76,8 +64,8 @@ class Network(NamedTuple):
         once per batch.
       encode: `(params, batch_stats, x [B, ...]) -> (current, batch_stats)`, the memoryless stem.
       start: `(params, batch_stats, x [B, ...]) -> state` before the first step, of which x decides the shapes alone.
-      step: `(params, batch_stats, state, current, tick, offsets=None) -> StepOutput`; a state of None starts a sequence.
-        Offsets by path of the cell, `[B, ...]`, are added to the cells' currents: a gradient with respect to zeros is
+      step: `(params, batch_stats, state, current, tick, offsets=None) -> StepOutput`; a state of None starts a
+        sequence. Offsets by path of the cell, `[B, ...]`, are added to the cells' currents: a gradient with respect to zeros is
         ∂L/∂m_t.
       sequence: `(params, batch_stats, inputs, key=None, offsets=None) -> SequenceOutput`, all steps of a layer before
         the next layer; inputs are static `[B, ...]` or sequences `[T, B, ...]`, offsets `[T, B, ...]`.
@@ -93,36 +81,6 @@ class Network(NamedTuple):
     start: Callable[[Params, Params, jax.Array], Any]
     step: Callable[..., StepOutput]
     sequence: Callable[..., SequenceOutput]
-
-
-class SpikingNetwork(Protocol):
-    """What a network module has; see `Sequential` and `SpikingResNet`."""
-
-    num_steps: int
-    input_shape: tuple[int, ...]
-    num_classes: int
-
-    def encode(self, x: jax.Array) -> jax.Array:
-        """The memoryless stem, `[B, ...]` to a current."""
-
-    def __call__(self, state: Any, current: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
-        """One time-step, from the stem's current to logits `[B, K]`."""
-
-
-def variables_of(model: SpikingNetwork) -> Variables:
-    """Copies of the parameters and statistics of a model."""
-    params, batch_stats = (nnx.to_pure_dict(nnx.state(model, kind)) for kind in (nnx.Param, nnx.BatchStat))
-    return jax.tree.map(jnp.copy, Variables(params, batch_stats))
-
-
-def with_variables(model: SpikingNetwork, variables: Variables) -> SpikingNetwork:
-    """A copy of a model that holds these parameters and statistics.
-
-    Raises:
-      ValueError: they have another structure than the model's, or arrays of other shapes.
-    """
-    graphdef, *templates = nnx.split(model, nnx.Param, nnx.BatchStat)
-    return nnx.merge(graphdef, *_filled(variables, templates), copy=True)
 
 
 def training_form(
@@ -191,7 +149,7 @@ def network_of(model: SpikingNetwork, form: Form) -> Network:
         return jax.tree_util.tree_map_with_path(effective, params)
 
     def apply(params: Params, batch_stats: Params, choose: Any, run: Callable[[Any], Any]) -> tuple[Any, Params]:
-        states = _filled(Variables(params, batch_stats), templates)
+        states = filled(Variables(params, batch_stats), templates)
         merged = nnx.merge(graphdef, *states, copy=True)  # without copy, merge writes into the caller's states
         if choose is not None:
             intercept(merged, choose)
@@ -344,28 +302,3 @@ class _Cells:
             if path in self.records:
                 raise ValueError(f"{path} is called more than once in a time-step; give every call its own cell")
             self.records[path] = spikes
-
-
-def _filled(variables: Variables, templates: list[nnx.State]) -> list[nnx.State]:
-    """NNX states with the structure of `templates` and the arrays of `variables`."""
-    states = []
-    for name, tree, template in zip(Variables._fields, variables, templates, strict=True):
-        expected = _shapes(nnx.to_pure_dict(template))
-        found = _shapes(tree)
-        if found.keys() != expected.keys():
-            raise ValueError(f"{name} have another structure than the network; build both from the same model")
-        for path, shape in found.items():
-            if shape != expected[path]:
-                raise ValueError(
-                    f"{name}: {path} has shape {shape} but the network's has {expected[path]}; build both from the "
-                    "same model, with the same widths and number of time-steps"
-                )
-        states.append(jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(tree)))
-    return states
-
-
-def _shapes(tree: Params) -> dict[str, tuple[int, ...]]:
-    return {
-        ".".join(str(entry.key) for entry in path): jnp.shape(leaf)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from hdlif_jax.nn import Network, StepOutput, Variables, init_state
-from hdlif_jax.rollout.steps import batch_size, forward_step, hoist
+from hdlif_jax.rollout.steps import batch_size, forward_step, hoist, is_static
 
 
 def rollout(network: Network, variables: Variables, inputs: jax.Array) -> jax.Array:
@@ -33,23 +33,34 @@ def rollout_spikes(network: Network, variables: Variables, inputs: jax.Array) ->
     return _scan(network, variables, inputs, lambda output: output.records)
 
 
-def firing_rates(network: Network, variables: Variables, inputs: jax.Array) -> dict[str, jax.Array]:
+def firing_rates(
+    network: Network,
+    variables: Variables,
+    inputs: jax.Array,
+    *,
+    key: jax.Array | None = None,
+    layerwise: bool = False,
+) -> dict[str, jax.Array]:
     """Per layer the share of neurons that fire, over batch, space and time; memory does not grow with T.
 
     Args:
       network: a network that records.
       variables: its parameters and statistics.
       inputs: static inputs `[B, ...]` or sequences `[T, B, ...]`.
+      key: for cells that draw, in training form.
+      layerwise: whether to run layer by layer, as normalisers over the sequence need in training form.
 
     Returns:
       `{"blocks.0.neuron1": rate in [0, 1], ...}`.
     """
-    _, rates = _scan(
-        network,
-        variables,
-        inputs,
-        lambda output: {path: jnp.mean(spikes != 0) for path, spikes in output.records.items()},
-    )
+
+    def fired(records: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        return {path: jnp.mean(spikes != 0) for path, spikes in records.items()}
+
+    if layerwise:
+        is_static(network, inputs)  # refuses what does not fit
+        return fired(network.sequence(network.quantize(variables.params), variables.batch_stats, inputs, key).records)
+    _, rates = _scan(network, variables, inputs, lambda output: fired(output.records), key)
     return {path: jnp.mean(per_step) for path, per_step in rates.items()}
 
 
@@ -68,12 +79,16 @@ def accuracy_per_step(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def _scan(
-    network: Network, variables: Variables, inputs: jax.Array, observe: Callable[[StepOutput], Any]
+    network: Network,
+    variables: Variables,
+    inputs: jax.Array,
+    observe: Callable[[StepOutput], Any],
+    key: jax.Array | None = None,
 ) -> tuple[jax.Array, Any]:
     hoisted, batch_stats = hoist(network, variables.params, variables.batch_stats, inputs)
 
     def body(state: Any, t: jax.Array) -> tuple[Any, Any]:
-        output = forward_step(network, hoisted, batch_stats, state, inputs, t)
+        output = forward_step(network, hoisted, batch_stats, state, inputs, t, key=key)
         return output.state, (output.logits, observe(output))
 
     state = init_state(network, variables, batch_size(network, inputs))

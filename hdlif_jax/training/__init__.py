@@ -1,50 +1,48 @@
-"""Optax training loops over jitted, pure steps, with checkpoints that resume exactly."""
+"""Optax training over jitted, pure steps, with checkpoints that resume exactly."""
+
+from typing import Any
 
 from hdlif_jax.training.checkpoint import CheckpointError, Checkpoints, DamagedCheckpoint
-from hdlif_jax.training.config import (
-    DataConfig,
-    LearningConfig,
-    ModelConfig,
-    OptimizerConfig,
-    TrainConfig,
-    from_dict,
-    to_dict,
-)
-from hdlif_jax.training.loop import Events, Interrupted, Trainer, TrainingDiverged
-from hdlif_jax.training.optimizers import make_optimizer, only_learned_steps, warmup_cosine
-from hdlif_jax.training.steps import (
-    StepMetrics,
-    TrainState,
-    build_model,
-    make_eval_step,
-    make_train_step,
-    normalize,
-    smoothed_cross_entropy,
-)
+from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
+from hdlif_jax.training.fit import Callbacks, Interrupted, Trainer, TrainingDiverged
+from hdlif_jax.training.optimizers import decaying_kernels, only_learned_steps, warmup_cosine
+from hdlif_jax.training.plan import Plan, plan
+from hdlif_jax.training.preprocess import Augmentation, make_normalize, make_preprocess, normalize
+from hdlif_jax.training.steps import StepMetrics, TrainState, TrainStep, initial_state, make_train_step, start
 
 __all__ = [
+    "Augmentation",
+    "Callbacks",
     "CheckpointError",
     "Checkpoints",
     "DamagedCheckpoint",
-    "DataConfig",
-    "Events",
     "Interrupted",
-    "LearningConfig",
-    "ModelConfig",
-    "OptimizerConfig",
+    "Plan",
     "StepMetrics",
-    "TrainConfig",
     "TrainState",
+    "TrainStep",
     "Trainer",
     "TrainingDiverged",
-    "build_model",
-    "from_dict",
+    "accuracy_per_step",
+    "decaying_kernels",
+    "initial_state",
+    "load_run",
     "make_eval_step",
-    "make_optimizer",
+    "make_normalize",
+    "make_preprocess",
     "make_train_step",
     "normalize",
     "only_learned_steps",
-    "smoothed_cross_entropy",
-    "to_dict",
+    "plan",
+    "start",
     "warmup_cosine",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # A run's configuration is made of names, which only the top floor knows; it is handed on when it is asked for.
+    if name == "load_run":
+        import importlib
+
+        return importlib.import_module("hdlif_jax.commands.support.runs").load_run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,7 +24,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def by_rows(mesh: Mesh) -> NamedSharding:
+def batch_sharding(mesh: Mesh) -> NamedSharding:
     """The leading axis cut into one part for each device."""
     return NamedSharding(mesh, PartitionSpec("data"))
 

@@ -37,7 +37,9 @@ class Dropout(Cell):
         if not self.trains or self.rate == 0:
             return state, x
         if tick.key is None:
-            raise ValueError("Dropout needs a key to draw from in training; hand the rule (or the network's step) a key")
+            raise ValueError(
+                "Dropout needs a key to draw from in training; hand the rule (or the network's step) a key"
+            )
         key = tick.key if self.per == "sequence" else tick.step_key
         kept = jax.random.bernoulli(key, 1 - self.rate, x.shape)
         return state, jnp.where(kept, x / (1 - self.rate), 0)

@@ -1,4 +1,4 @@
-"""The training loop: epochs of jitted steps, evaluation, checkpoints, and what it tells the outside."""
+"""A run: epochs of jitted steps, evaluation, checkpoints, and what it tells the outside."""
 
 import functools
 import math
@@ -10,20 +10,22 @@ from typing import Any, NamedTuple, NoReturn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.sharding import Mesh
 
 from hdlif_jax import nn, rollout
-from hdlif_jax.data import BatchReader, Dataset, Source, Split, hold_out, nbytes
+from hdlif_jax.data import BatchReader, Dataset, Source
+from hdlif_jax.learning import Batch, Loss, Rule
 from hdlif_jax.training.checkpoint import Checkpoints
-from hdlif_jax.training.config import TrainConfig
-from hdlif_jax.training.feeds import Advance, Feed, ResidentFeed, StreamingFeed, make_prepare, time_major
+from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
 from hdlif_jax.training.monitor import firing_problems
-from hdlif_jax.training.optimizers import make_optimizer, warmup_cosine
-from hdlif_jax.training.sharding import by_rows, make_mesh, place, replicated
-from hdlif_jax.training.steps import TrainState, build_model, make_eval_step, make_train_step, normalize
+from hdlif_jax.training.plan import Plan
+from hdlif_jax.training.preprocess import Encoding, Preprocess, make_normalize, make_preprocess
+from hdlif_jax.training.runners import Ran, ResidentRunner, Runner, StreamingRunner
+from hdlif_jax.training.sharding import batch_sharding, make_mesh, place, replicated
+from hdlif_jax.training.steps import TrainState, initial_state, make_train_step
 
 MONITOR_BATCH = 64
-EVAL_BATCH = 256
 
 
 class TrainingDiverged(ArithmeticError):  # noqa: N818 - named for what happened
@@ -34,7 +36,7 @@ class Interrupted(Exception):  # noqa: N818 - a request, not an error
     """The run was asked to stop; its last checkpoint is complete."""
 
 
-class Events(NamedTuple):
+class Callbacks(NamedTuple):
     """What a run tells the outside while it trains; every function may do nothing.
 
     Attributes:
@@ -56,62 +58,72 @@ class Events(NamedTuple):
 
 
 class Trainer:
-    """A configured run: its data, its compiled functions and its first state.
+    """A run of given objects: its data, its compiled functions and its first state.
 
     Args:
-      config: what to train and how.
-      dataset: what to train on.
+      plan: data and length, from `plan`.
+      model: any network; its parameters are where the run starts.
+      rule: of `learning`, or your own.
+      loss: a step loss, or a sequence loss where the rule takes one.
+      optimizer: any optax transformation.
+      preprocess: `(key, inputs, labels) -> (inputs, targets)` on the device; None normalises.
+      encoding: of static inputs, for evaluation; the one that `preprocess` was made with.
+      learning_rate: schedule by number of updates, for the records; None reports none.
+      seed: of the data order, the augmentation and the drawn time-steps.
+      dtype: of convolutions and the currents between them while training.
+      checkpoint_every_epochs: epochs between checkpoints.
+      checkpoint_every_steps: batches between checkpoints within an epoch; 0 for none.
+      workers: processes that read for a training set that is not resident.
       mesh: the devices to train on, which change nothing of what is computed; all by default.
 
     Raises:
-      ValueError: a dataset or devices that do not fit the configuration.
+      ValueError: devices that cannot share the batch.
     """
 
-    def __init__(self, config: TrainConfig, dataset: Dataset, mesh: Mesh | None = None):
-        self.config = config
-        self.dataset = dataset
+    def __init__(
+        self,
+        plan: Plan,
+        model: nn.SpikingNetwork,
+        rule: Rule,
+        loss: Loss,
+        optimizer: optax.GradientTransformation,
+        *,
+        preprocess: Preprocess | None = None,
+        encoding: Encoding | None = None,
+        learning_rate: optax.Schedule | None = None,
+        seed: int = 0,
+        dtype: jax.typing.DTypeLike = jnp.float32,
+        checkpoint_every_epochs: int = 1,
+        checkpoint_every_steps: int = 0,
+        workers: int = 2,
+        mesh: Mesh | None = None,
+    ):
+        self.plan, self.model, self.rule, self.loss, self.seed = plan, model, rule, loss, seed
         self.mesh = make_mesh() if mesh is None else mesh
-        if config.batch_size % self.mesh.size:
+        if plan.batch_size % self.mesh.size:
             raise ValueError(
-                f"batch_size={config.batch_size} cannot be shared evenly by {self.mesh.size} devices; "
+                f"batch_size={plan.batch_size} cannot be shared evenly by {self.mesh.size} devices; "
                 f"choose a multiple of {self.mesh.size} or fewer devices"
             )
-        self.is_resident = config.data.feed == "resident" or (
-            config.data.feed == "auto" and nbytes(dataset.train) <= config.data.resident_limit_gib * 2**30
-        )
-        self.train: Source
-        self.validation: Source
-        self.train, self.validation = hold_out(
-            dataset.train.load() if self.is_resident else dataset.train, config.data.validation_fraction
-        )
-        num_images = self.train.shape[0]
-        if num_images < config.batch_size:
-            raise ValueError(
-                f"batch_size={config.batch_size} is more than the {num_images} training examples; "
-                f"choose batch_size ≤ {num_images}"
-            )
-        # The last, incomplete batch of an epoch is left out: another order next time shows its images.
-        self.steps_per_epoch = num_images // config.batch_size
-        updates_per_step = config.model.num_steps if config.learning.rule == "every_step" else 1
-        self.schedule = warmup_cosine(config.optimizer, self.steps_per_epoch * updates_per_step, config.epochs)
-        self.updates_per_step = updates_per_step
-
-        model = build_model(config.model, dataset.input_shape, dataset.num_classes, config.seed)
-        network = nn.training_form(model, compute_dtype=config.precision)
-        optimizer = make_optimizer(config.optimizer, self.schedule, network.per_step)
-        variables = nn.variables_of(model)
-        initial_state = TrainState(jnp.int32(0), *variables, optimizer.init(variables.params))
-        on_all, rows = replicated(self.mesh), by_rows(self.mesh)
-        self.initial_state = place(initial_state, on_all)
-        prepare_batch = make_prepare(config.data, dataset.mean, dataset.std, dataset.num_classes)
-        self._train_step = make_train_step(network, optimizer, config.learning, prepare_batch, config.seed)
-        self.train_step = jax.jit(
-            self._train_step, donate_argnums=0, in_shardings=(on_all, rows, rows), out_shardings=on_all
-        )
-        self._eval_step = jax.jit(make_eval_step(nn.inference_form(model), self._prepare_inputs), out_shardings=on_all)
+        self.updates_per_step = rule.updates_per_batch(model.num_steps)
+        self._learning_rate = learning_rate
+        self._every_epochs, self._every_steps, self._workers = checkpoint_every_epochs, checkpoint_every_steps, workers
+        dataset = plan.dataset
+        if preprocess is None:
+            preprocess = make_preprocess(dataset.mean, dataset.std, dataset.num_classes, encoding=encoding)
+        self.normalize = make_normalize(dataset.mean, dataset.std, encoding)
+        on_all, rows = replicated(self.mesh), batch_sharding(self.mesh)
+        self.initial_state = place(initial_state(model, optimizer), on_all)
+        network = nn.training_form(model, dtype=dtype)
+        self._train_step = make_train_step(network, rule, loss, optimizer, preprocess=preprocess, seed=seed)
+        self.train_step = jax.jit(self._train_step, donate_argnums=0, in_shardings=(on_all, rows), out_shardings=on_all)
+        self._eval_step = jax.jit(make_eval_step(nn.inference_form(model), self.normalize), out_shardings=on_all)
         recording = nn.training_form(model, record=True)  # of the batch's own statistics: sound before any training
+        layerwise = getattr(rule, "layerwise", False)
         self._firing_rates = jax.jit(
-            lambda variables, inputs: rollout.firing_rates(recording, variables, self._prepare_inputs(inputs)),
+            lambda variables, inputs: rollout.firing_rates(
+                recording, variables, self.normalize(inputs), key=jax.random.key(seed), layerwise=layerwise
+            ),
             out_shardings=on_all,
         )
         self._is_finite = jax.jit(
@@ -120,39 +132,29 @@ class Trainer:
         )
 
     @property
+    def dataset(self) -> Dataset:
+        """What is trained on."""
+        return self.plan.dataset
+
+    @property
     def num_parameters(self) -> int:
         """Number of trained scalars."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.initial_state.params))
 
-    @property
-    def total_steps(self) -> int:
-        """Number of batches of the whole run."""
-        return self.config.epochs * self.steps_per_epoch
-
-    def batch(self, step: int) -> Split:
+    def batch(self, step: int) -> Batch:
         """Inputs and labels of a step: a function of (seed, step) alone, so that a resumed run goes on exactly."""
-        return BatchReader(self.train, self.config.batch_size, self.config.seed)(step)
+        return Batch(*BatchReader(self.plan.train, self.plan.batch_size, self.seed)(step))
 
-    def feed(self) -> Feed:
+    def runner(self) -> Runner:
         """What trains on those batches: from the device's memory where they fit, else read from disk."""
-        batch_size, seed = self.config.batch_size, self.config.seed
-        if self.is_resident:
-            return ResidentFeed(self.train.load(), batch_size, seed, self._train_step, self.mesh)
-        return StreamingFeed(self.train, batch_size, seed, self._train_step, self.mesh, self.config.data.workers)
+        arguments = self.plan.batch_size, self.seed, self._train_step, self.mesh
+        if self.plan.is_resident:
+            return ResidentRunner(self.plan.train.load(), *arguments)
+        return StreamingRunner(self.plan.train, *arguments, self._workers)
 
     def accuracy_per_step(self, state: TrainState, source: Source) -> list[float]:
         """Accuracy on a split after 1…T time-steps, each in [0, 1]."""
-        num_images = source.shape[0]
-        size = -(-min(EVAL_BATCH, num_images) // self.mesh.size) * self.mesh.size
-        right = np.zeros(self.config.model.num_steps, np.int64)
-        for start in range(0, num_images, size):
-            inputs, labels = source.read(np.arange(start, min(start + size, num_images)))
-            missing = size - len(labels)
-            inputs = np.pad(inputs, [(0, missing)] + [(0, 0)] * (inputs.ndim - 1))
-            labels = np.pad(labels, (0, missing), constant_values=-1)
-            inputs, labels = place((inputs, labels), by_rows(self.mesh))
-            right += np.asarray(self._eval_step(state.variables, inputs, labels))
-        return [int(count) / num_images for count in right]
+        return accuracy_per_step(self._eval_step, state.variables, source, self.mesh)
 
     def firing_rates(self, state: TrainState) -> dict[str, float]:
         """Share of firing neurons by layer on one fixed batch of training images."""
@@ -161,14 +163,14 @@ class Trainer:
 
     @functools.cached_property
     def _monitor_inputs(self) -> jax.Array:
-        inputs = self.train.read(np.arange(min(MONITOR_BATCH, self.train.shape[0]))).inputs
+        inputs = self.plan.train.read(np.arange(min(MONITOR_BATCH, self.plan.train.shape[0]))).inputs
         return place(inputs, replicated(self.mesh))
 
     def fit(
         self,
         state: TrainState,
         checkpoints: Checkpoints,
-        events: Events = Events(),
+        callbacks: Callbacks = Callbacks(),
         earlier: Sequence[dict[str, Any]] = (),
     ) -> TrainState:
         """Trains from `state` to the last epoch.
@@ -176,7 +178,7 @@ class Trainer:
         Args:
           state: the initial state, or a checkpoint's; its arrays are given away and must not be used again.
           checkpoints: where to write.
-          events: whom to tell.
+          callbacks: whom to tell.
           earlier: of a run that goes on within an epoch, what `on_step` was told in that epoch before.
 
         Returns:
@@ -185,55 +187,55 @@ class Trainer:
         Raises:
           TrainingDiverged: the loss or a parameter is not finite; names the step and the last good checkpoint.
           CheckpointError: a checkpoint could not be written; names the last good one.
-          Interrupted: `events.should_stop` said so; a checkpoint of this very step was written before.
+          Interrupted: `callbacks.should_stop` said so; a checkpoint of this very step was written before.
         """
-        feed = self.feed()
+        runner = self.runner()
         try:
-            return self._fit(feed, state, checkpoints, events, list(earlier))
+            return self._fit(runner, state, checkpoints, callbacks, list(earlier))
         finally:
-            feed.close()
+            runner.close()
 
     def _fit(
         self,
-        feed: Feed,
+        runner: Runner,
         state: TrainState,
         checkpoints: Checkpoints,
-        events: Events,
+        callbacks: Callbacks,
         records: list[dict[str, Any]],
     ) -> TrainState:
         step = int(state.step)
-        self._warn_of_firing(self.firing_rates(state), events)
+        self._warn_of_firing(self.firing_rates(state), callbacks)
         if step == 0:
-            events.on_state(step, state.variables)
-        while step < self.total_steps:
-            epoch_end = (step // self.steps_per_epoch + 1) * self.steps_per_epoch
+            callbacks.on_state(step, state.variables)
+        while step < self.plan.total_steps:
+            epoch_end = (step // self.plan.steps_per_epoch + 1) * self.plan.steps_per_epoch
             start_step, start_time = step, time.perf_counter()
             # Metrics are read one call late, while the device already works on the next.
-            pending: tuple[int, Advance] | None = None
+            pending: tuple[int, Ran] | None = None
             while step < epoch_end:
-                advance = feed.advance(state, step, self._next_stop(step, epoch_end))
-                state = advance.state
+                ran = runner.run(state, step, self._next_stop(step, epoch_end))
+                state = ran.state
                 if pending is not None:
-                    records += self._records(pending, checkpoints, events)
-                pending = (step, advance)
-                step += advance.num_steps
-                events.on_state(step, state.variables)
-                stops = events.should_stop(step)
+                    records += self._records(pending, checkpoints, callbacks)
+                pending = (step, ran)
+                step += ran.num_steps
+                callbacks.on_state(step, state.variables)
+                stops = callbacks.should_stop(step)
                 if step < epoch_end and (stops or self._saves_within_epoch(step)):
-                    records += self._records(pending, checkpoints, events)
+                    records += self._records(pending, checkpoints, callbacks)
                     pending = None
                     path = self._save(state, checkpoints)
                     if stops:
                         self._interrupt(step, path, checkpoints)
             if pending is not None:
-                records += self._records(pending, checkpoints, events)
+                records += self._records(pending, checkpoints, callbacks)
             seconds = time.perf_counter() - start_time
-            epoch = step // self.steps_per_epoch
+            epoch = step // self.plan.steps_per_epoch
             firing_rates = self.firing_rates(state)
-            self._warn_of_firing(firing_rates, events)
-            validation = self.accuracy_per_step(state, self.validation) if self.validation.shape[0] else None
+            self._warn_of_firing(firing_rates, callbacks)
+            validation = self.accuracy_per_step(state, self.plan.validation) if self.plan.validation.shape[0] else None
             # Told before it is saved, as batches are: a run that goes on from this checkpoint will not tell it again.
-            events.on_epoch(
+            callbacks.on_epoch(
                 {
                     "step": step,
                     "epoch": epoch,
@@ -241,28 +243,28 @@ class Trainer:
                     "train_accuracy": float(np.mean([record["accuracy"] for record in records])),
                     "validation_accuracy_per_step": validation,
                     "firing_rates": firing_rates,
-                    "images_per_second": (step - start_step) * self.config.batch_size / seconds,
+                    "images_per_second": (step - start_step) * self.plan.batch_size / seconds,
                 }
             )
             records = []
-            if stops or epoch % self.config.checkpoint_every_epochs == 0 or step == self.total_steps:
+            if stops or epoch % self._every_epochs == 0 or step == self.plan.total_steps:
                 path = self._save(state, checkpoints, validation[-1] if validation else None)
-                if stops and step < self.total_steps:
+                if stops and step < self.plan.total_steps:
                     self._interrupt(step, path, checkpoints)
         checkpoints.wait()
         return state
 
     def _interrupt(self, step: int, path: pathlib.Path, checkpoints: Checkpoints) -> NoReturn:
         checkpoints.wait()
-        raise Interrupted(f"stopped after step {step} of {self.total_steps}; checkpoint {path}")
+        raise Interrupted(f"stopped after step {step} of {self.plan.total_steps}; checkpoint {path}")
 
     def _next_stop(self, step: int, epoch_end: int) -> int:
         """Where a call to the device that begins at `step` ends at the latest."""
-        every = self.config.checkpoint_every_steps
+        every = self._every_steps
         return min(epoch_end, (step // every + 1) * every) if every else epoch_end
 
     def _saves_within_epoch(self, step: int) -> bool:
-        every = self.config.checkpoint_every_steps
+        every = self._every_steps
         return bool(every) and step % every == 0
 
     def _save(self, state: TrainState, checkpoints: Checkpoints, accuracy: float | None = None) -> pathlib.Path:
@@ -271,31 +273,35 @@ class Trainer:
             raise TrainingDiverged(f"parameters are not finite after step {step}; {_last_good(checkpoints)}")
         return checkpoints.save(state, accuracy)
 
-    def _prepare_inputs(self, inputs: jax.Array) -> jax.Array:
-        return time_major(normalize(inputs, self.dataset.mean, self.dataset.std))
-
-    def _records(self, measured: tuple[int, Advance], checkpoints: Checkpoints, events: Events) -> list[dict[str, Any]]:
-        first_step, advance = measured
-        losses, accuracies = (np.asarray(values) for values in advance.metrics)
+    def _records(
+        self, measured: tuple[int, Ran], checkpoints: Checkpoints, callbacks: Callbacks
+    ) -> list[dict[str, Any]]:
+        first_step, ran = measured
+        losses, accuracies = (np.asarray(values) for values in ran.metrics)
         records = []
-        for index in range(advance.num_steps):
+        for index in range(ran.num_steps):
             step, loss = first_step + index + 1, float(losses[index])
             if not math.isfinite(loss):
                 raise TrainingDiverged(f"the loss is {loss} at step {step}; {_last_good(checkpoints)}")
             record = {
                 "step": step,
-                "epoch": (step - 1) // self.steps_per_epoch + 1,
+                "epoch": (step - 1) // self.plan.steps_per_epoch + 1,
                 "loss": loss,
                 "accuracy": float(accuracies[index]),
-                "learning_rate": float(self.schedule((step - 1) * self.updates_per_step)),
+                "learning_rate": self._rate_at(step - 1),
             }
-            events.on_step(record)
+            callbacks.on_step(record)
             records.append(record)
         return records
 
-    def _warn_of_firing(self, firing_rates: dict[str, float], events: Events) -> None:
+    def _rate_at(self, step: int) -> float | None:
+        if self._learning_rate is None:
+            return None
+        return float(self._learning_rate(step * self.updates_per_step))
+
+    def _warn_of_firing(self, firing_rates: dict[str, float], callbacks: Callbacks) -> None:
         for problem in firing_problems(firing_rates):
-            events.on_warning(problem)
+            callbacks.on_warning(problem)
 
 
 def _last_good(checkpoints: Checkpoints) -> str:

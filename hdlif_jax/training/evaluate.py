@@ -1,0 +1,54 @@
+"""Evaluation: how many predictions are right after 1…T time-steps."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from hdlif_jax import rollout
+from hdlif_jax.data import Source
+from hdlif_jax.nn import Network, Variables
+from hdlif_jax.training.sharding import batch_sharding, place
+
+EVAL_BATCH = 256
+
+EvalStep = Callable[[Variables, jax.Array, jax.Array], jax.Array]
+
+
+def make_eval_step(network: Network, normalize: Callable[[jax.Array], jax.Array]) -> EvalStep:
+    """Builds `(variables, inputs, labels) -> [T]`, the number of right predictions after 1…T steps, to be jitted.
+
+    A label of −1 never counts as right: it pads the last batch.
+
+    Args:
+      network: in inference form.
+      normalize: what inputs go through, see `preprocess.make_normalize`.
+    """
+
+    def eval_step(variables: Variables, inputs: jax.Array, labels: jax.Array) -> jax.Array:
+        return rollout.accuracy_per_step(rollout.rollout(network, variables, normalize(inputs)), labels)
+
+    return eval_step
+
+
+def accuracy_per_step(eval_step: EvalStep, variables: Variables, source: Source, mesh: Mesh) -> list[float]:
+    """Accuracy on a split after 1…T time-steps, each in [0, 1].
+
+    Args:
+      eval_step: from `make_eval_step`, jitted.
+      variables: parameters and statistics.
+      source: what to evaluate on; not empty.
+      mesh: the devices that share a batch.
+    """
+    num_inputs = source.shape[0]
+    size = -(-min(EVAL_BATCH, num_inputs) // mesh.size) * mesh.size
+    right: np.ndarray | int = 0
+    for start in range(0, num_inputs, size):
+        inputs, labels = source.read(np.arange(start, min(start + size, num_inputs)))
+        missing = size - len(labels)
+        inputs = np.pad(inputs, [(0, missing)] + [(0, 0)] * (inputs.ndim - 1))
+        labels = np.pad(labels, (0, missing), constant_values=-1)
+        inputs, labels = place((inputs, labels), batch_sharding(mesh))
+        right = right + np.asarray(eval_step(variables, inputs, labels), np.int64)
+    return [int(count) / num_inputs for count in np.asarray(right)]

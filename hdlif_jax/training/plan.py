@@ -1,0 +1,72 @@
+"""What a run goes through: the split of the training set, and how many steps that makes."""
+
+from typing import NamedTuple
+
+from hdlif_jax.data import Dataset, Source, hold_out, nbytes
+
+
+class Plan(NamedTuple):
+    """Data and length of a run.
+
+    Attributes:
+      dataset: what is trained on, with its test set.
+      train: the training set without what is held out.
+      validation: what is held out to watch the run by; may be empty.
+      epochs: passes over the training set.
+      batch_size: examples of an update.
+      is_resident: whether the training set lives on the device.
+    """
+
+    dataset: Dataset
+    train: Source
+    validation: Source
+    epochs: int
+    batch_size: int
+    is_resident: bool
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch; the last, incomplete one is left out: another order next time shows its examples."""
+        return self.train.shape[0] // self.batch_size
+
+    @property
+    def total_steps(self) -> int:
+        """Batches of the run."""
+        return self.epochs * self.steps_per_epoch
+
+
+def plan(
+    dataset: Dataset,
+    *,
+    epochs: int,
+    batch_size: int,
+    validation_fraction: float = 0.1,
+    resident: bool | None = None,
+    resident_limit_gib: float = 4.0,
+) -> Plan:
+    """Plans a run.
+
+    Args:
+      dataset: what to train on.
+      epochs: passes over the training set.
+      batch_size: examples of an update.
+      validation_fraction: share of the training set that is held out, the same examples at every call.
+      resident: whether the training set lives on the device; None decides by size.
+      resident_limit_gib: largest training set, in GiB of uint8, that None keeps on the device.
+
+    Raises:
+      ValueError: values out of range, or batches larger than the training set.
+    """
+    if epochs < 1:
+        raise ValueError(f"epochs={epochs} must be at least 1")
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size} must be at least 1")
+    if resident is None:
+        resident = nbytes(dataset.train) <= resident_limit_gib * 2**30
+    train, validation = hold_out(dataset.train.load() if resident else dataset.train, validation_fraction)
+    if train.shape[0] < batch_size:
+        raise ValueError(
+            f"batch_size={batch_size} is more than the {train.shape[0]} training examples; "
+            f"choose batch_size ≤ {train.shape[0]}"
+        )
+    return Plan(dataset, train, validation, epochs, batch_size, resident)

@@ -1,0 +1,157 @@
+"""What inputs go through on the device: augmentation, normalisation, encoding; inside the jitted step."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from hdlif_jax.training import augment
+
+Preprocess = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]  # (key, inputs, labels)
+Encoding = Callable[[jax.Array, jax.Array], jax.Array]  # (key, inputs [B, ...] in [0, 1]) -> [T, B, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """What happens to training images; nothing by default.
+
+    Attributes:
+      crop_padding: images are shifted by up to this many pixels (random crop with padding).
+      flip: images are mirrored with probability ½.
+      auto_augment: images go through AutoAugment's policy for CIFAR-10.
+      cutout: side of the square of each image that is set to the mean.
+      roll: images are rolled by up to this many pixels.
+      rotation: images are rotated by up to this many degrees.
+      mixup: α of Mixup; 0 leaves it out.
+      cutmix: α of CutMix; 0 leaves it out.
+      switch_probability: of CutMix instead of Mixup, where both are used.
+
+    Raises:
+      ValueError: a value out of range.
+    """
+
+    crop_padding: int = 0
+    flip: bool = False
+    auto_augment: bool = False
+    cutout: int = 0
+    roll: int = 0
+    rotation: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    switch_probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("crop_padding", "cutout", "roll", "rotation", "mixup", "cutmix"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)} must not be negative; 0 leaves it out")
+        if not 0 <= self.switch_probability <= 1:
+            raise ValueError(f"switch_probability={self.switch_probability} must be in [0, 1]")
+
+    def move(self, key: jax.Array, images: jax.Array) -> jax.Array:
+        """The geometry, of uint8 `[B, H, W, C]`."""
+        crop_key, flip_key, roll_key, rotation_key = jax.random.split(key, 4)
+        if self.crop_padding:
+            images = augment.random_crop(crop_key, images, self.crop_padding)
+        if self.flip:
+            images = augment.random_horizontal_flip(flip_key, images)
+        if self.roll:
+            images = augment.random_roll(roll_key, images, self.roll)
+        if self.rotation:
+            images = augment.random_rotation(rotation_key, images, self.rotation)
+        return images
+
+
+def make_preprocess(
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    num_classes: int,
+    *,
+    augmentation: Augmentation = Augmentation(),
+    encoding: Encoding | None = None,
+) -> Preprocess:
+    """Builds `(key, inputs, labels) -> (batch, targets)`: what a training batch goes through.
+
+    In the order of torchvision's and timm's recipes: geometry and colour on uint8, normalisation, Cutout (a hole is
+    then the mean), mixing. A recording moves as one.
+
+    Args:
+      mean: per channel.
+      std: per channel.
+      num_classes: K.
+      augmentation: what happens to the images.
+      encoding: makes a sequence of static inputs, whose values it wants in [0, 1] instead of normalised.
+
+    Returns:
+      A function of uint8 `[B, H, W, C]` or `[B, T, H, W, C]` and labels `[B]`. It returns float32 `[B, H, W, C]` or,
+      time-major, `[T, B, H, W, C]`, and the labels or, where images are mixed, distributions `[B, K]`.
+    """
+
+    def preprocess(key: jax.Array, inputs: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+        move_key, color_key, cutout_key, mix_key = jax.random.split(key, 4)
+        inputs = as_images(lambda images: augmentation.move(move_key, images), inputs)
+        if augmentation.auto_augment:
+            inputs = augment.auto_augment(color_key, inputs)
+        batch = normalize(inputs, mean, std) if encoding is None else intensities(inputs)
+        if augmentation.cutout:
+            batch = as_images(lambda images: augment.cutout(cutout_key, images, augmentation.cutout), batch)
+        targets = labels
+        if augmentation.mixup or augmentation.cutmix:
+            batch, targets = augment.mix(
+                mix_key,
+                batch,
+                jax.nn.one_hot(labels, num_classes, dtype=batch.dtype),
+                mixup_alpha=augmentation.mixup,
+                cutmix_alpha=augmentation.cutmix,
+                switch_probability=augmentation.switch_probability,
+            )
+        return (time_major(batch) if encoding is None else encoding(jax.random.fold_in(key, 4), batch)), targets
+
+    return preprocess
+
+
+def make_normalize(
+    mean: tuple[float, ...], std: tuple[float, ...], encoding: Encoding | None = None
+) -> Callable[[jax.Array], jax.Array]:
+    """Builds what inputs go through in evaluation: uint8 `[B, ...]` or `[B, T, ...]` to a network's input.
+
+    Args:
+      mean: per channel.
+      std: per channel.
+      encoding: as in training; draws the same for every batch.
+    """
+    if encoding is None:
+        return lambda inputs: time_major(normalize(inputs, mean, std))
+    return lambda inputs: encoding(jax.random.key(0), intensities(inputs))
+
+
+def no_preprocess(key: jax.Array, inputs: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Inputs as they come."""
+    return inputs, labels
+
+
+def normalize(inputs: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
+    """uint8 `[..., C]` to float32 with zero mean and unit variance per channel."""
+    channels = (1,) * (inputs.ndim - 1) + (-1,)
+    mean_, std_ = (jnp.asarray(values, jnp.float32).reshape(channels) for values in (mean, std))
+    return (inputs.astype(jnp.float32) / 255 - mean_) / std_
+
+
+def intensities(inputs: jax.Array) -> jax.Array:
+    """uint8 `[...]` to float32 in [0, 1]."""
+    return inputs.astype(jnp.float32) / 255
+
+
+def time_major(batch: jax.Array) -> jax.Array:
+    """`[B, T, H, W, C]` to `[T, B, H, W, C]`; images stay."""
+    return jnp.moveaxis(batch, 1, 0) if batch.ndim == 5 else batch
+
+
+def as_images(function: Callable[[jax.Array], jax.Array], inputs: jax.Array) -> jax.Array:
+    """Applies a function of `[B, H, W, C]` to `[B, T, H, W, C]` with T in the channels; images pass directly."""
+    if inputs.ndim == 4:
+        return function(inputs)
+    batch, steps, height, width, channels = inputs.shape
+    images = jnp.moveaxis(inputs, 1, 3).reshape(batch, height, width, steps * channels)
+    moved = function(images).reshape(batch, height, width, steps, channels)
+    return jnp.moveaxis(moved, 3, 1)
