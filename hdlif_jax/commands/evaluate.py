@@ -2,48 +2,44 @@
 
 import dataclasses
 import pathlib
-import sys
-from typing import Annotated, Literal
+from typing import Any
 
-import tyro
-from experiments.cli import command, console, one_line_errors
-from experiments.execution import one_device
-from experiments.run import load_dataset
-from experiments.run_directory import RunDirectory, device_name, write_json
+import jax
 
-from hdlif_jax.training import Checkpoints, Trainer
+from hdlif_jax import nn
+from hdlif_jax.commands.registry import make_normalize
+from hdlif_jax.commands.support.cli import command, conf, console, parse
+from hdlif_jax.commands.support.execution import one_device
+from hdlif_jax.commands.support.run_directory import device_name, write_json
+from hdlif_jax.commands.support.runs import Which, load_dataset, load_run
+from hdlif_jax.training import accuracy_per_step, make_eval_step
 
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """Evaluates a checkpoint on the test set and writes evaluation.json beside it."""
 
-    directory: Annotated[pathlib.Path, tyro.conf.Positional]
+    directory: conf.Positional[pathlib.Path]
     """A run directory."""
-    step: int | Literal["last", "best"] = "last"
+    step: Which = "last"
     """Checkpoint to evaluate: the newest, that with the best validation accuracy, or that of a step."""
     data_dir: str | None = None
     """Directory of prepared datasets; where the run found them by default."""
 
 
-def evaluate(
-    directory: RunDirectory, step: int | Literal["last", "best"] = "last", data_dir: str | None = None
-) -> dict:
+def evaluate(directory: pathlib.Path, step: Which = "last", data_dir: str | None = None) -> dict[str, Any]:
     """Accuracies of a checkpoint on the test set."""
-    config = directory.config(data_dir)
-    trainer = Trainer(config, load_dataset(config), one_device())
-    checkpoints = Checkpoints(directory.checkpoints, reads_only=True)
-    chosen = {"last": checkpoints.latest, "best": checkpoints.best}[step]() if isinstance(step, str) else step
-    state = checkpoints.load(trainer.initial_state, chosen)
-    checkpoints.close()
-    accuracy_per_step = trainer.accuracy_per_step(state, trainer.dataset.test)
+    run = load_run(directory, step=step, data_dir=data_dir)
+    dataset = load_dataset(run.config)
+    eval_step = jax.jit(make_eval_step(nn.inference_form(run.model), make_normalize(run.config, dataset)))
+    accuracies = accuracy_per_step(eval_step, run.variables, dataset.test, one_device())
     return {
-        "preset": config.preset,
-        "dataset": trainer.dataset.name,
-        "step": int(state.step),
+        "preset": run.config.preset,
+        "dataset": dataset.name,
+        "step": run.step,
         "selection": step if isinstance(step, str) else "step",
-        "test_accuracy": accuracy_per_step[-1],
-        "accuracy_per_step": accuracy_per_step,
+        "test_accuracy": accuracies[-1],
+        "accuracy_per_step": accuracies,
         "device": device_name(),
     }
 
@@ -51,11 +47,9 @@ def evaluate(
 @command
 def main() -> None:
     """Entry point."""
-    with one_line_errors():
-        arguments = tyro.cli(Arguments, prog="python -m hdlif_jax.commands.evaluate", args=sys.argv[1:])
-    directory = RunDirectory(arguments.directory)
-    evaluation = evaluate(directory, arguments.step, arguments.data_dir)
-    write_json(directory.path / "evaluation.json", evaluation)
+    arguments = parse(Arguments, "evaluate")
+    evaluation = evaluate(arguments.directory, arguments.step, arguments.data_dir)
+    write_json(arguments.directory / "evaluation.json", evaluation)
     per_step = " ".join(f"{accuracy:.4f}" for accuracy in evaluation["accuracy_per_step"])
     console.print(
         f"{evaluation['preset']}, step {evaluation['step']}: test accuracy {evaluation['test_accuracy']:.4f}, "

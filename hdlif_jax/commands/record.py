@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 import re
 import shutil
-from typing import Annotated, Any
+from typing import Any
 
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.support.cli import command, conf, console, parse
@@ -18,7 +18,7 @@ RESULTS = pathlib.Path("experiments/results")  # of the current directory: that 
 class Arguments:
     """Writes PRESET-DEVICE.json, its curves and a line in README.md: what ran where, with which versions."""
 
-    run: Annotated[pathlib.Path, conf.Positional]
+    run: conf.Positional[pathlib.Path]
     """A finished run."""
     to: pathlib.Path | None = None
     """Where the results of runs are collected; experiments/results by default, if the current directory has it."""

@@ -4,16 +4,21 @@ An entry is a function of the part of the configuration that it is chosen in, an
 and datasets, which also say something about themselves, are records.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import jax
 import optax
+from flax import nnx
+from jax.sharding import Mesh
 
-from hdlif_jax import data, encodings, learning, losses, nn
+from hdlif_jax import data, encodings, learning, losses, nn, training
 from hdlif_jax.neurons import surrogates
+from hdlif_jax.training import preprocess
 
 if TYPE_CHECKING:  # it takes its choices from here
-    from hdlif_jax.commands.config import DataConfig, LearningConfig, ModelConfig, OptimizerConfig
+    from hdlif_jax.commands.config import DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig
 
 Mask = Callable[[nn.Params], Any]  # params -> True at those that decay
 
@@ -109,9 +114,7 @@ def make_spec(config: "ModelConfig") -> nn.Spec:
     )
 
 
-def make_model(
-    config: "ModelConfig", input_shape: tuple[int, ...], num_classes: int, seed: int
-) -> nn.SpikingNetwork:
+def make_model(config: "ModelConfig", input_shape: tuple[int, ...], num_classes: int, seed: int) -> nn.SpikingNetwork:
     """The network of a configuration.
 
     Args:
@@ -136,3 +139,97 @@ def make_rule(config: "LearningConfig") -> learning.Rule:
 def make_loss(config: "LearningConfig") -> learning.Loss:
     """The loss of a configuration."""
     return LOSSES[config.loss](config)
+
+
+def make_schedule(config: "OptimizerConfig", updates_per_epoch: int, epochs: int) -> optax.Schedule:
+    """The learning rate of a configuration, by number of updates."""
+    return training.warmup_cosine(
+        config.learning_rate,
+        warmup=round(config.warmup_epochs * updates_per_epoch),
+        total=updates_per_epoch * epochs,
+    )
+
+
+def make_optimizer(
+    config: "OptimizerConfig", learning_rate: optax.Schedule, per_step: nn.Params
+) -> optax.GradientTransformation:
+    """The optimiser of a configuration.
+
+    Args:
+      config: rule and hyper-parameters.
+      learning_rate: by number of updates.
+      per_step: True at the parameters that are indexed by time, as in `nn.Network.per_step`.
+    """
+
+    def everything(params: nn.Params) -> nn.Params:
+        return jax.tree.map(lambda leaf: True, params)
+
+    decays = everything if config.decay_all else training.decaying_kernels(per_step)
+    return OPTIMIZERS[config.name](config, learning_rate, decays)
+
+
+def make_encoding(config: "DataConfig", num_steps: int) -> preprocess.Encoding | None:
+    """The encoding of a configuration, `(key, inputs [B, ...] in [0, 1]) -> inputs over time`; None is direct."""
+    encoding = ENCODINGS[config.encoding](config)
+    if isinstance(encoding, encodings.direct):
+        return None
+    return lambda key, inputs: encoding(key, inputs, num_steps)
+
+
+def make_normalize(config: "TrainConfig", dataset: data.Dataset) -> Callable[[jax.Array], jax.Array]:
+    """What inputs of a dataset go through when nothing is learned: uint8 to a network's input, for jit."""
+    return training.make_normalize(dataset.mean, dataset.std, make_encoding(config.data, config.model.num_steps))
+
+
+def make_augmentation(config: "DataConfig") -> training.Augmentation:
+    """What happens to training images."""
+    names = [field.name for field in dataclasses.fields(training.Augmentation)]
+    return training.Augmentation(**{name: getattr(config, name) for name in names})
+
+
+def make_trainer(config: "TrainConfig", dataset: data.Dataset, mesh: Mesh | None = None) -> training.Trainer:
+    """A configured run: its data, its compiled functions and its first state.
+
+    Args:
+      config: what to train and how.
+      dataset: what to train on.
+      mesh: the devices to train on, which change nothing of what is computed; all by default.
+
+    Raises:
+      ValueError: a dataset or devices that do not fit the configuration.
+    """
+    plan = training.plan(
+        dataset,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        validation_fraction=config.data.validation_fraction,
+        resident=None if config.data.feed == "auto" else config.data.feed == "resident",
+        resident_limit_gib=config.data.resident_limit_gib,
+    )
+    model = make_model(config.model, dataset.input_shape, dataset.num_classes, config.seed)
+    rule = make_rule(config.learning)
+    updates_per_epoch = plan.steps_per_epoch * rule.updates_per_batch(model.num_steps)
+    schedule = make_schedule(config.optimizer, updates_per_epoch, config.epochs)
+    encoding = make_encoding(config.data, config.model.num_steps)
+    return training.Trainer(
+        plan,
+        model,
+        rule,
+        make_loss(config.learning),
+        make_optimizer(config.optimizer, schedule, nn.training_form(model).per_step),
+        preprocess=training.make_preprocess(
+            dataset.mean,
+            dataset.std,
+            dataset.num_classes,
+            augmentation=make_augmentation(config.data),
+            encoding=encoding,
+        ),
+        encoding=encoding,
+        learning_rate=schedule,
+        seed=config.seed,
+        dtype=config.precision,
+        checkpoint_every_epochs=config.checkpoint_every_epochs,
+        checkpoint_every_steps=config.checkpoint_every_steps,
+        workers=config.data.workers,
+        mesh=mesh,
+    )

@@ -153,7 +153,8 @@ def _check_archives(entry: PreparedEntry, source: pathlib.Path, progress: Progre
 def _write(
     entry: PreparedEntry, examples: Examples, work: pathlib.Path, counts: dict[str, int] | None, progress: Progress
 ) -> None:
-    tfds = needed("tensorflow_datasets")
+    needed("tensorflow_datasets")
+    import tensorflow_datasets as tfds
 
     def features() -> Any:
         labels = {key: tfds.features.ClassLabel(names=names) for key, names in examples.class_names.items()}

@@ -14,9 +14,10 @@ import time
 import jax
 import numpy as np
 
-from hdlif_jax.commands.support.runs import load_dataset
+from hdlif_jax.commands.registry import make_trainer
 from hdlif_jax.commands.support.run_directory import RunDirectory
-from hdlif_jax.training import Checkpoints, Trainer
+from hdlif_jax.commands.support.runs import load_dataset
+from hdlif_jax.training import Checkpoints
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -32,7 +33,7 @@ def start(*arguments):
 
 def final_arrays(directory):
     config = RunDirectory(directory).config()
-    trainer = Trainer(config, load_dataset(config))
+    trainer = make_trainer(config, load_dataset(config))
     checkpoints = Checkpoints(directory / "checkpoints")
     state = checkpoints.load(trainer.initial_state)
     checkpoints.close()

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from experiments.coherence import coherence_observer
-from hdlif_jax.commands.support.plots import plot_curves
-from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax import data
+from hdlif_jax.commands.presets import PRESETS
+from hdlif_jax.commands.support.plots import plot_curves
 from hdlif_jax.training import Checkpoints, Events, ModelConfig, Trainer
 
 

@@ -2,7 +2,15 @@ import dataclasses
 
 import pytest
 
-from hdlif_jax.training import DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig, from_dict, to_dict
+from hdlif_jax.commands.config import (
+    DataConfig,
+    LearningConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TrainConfig,
+    from_dict,
+    to_dict,
+)
 
 CONFIG = TrainConfig(
     epochs=7,

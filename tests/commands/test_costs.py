@@ -5,12 +5,13 @@ import jax
 import numpy as np
 import pytest
 
+from hdlif_jax import nn
 from hdlif_jax.commands import costs
 from hdlif_jax.commands.presets import PRESETS
-from hdlif_jax.commands.support.runs import load_dataset
+from hdlif_jax.commands.registry import make_trainer
 from hdlif_jax.commands.support.run_directory import RunDirectory
-from hdlif_jax import nn
-from hdlif_jax.training import Checkpoints, Trainer
+from hdlif_jax.commands.support.runs import load_dataset
+from hdlif_jax.training import Checkpoints
 
 
 def run(monkeypatch, *arguments):
@@ -41,7 +42,7 @@ def test_a_preset(monkeypatch, capsys, tmp_path):
 
 def test_a_run_is_counted_with_its_own_weights(monkeypatch, tmp_path):
     config = PRESETS["digits"].config
-    trainer = Trainer(config, load_dataset(config))
+    trainer = make_trainer(config, load_dataset(config))
     state = trainer.initial_state
     directory = RunDirectory(tmp_path / "run")
     directory.create(config)

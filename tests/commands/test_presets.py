@@ -1,10 +1,10 @@
 import pytest
 from flax import nnx
 
-from hdlif_jax.commands.presets import PRESETS, PaperFigures
 from hdlif_jax import analysis
+from hdlif_jax.commands.presets import PRESETS, PaperFigures
+from hdlif_jax.commands.registry import make_model
 from hdlif_jax.data import CATALOG
-from hdlif_jax.training import build_model
 
 OF_PAPER = [name for name, preset in PRESETS.items() if preset.paper is not None]
 
@@ -13,7 +13,7 @@ def fresh_model(name):
     """The preset's network, in shapes: its size does not depend on its values."""
     config = PRESETS[name].config
     spec = CATALOG[config.data.name].input_spec()
-    return nnx.eval_shape(lambda: build_model(config.model, spec.shape, spec.num_classes, config.seed))
+    return nnx.eval_shape(lambda: make_model(config.model, spec.shape, spec.num_classes, config.seed))
 
 
 @pytest.mark.parametrize("name", OF_PAPER)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from experiments import separability, separability_models
-from hdlif_jax.commands.presets import PRESETS, Preset
 from hdlif_jax import data
+from hdlif_jax.commands.presets import PRESETS, Preset
 from hdlif_jax.training import ModelConfig, OptimizerConfig, Trainer
 
 FIGURES = {"epsilon.png", "epsilon_distribution.png", "cosine_per_layer.png", "estimator_variance.png"}

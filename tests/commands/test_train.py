@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory
 from hdlif_jax.commands.train import main, parse_arguments
-from hdlif_jax.training import TrainConfig
 from tests.commands.conftest import TINY, read_json, wait_for
 from tests.commands.survival import final_arrays
 

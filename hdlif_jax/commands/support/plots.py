@@ -1,14 +1,15 @@
 """Pictures of a run."""
 
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from hdlif_jax.analysis import Costs
+if TYPE_CHECKING:
+    from hdlif_jax.analysis import Costs
 
 
 def plot_curves(
@@ -70,7 +71,7 @@ def plot_curves(
     plt.close(figure)
 
 
-def plot_costs(path: pathlib.Path, title: str, costs: Costs) -> None:
+def plot_costs(path: pathlib.Path, title: str, costs: "Costs") -> None:
     """Firing rate of every neuron layer, and SOPs and MACs of every synapse layer.
 
     Args:

@@ -8,33 +8,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-from experiments.cli import CommandError, Stopped, console
-from experiments.execution import Execution
-from experiments.observers import Clock, Profile, TensorBoard, peak_memory
-from experiments.plots import plot_curves
-from experiments.progress import Progress
-from experiments.run_directory import RunDirectory, device_name, write_json
 
-from experiments.coherence import coherence_observer
-from hdlif_jax import data
-from hdlif_jax.training import Checkpoints, Events, Interrupted, TrainConfig, Trainer
+from hdlif_jax.commands.config import TrainConfig
+from hdlif_jax.commands.registry import make_trainer
+from hdlif_jax.commands.support.cli import console
+from hdlif_jax.commands.support.errors import CommandError, Stopped
+from hdlif_jax.commands.support.execution import Execution
+from hdlif_jax.commands.support.observers import Clock, Profile, TensorBoard, peak_memory
+from hdlif_jax.commands.support.plots import plot_curves
+from hdlif_jax.commands.support.progress import Progress
+from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, write_json
+from hdlif_jax.commands.support.runs import load_dataset
+from hdlif_jax.training import Callbacks, Checkpoints, Interrupted, Trainer
 from hdlif_jax.training.sharding import is_primary, wait_for_all
-
-
-def load_dataset(config: TrainConfig) -> data.Dataset:
-    """The dataset of a configuration.
-
-    Raises:
-      ValueError: it is not prepared; says which files to get and what to run.
-    """
-    return data.open_dataset(
-        config.data.name,
-        config.data.dir,
-        num_steps=config.model.num_steps,
-        slicing=config.data.slicing,
-        frame_size=config.data.frame_size,
-        image_size=config.data.image_size,
-    )
 
 
 @contextlib.contextmanager
@@ -86,20 +72,24 @@ def stop_requests() -> Iterator[Callable[[int], bool]]:
 
 
 def summarize(
-    trainer: Trainer, accuracy_per_step: list[float], directory: RunDirectory, train_seconds: float
+    config: TrainConfig,
+    trainer: Trainer,
+    accuracy_per_step: list[float],
+    directory: RunDirectory,
+    train_seconds: float,
 ) -> dict[str, Any]:
     """The figures of a finished run."""
     epochs = directory.read_metrics("epoch")
     validation = epochs[-1]["validation_accuracy_per_step"]
-    images = trainer.total_steps * trainer.config.batch_size
+    images = trainer.plan.total_steps * config.batch_size
     return {
-        "preset": trainer.config.preset,
+        "preset": config.preset,
         "dataset": trainer.dataset.name,
         "test_accuracy": accuracy_per_step[-1],
         "accuracy_per_step": accuracy_per_step,
         "validation_accuracy": validation[-1] if validation else None,
         "selection": "last epoch",
-        "epochs": trainer.config.epochs,
+        "epochs": config.epochs,
         "train_seconds": round(train_seconds, 3),
         "images_per_second": round(images / train_seconds, 1),
         "parameters": trainer.num_parameters,
@@ -114,7 +104,7 @@ def run(directory: RunDirectory, config: TrainConfig, resumed: bool, execution: 
       CommandError: another process trains there, or a file could not be written.
       Stopped: a signal asked for it; a checkpoint was written.
     """
-    trainer = Trainer(config, load_dataset(config), execution.mesh())
+    trainer = make_trainer(config, load_dataset(config), execution.mesh())
     if not resumed and is_primary():
         directory.check_free(config)
     with contextlib.ExitStack() as stack:
@@ -127,7 +117,7 @@ def run(directory: RunDirectory, config: TrainConfig, resumed: bool, execution: 
             contextlib.closing(Checkpoints(directory.checkpoints, config.keep_checkpoints))
         )
         try:
-            train(trainer, directory, checkpoints, resumed, execution)
+            train(config, trainer, directory, checkpoints, resumed, execution)
         except OSError as error:
             raise CommandError(
                 f"{error.filename or directory.path}: {error.strerror or error}; mend that, then go on with "
@@ -136,37 +126,42 @@ def run(directory: RunDirectory, config: TrainConfig, resumed: bool, execution: 
 
 
 def train(
-    trainer: Trainer, directory: RunDirectory, checkpoints: Checkpoints, resumed: bool, execution: Execution
+    config: TrainConfig,
+    trainer: Trainer,
+    directory: RunDirectory,
+    checkpoints: Checkpoints,
+    resumed: bool,
+    execution: Execution,
 ) -> None:
     """Trains in a directory that is this run's own."""
-    config, primary = trainer.config, is_primary()
+    plan, primary = trainer.plan, is_primary()
     state = trainer.initial_state
     if resumed and checkpoints.steps():
         state, problems = checkpoints.load_newest_intact(trainer.initial_state)
         for problem in problems:
             console.print(f"[yellow]warning:[/yellow] {problem}")
-        console.print(f"continuing {directory.path} at step {int(state.step)} of {trainer.total_steps}")
+        console.print(f"continuing {directory.path} at step {int(state.step)} of {plan.total_steps}")
     first_step = int(state.step)
     if primary:
         directory.truncate_metrics(first_step)
     wait_for_all("metrics")
     earlier_seconds = sum(record["seconds"] for record in directory.read_metrics("epoch"))
-    first_epoch = first_step // trainer.steps_per_epoch + 1
+    first_epoch = first_step // plan.steps_per_epoch + 1
     this_epoch = [record for record in directory.read_metrics("step") if record["epoch"] == first_epoch]
     write = directory.append_metrics if primary else lambda kind, record: None
     console.print(
-        f"{config.preset}: {trainer.num_parameters:,} parameters, {trainer.train.shape[0]:,} training, "
-        f"{trainer.validation.shape[0]:,} validation and {trainer.dataset.test.shape[0]:,} test images, "
+        f"{config.preset}: {trainer.num_parameters:,} parameters, {plan.train.shape[0]:,} training, "
+        f"{plan.validation.shape[0]:,} validation and {plan.dataset.test.shape[0]:,} test images, "
         f"T = {config.model.num_steps}, on {device_name()}"
         + (f", {trainer.mesh.size} devices" if trainer.mesh.size > 1 else "")
     )
     with contextlib.ExitStack() as stack:
         should_stop = stack.enter_context(stop_requests())
-        progress = stack.enter_context(Progress(trainer.total_steps, first_step, config.batch_size, config.epochs))
+        progress = stack.enter_context(Progress(plan.total_steps, first_step, config.batch_size, config.epochs))
         clock = Clock(config.batch_size)
         on_step: list[Callable[..., None]] = [functools.partial(write, "step"), progress.step]
         on_epoch: list[Callable[..., None]] = [progress.epoch, clock.epoch]
-        on_state = [coherence_observer(trainer, functools.partial(write, "coherence"))]
+        on_state: list[Callable[..., None]] = []
         if execution.profile:
             profile = stack.enter_context(contextlib.closing(Profile(directory.path / "profile")))
             on_state.append(profile.state)
@@ -182,14 +177,16 @@ def train(
             write("epoch", record | {"seconds": now - epoch_started})
             epoch_started = now
 
-        events = Events(each(on_step), each([log_epoch, *on_epoch]), each(on_state), progress.warning, should_stop)
+        callbacks = Callbacks(
+            each(on_step), each([log_epoch, *on_epoch]), each(on_state), progress.warning, should_stop
+        )
         started = time.perf_counter()
-        state = trainer.fit(state, checkpoints, events, this_epoch)
+        state = trainer.fit(state, checkpoints, callbacks, this_epoch)
         train_seconds = earlier_seconds + time.perf_counter() - started
-    accuracy_per_step = trainer.accuracy_per_step(state, trainer.dataset.test)
+    accuracy_per_step = trainer.accuracy_per_step(state, plan.dataset.test)
     if not primary:
         return
-    summary = summarize(trainer, accuracy_per_step, directory, train_seconds)
+    summary = summarize(config, trainer, accuracy_per_step, directory, train_seconds)
     summary |= {"devices": trainer.mesh.size, "step_milliseconds": clock.step_milliseconds} | peak_memory()
     plot_curves(
         directory.curves,

@@ -3,11 +3,13 @@
 import pathlib
 from typing import Literal, NamedTuple
 
+import optax
+
 from hdlif_jax import data, nn
 from hdlif_jax.commands import registry
 from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.support.run_directory import RunDirectory
-from hdlif_jax.training import Checkpoints
+from hdlif_jax.training import Checkpoints, TrainState, initial_state
 
 Which = int | Literal["last", "best"]
 
@@ -72,3 +74,9 @@ def load_dataset(config: TrainConfig) -> data.Dataset:
         frame_size=config.data.frame_size,
         image_size=config.data.image_size,
     )
+
+
+def _blank_state(config: TrainConfig, model: nn.SpikingNetwork) -> TrainState:
+    """A state with the structure and the types of the run's; how fast it learned changes neither."""
+    per_step = nn.training_form(model).per_step
+    return initial_state(model, registry.make_optimizer(config.optimizer, optax.constant_schedule(0.0), per_step))
