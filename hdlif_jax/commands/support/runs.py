@@ -41,6 +41,7 @@ def load_run(directory: pathlib.Path | str, *, step: Which = "last", data_dir: s
     Raises:
       CommandError: it is not a run directory, or its configuration cannot be read.
       CheckpointError: there is no such checkpoint, or it is damaged.
+      ValueError: `step` is neither a number nor one of the names.
     """
     run = RunDirectory(pathlib.Path(directory))
     config = run.config(data_dir)
@@ -48,11 +49,19 @@ def load_run(directory: pathlib.Path | str, *, step: Which = "last", data_dir: s
     model = registry.make_model(config.model, spec.shape, spec.num_classes, config.seed)
     checkpoints = Checkpoints(run.checkpoints, reads_only=True)
     try:
-        chosen = {"last": checkpoints.latest, "best": checkpoints.best}[step]() if isinstance(step, str) else step
-        state = checkpoints.load(_blank_state(config, model), chosen)
+        state = checkpoints.load(_blank_state(config, model), _chosen(checkpoints, step))
     finally:
         checkpoints.close()
     return Run(nn.with_variables(model, state.variables), state.variables, config, int(state.step))
+
+
+def _chosen(checkpoints: Checkpoints, step: Which) -> int:
+    if isinstance(step, int):
+        return step
+    named = {"last": checkpoints.latest, "best": checkpoints.best}
+    if step not in named:
+        raise ValueError(f"step={step!r} is unknown; choose 'last', 'best' or the number of a step")
+    return named[step]()
 
 
 def input_spec(config: TrainConfig) -> data.InputSpec:
