@@ -26,11 +26,21 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def spec_of(neuron="hd-lif", parallel=None, spike_bits=4, spike_scale=0.25, **fields):
+    """A spec by words."""
+    kinds = {
+        "lif": nn.lif(),
+        "hd-lif": nn.hd_lif(spike_bits, spike_scale),
+        "mem-bn": nn.mem_bn(spike_bits, spike_scale),
+        "parallel": nn.parallel(spike_bits, spike_scale),
+    }
+    second = neuron != "lif" if parallel is None else parallel
+    return nn.Spec(neuron=kinds[neuron], second_neuron=kinds["parallel"] if second else None, **fields)
+
+
 def small_network(*, input_shape=(6, 6, 2), widths=(4, 6), num_classes=3, seed=0, **options):
     """A two-block network for tests."""
-    return nn.conv_net(
-        input_shape, num_classes, widths=widths, options=nn.SpikingOptions(**options), rngs=nnx.Rngs(seed)
-    )
+    return nn.conv_net(input_shape, num_classes, widths=widths, spec=spec_of(**options), rngs=nnx.Rngs(seed))
 
 
 def perturbed(tree, seed=0, scale=0.3):

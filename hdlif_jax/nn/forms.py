@@ -65,8 +65,8 @@ class Network(NamedTuple):
       encode: `(params, batch_stats, x [B, ...]) -> (current, batch_stats)`, the memoryless stem.
       start: `(params, batch_stats, x [B, ...]) -> state` before the first step, of which x decides the shapes alone.
       step: `(params, batch_stats, state, current, tick, offsets=None) -> StepOutput`; a state of None starts a
-        sequence. Offsets by path of the cell, `[B, ...]`, are added to the cells' currents: a gradient with respect to zeros is
-        ∂L/∂m_t.
+        sequence. Offsets by path of the cell, `[B, ...]`, are added to the cells' currents: a gradient with respect to
+        zeros is ∂L/∂m_t.
       sequence: `(params, batch_stats, inputs, key=None, offsets=None) -> SequenceOutput`, all steps of a layer before
         the next layer; inputs are static `[B, ...]` or sequences `[T, B, ...]`, offsets `[T, B, ...]`.
     """

@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from hdlif_jax.training import OptimizerConfig, make_optimizer, only_learned_steps, warmup_cosine
+from hdlif_jax.training import decaying_kernels, only_learned_steps, warmup_cosine
 
 PARAMS = {
     "conv": {"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2)},
@@ -24,12 +24,17 @@ def grads_at(t):
     return ONES | {"neuron": neuron}
 
 
+def decaying_sgd(weight_decay, mask=None):
+    return optax.chain(optax.add_decayed_weights(weight_decay, mask), optax.sgd(0.1, 0.9, nesterov=True))
+
+
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 @pytest.mark.parametrize("decay_all", [False, True])
 def test_only_the_entries_of_the_learned_step_move(name, decay_all):
     """Momentum from a step before, and weight decay, would move the others."""
-    config = OptimizerConfig(name=name, weight_decay=0.1, decay_all=decay_all)
-    optimizer = make_optimizer(config, lambda count: 0.1, PER_STEP)
+    mask = None if decay_all else decaying_kernels(PER_STEP)
+    rule = decaying_sgd(0.1, mask) if name == "sgd" else optax.adamw(0.1, b1=0.9, weight_decay=0.1, mask=mask)
+    optimizer = only_learned_steps(rule, PER_STEP)
     params, state = PARAMS, optimizer.init(PARAMS)
     for t in (1, 3):
         before, before_state = params, state
@@ -89,7 +94,7 @@ def test_with_all_steps_learned_it_is_the_plain_rule():
 
 def test_sgd_is_nesterov_with_coupled_decay():
     """Against the recursion of the reference optimiser, written out for one weight."""
-    optimizer = make_optimizer(OptimizerConfig(weight_decay=0.5), lambda count: 0.1, PER_STEP)
+    optimizer = only_learned_steps(decaying_sgd(0.5, decaying_kernels(PER_STEP)), PER_STEP)
     params, state = PARAMS, optimizer.init(PARAMS)
     weight, velocity = 1.0, 0.0
     for _ in range(4):
@@ -105,8 +110,8 @@ def test_sgd_is_nesterov_with_coupled_decay():
     ("decay_all", "decays"), [(False, {"kernel"}), (True, {"kernel", "bias", "raw_decay", "scale"})]
 )
 def test_what_decays(decay_all, decays):
-    config = OptimizerConfig(weight_decay=0.5, decay_all=decay_all)
-    optimizer = make_optimizer(config, lambda count: 0.1, PER_STEP)
+    mask = None if decay_all else decaying_kernels(PER_STEP)
+    optimizer = only_learned_steps(decaying_sgd(0.5, mask), PER_STEP)
     zeros = jax.tree.map(jnp.zeros_like, PARAMS)
     updates, _ = optimizer.update(zeros, optimizer.init(PARAMS), PARAMS, learned=jnp.ones(4, bool))
     moved = {name for layer in updates.values() for name, update in layer.items() if np.any(update != 0)}
@@ -114,7 +119,7 @@ def test_what_decays(decay_all, decays):
 
 
 def test_schedule():
-    schedule = warmup_cosine(OptimizerConfig(learning_rate=0.4, warmup_epochs=2), updates_per_epoch=10, epochs=12)
+    schedule = warmup_cosine(0.4, warmup=20, total=120)
     np.testing.assert_allclose(
         [schedule(0), schedule(20), schedule(70), schedule(120)], [0.004, 0.4, 0.2, 0], atol=1e-6
     )
@@ -122,7 +127,7 @@ def test_schedule():
 
 @pytest.mark.parametrize(("warmup", "epochs"), [(0, 3), (5, 2)])
 def test_schedule_without_warm_up_or_with_more_than_there_is_time_for(warmup, epochs):
-    schedule = warmup_cosine(OptimizerConfig(warmup_epochs=warmup), updates_per_epoch=4, epochs=epochs)
+    schedule = warmup_cosine(0.01, warmup=4 * warmup, total=4 * epochs)
     rates = np.array([schedule(step) for step in range(4 * epochs)])
     assert np.all(rates > 0)
     np.testing.assert_allclose(rates.max(), 0.01)

@@ -1,47 +1,40 @@
 """One result on any number of devices, and programs for backends that are not here."""
 
-import dataclasses
 import re
 
 import jax
 import numpy as np
 import pytest
 
-from hdlif_jax.training import Trainer
-from hdlif_jax.training.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
-from hdlif_jax.training.sharding import by_rows, make_mesh, place, replicated
-from tests.training.test_loop import make_dataset
+from hdlif_jax import nn
+from hdlif_jax.training import Augmentation
+from hdlif_jax.training.sharding import batch_sharding, make_mesh, place, replicated
+from tests.training.trainers import make_trainer
 
-CONFIG = TrainConfig(
-    epochs=4,
-    batch_size=8,
-    model=ModelConfig(widths=(4, 6), num_steps=3),
-    data=DataConfig(validation_fraction=0.2, crop_padding=1, flip=True, mixup=0.5),
-    optimizer=OptimizerConfig(learning_rate=0.01, warmup_epochs=0),
-)
+AUGMENTATION = Augmentation(crop_padding=1, flip=True, mixup=0.5)
 
 
-def changed(**fields):
-    return dataclasses.replace(CONFIG, **fields)
+def trainer_of(**changes):
+    options = {"epochs": 4, "widths": (4, 6), "num_steps": 3, "augmentation": AUGMENTATION, "learning_rate": 0.01}
+    return make_trainer(**options | changes)
 
 
-def train(config, devices, steps=20):
-    trainer = Trainer(config, make_dataset(), make_mesh(jax.devices()[:devices]))
-    feed, state = trainer.feed(), trainer.initial_state
+def train(devices, steps=20, **changes):
+    trainer = trainer_of(mesh=make_mesh(jax.devices()[:devices]), **changes)
+    runner, state = trainer.runner(), trainer.initial_state
     for step in range(steps):
-        state = feed.advance(state, step, steps).state
+        state = runner.run(state, step, steps).state
     assert {len(leaf.sharding.device_set) for leaf in jax.tree.leaves(state)} == {devices}
     return state
 
 
-@pytest.mark.parametrize("neuron", ["hd-lif", "mem-bn"])
+@pytest.mark.parametrize("neuron", [nn.hd_lif(bits=None), nn.mem_bn(bits=None)])
 def test_four_devices_give_the_parameters_of_one(neuron):
     """Augmentation, mixing, the drawn time-step and the statistics of BatchNorm are those of the whole batch.
 
     Spikes are unquantised, because sums in another order can move one over the edge of a level.
     """
-    config = changed(model=ModelConfig(neuron=neuron, widths=(4, 6), num_steps=3, spike_bits=None))
-    one, four = train(config, 1), train(config, 4)
+    one, four = (train(devices, neuron=neuron, second_neuron=nn.parallel(bits=None)) for devices in (1, 4))
     for (path, expected), got in zip(
         jax.tree.leaves_with_path(one.variables), jax.tree.leaves(four.variables), strict=True
     ):
@@ -51,7 +44,7 @@ def test_four_devices_give_the_parameters_of_one(neuron):
 
 def test_a_batch_is_spread_over_the_devices():
     mesh = make_mesh()
-    rows = place(np.arange(24).reshape(8, 3), by_rows(mesh))
+    rows = place(np.arange(24).reshape(8, 3), batch_sharding(mesh))
     assert [shard.data.shape for shard in rows.addressable_shards] == [(2, 3)] * 4
     whole = place(np.arange(3), replicated(mesh))
     assert [shard.data.shape for shard in whole.addressable_shards] == [(3,)] * 4
@@ -59,8 +52,8 @@ def test_a_batch_is_spread_over_the_devices():
 
 def test_each_device_computes_its_rows_alone():
     """The compiled step has a quarter of the batch in its convolutions: nothing is computed twice."""
-    trainer = Trainer(CONFIG, make_dataset())
-    text = trainer.train_step.lower(trainer.initial_state, *trainer.batch(0)).compile().as_text()
+    trainer = trainer_of()
+    text = trainer.train_step.lower(trainer.initial_state, trainer.batch(0)).compile().as_text()
     convolutions = [line for line in text.splitlines() if " convolution(" in line and "f32[2,5,5," in line]
     assert convolutions
     assert "f32[8,5,5," not in text.split("ENTRY")[-1]
@@ -68,15 +61,15 @@ def test_each_device_computes_its_rows_alone():
 
 def test_a_batch_that_the_devices_cannot_share():
     with pytest.raises(ValueError, match="batch_size=6 cannot be shared evenly by 4 devices; choose a multiple of 4"):
-        Trainer(changed(batch_size=6), make_dataset())
+        trainer_of(batch_size=6)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_training_step_lowers_for_every_backend(precision):
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_training_step_lowers_for_every_backend(dtype):
     """TPUs and GPUs are not here, but what they would compile is."""
-    trainer = Trainer(changed(precision=precision), make_dataset())
+    trainer = trainer_of(dtype=dtype)
     exported = jax.export.export(trainer.train_step, platforms=["cpu", "cuda", "tpu"])(
-        trainer.initial_state, *trainer.batch(0)
+        trainer.initial_state, trainer.batch(0)
     )
     assert exported.platforms == ("cpu", "cuda", "tpu")
     assert exported.nr_devices == 4

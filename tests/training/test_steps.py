@@ -6,73 +6,57 @@ import optax
 import pytest
 from flax import nnx
 
-from hdlif_jax import nn, rollout
-from hdlif_jax.training import (
-    LearningConfig,
-    ModelConfig,
-    OptimizerConfig,
-    TrainState,
-    build_model,
-    make_eval_step,
-    make_optimizer,
-    make_train_step,
-    normalize,
-    smoothed_cross_entropy,
-)
+from hdlif_jax import learning, losses, nn, rollout, training
+from hdlif_jax.learning import Batch
+from hdlif_jax.training import initial_state, make_eval_step, make_train_step, normalize
 from tests.conftest import small_network
+
+RULES = [
+    learning.random_step(),
+    learning.random_k(2),
+    learning.accumulate(),
+    learning.every_step(),
+    learning.stbp(),
+    learning.stbp(segment=2),
+    learning.stbp(layerwise=True),
+]
 
 
 def make_step(rule, seed=0, **options):
     model = small_network(**options)
-    network, variables = nn.training_form(model), nn.variables_of(model)
-    optimizer = make_optimizer(OptimizerConfig(), lambda count: 0.1, network.per_step)
-    state = TrainState(jnp.int32(0), *variables, optimizer.init(variables.params))
-    step = make_train_step(
-        network, optimizer, LearningConfig(rule=rule), lambda key, inputs, labels: (inputs, labels), seed
-    )
+    optimizer = optax.sgd(0.1, 0.9, nesterov=True)
+    step = make_train_step(nn.training_form(model), rule, losses.cross_entropy(0.1), optimizer, seed=seed)
     chex.clear_trace_counter()
-    return jax.jit(chex.assert_max_traces(step, 1)), state
+    return jax.jit(chex.assert_max_traces(step, 1)), initial_state(model, optimizer)
 
 
-@pytest.mark.parametrize("rule", ["random_step", "random_k", "accumulate", "every_step", "stbp"])
+@pytest.mark.parametrize("rule", RULES, ids=repr)
 def test_every_rule_lowers_the_loss_and_compiles_once(rule, images, labels):
     step, state = make_step(rule)
     losses = []
     for _ in range(10):
-        state, metrics = step(state, images, labels)
+        state, metrics = step(state, Batch(images, labels))
         losses.append(float(metrics.loss))
     assert int(state.step) == 10
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
 
 
 def test_a_step_is_a_function_of_state_and_seed(images, labels):
-    step, state = make_step("random_step")
-    first, _ = step(state, images, labels)
-    second, _ = step(state, images, labels)
+    step, state = make_step(learning.random_step())
+    first, _ = step(state, Batch(images, labels))
+    second, _ = step(state, Batch(images, labels))
     jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
 def test_only_the_drawn_step_s_parameters_move(images, labels):
-    step, state = make_step("random_step", neuron="mem-bn", parallel=False)
+    step, state = make_step(learning.random_step(), neuron="mem-bn", parallel=False)
     for _ in range(3):
-        new_state, _ = step(state, images, labels)
+        new_state, _ = step(state, Batch(images, labels))
         before, after = state.params["blocks"][0]["neuron1"], new_state.params["blocks"][0]["neuron1"]
         moved = [np.asarray(after[name] != before[name]).reshape(4, -1).any(1) for name in before]
         assert all(row.sum() == 1 for row in moved)
         assert len({tuple(row) for row in moved}) == 1
         state = new_state
-
-
-def test_loss_with_label_smoothing():
-    logits = jnp.float32([[2, 1, 0], [0, 0, 0]])
-    labels = jnp.array([0, 2])
-    targets = 0.9 * np.eye(3)[[0, 2]] + 0.1 / 3
-    expected = -(targets * np.asarray(jax.nn.log_softmax(logits))).sum(1).mean()
-    loss = smoothed_cross_entropy(0.1)
-    np.testing.assert_allclose(loss(logits, labels), expected, rtol=1e-6)
-    np.testing.assert_allclose(loss(logits, jax.nn.one_hot(labels, 3)), expected, rtol=1e-6)
-    plain = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
-    np.testing.assert_allclose(smoothed_cross_entropy(0.0)(logits, labels), plain, rtol=1e-6)
 
 
 def test_normalize():
@@ -91,17 +75,39 @@ def test_eval_step_counts_and_ignores_padding(images, labels):
     np.testing.assert_array_equal(count(variables, images, jnp.full(8, -1)), 0)
 
 
-@pytest.mark.parametrize(
-    ("config", "features"),
-    [
-        (ModelConfig(widths=(4, 8)), 8),
-        (ModelConfig(architecture="resnet18", width=4), 32),
-        (ModelConfig(architecture="resnet34"), 512),
-        (ModelConfig(architecture="vgg13", width=4), 32),
-        (ModelConfig(architecture="vgg-snn", width=4, neuron="mem-bn"), 32 * 2 * 2),
-    ],
-)
-def test_a_configuration_builds_its_architecture(config, features):
-    model = nnx.eval_shape(lambda: build_model(config, (32, 32, 2), 7, seed=0))
-    assert model.head.kernel.shape == (features, 7)
-    assert model.num_steps == config.num_steps
+def test_a_whole_training_takes_five_lines():
+    rngs = nnx.Rngs(0)
+    model = nn.Sequential(
+        nn.Linear(8, 16, rngs=rngs), nn.lif(), nn.Linear(16, 3, rngs=rngs), num_steps=4, input_shape=(8,)
+    )
+    learner, step = training.start(model, learning.random_step(), losses.cross_entropy(0.1), optax.adam(0.02))
+    labels = jnp.arange(30) % 3
+    inputs = jax.random.normal(jax.random.key(0), (30, 8)) + 3 * jax.nn.one_hot(labels, 8)
+    with jax.numpy_dtype_promotion("standard"):  # optax' Adam mixes its counter with floats
+        for _ in range(60):
+            learner, metrics = step(learner, (inputs, labels))
+    assert metrics.accuracy > 0.95
+    logits = rollout.rollout(nn.inference_form(model), learner.variables, inputs)
+    assert np.mean(logits.sum(0).argmax(-1) == labels) > 0.95
+
+
+def test_an_own_loss_and_rule_are_functions(images, labels):
+    class FirstStep(learning.GradientRule):
+        def gradient(self, network, loss, variables, batch, key=None):
+            return learning.gradient_at_steps(network, loss, variables, batch, jnp.array([0]))
+
+    learner, step = training.start(
+        small_network(), FirstStep(), lambda logits, labels: jnp.mean(jnp.square(logits)), optax.sgd(0.1)
+    )
+    first, metrics = step(learner, Batch(images, labels))
+    second, later = step(first, Batch(images, labels))
+    assert later.loss < metrics.loss
+    moved = second.params["blocks"][0]["neuron1"]["raw_threshold"] != learner.params["blocks"][0]["neuron1"]["raw_threshold"]
+    np.testing.assert_array_equal(moved, [True, False, False, False])
+
+
+def test_start_leaves_the_first_learner_usable(images, labels):
+    learner, step = training.start(small_network(), learning.accumulate(), losses.cross_entropy(), optax.sgd(0.1))
+    first, _ = step(learner, Batch(images, labels))
+    again, _ = step(learner, Batch(images, labels))
+    chex.assert_trees_all_equal(first, again)

@@ -4,38 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from hdlif_jax.data import Dataset, Split
-from hdlif_jax.training import (
-    Checkpoints,
-    DataConfig,
-    Events,
-    Interrupted,
-    LearningConfig,
-    ModelConfig,
-    OptimizerConfig,
-    TrainConfig,
-    Trainer,
-    TrainingDiverged,
-)
-
-CONFIG = TrainConfig(
-    epochs=2,
-    batch_size=8,
-    model=ModelConfig(widths=(4,), num_steps=2),
-    data=DataConfig(validation_fraction=0.2),
-    optimizer=OptimizerConfig(learning_rate=0.05, warmup_epochs=0),
-)
-
-
-def make_dataset(num_frames=None):
-    """Three classes of 5×5 images that differ in their brightest column."""
-    labels = np.arange(60, dtype=np.int32) % 3
-    inputs = np.random.default_rng(0).integers(0, 60, (60, 5, 5, 2), np.uint8)
-    inputs[np.arange(60), :, labels] += 180
-    if num_frames:
-        inputs = np.repeat(inputs[:, None], num_frames, 1)
-    split = Split(inputs, labels)
-    return Dataset("columns", ("left", "middle", "right"), split, split, (0.3, 0.3), (0.3, 0.3))
+from hdlif_jax import learning
+from hdlif_jax.training import Callbacks, Checkpoints, Interrupted, TrainingDiverged
+from tests.training.trainers import make_dataset, make_trainer
 
 
 @pytest.fixture
@@ -47,13 +18,13 @@ def checkpoints(tmp_path):
 
 @pytest.fixture(scope="module")
 def trainer():
-    return Trainer(CONFIG, make_dataset())
+    return make_trainer()
 
 
 def test_trains_reports_and_saves(trainer, checkpoints):
     steps, epochs = [], []
-    state = trainer.fit(jax.tree.map(np.copy, trainer.initial_state), checkpoints, Events(steps.append, epochs.append))
-    assert trainer.steps_per_epoch == 6
+    state = trainer.fit(jax.tree.map(np.copy, trainer.initial_state), checkpoints, Callbacks(steps.append, epochs.append))
+    assert trainer.plan.steps_per_epoch == 6
     assert [record["step"] for record in steps] == list(range(1, 13))
     assert [record["epoch"] for record in epochs] == [1, 2]
     assert epochs[-1]["train_loss"] < steps[0]["loss"]
@@ -68,9 +39,9 @@ def test_stopping_in_the_middle_of_an_epoch_and_going_on_changes_nothing(trainer
     asked = iter([False] * 8 + [True])
     with pytest.raises(Interrupted, match=r"stopped after step 9 of 12; checkpoint .*checkpoints/9"):
         trainer.fit(
-            jax.tree.map(np.copy, trainer.initial_state), checkpoints, Events(should_stop=lambda step: next(asked))
+            jax.tree.map(np.copy, trainer.initial_state), checkpoints, Callbacks(should_stop=lambda step: next(asked))
         )
-    resumed = Trainer(CONFIG, make_dataset())
+    resumed = make_trainer()
     state = resumed.fit(checkpoints.load(resumed.initial_state), checkpoints)
     jax.tree.map(np.testing.assert_array_equal, state, whole)
 
@@ -78,15 +49,15 @@ def test_stopping_in_the_middle_of_an_epoch_and_going_on_changes_nothing(trainer
 @pytest.mark.parametrize("step", [6, 12])
 def test_a_stop_at_the_end_of_an_epoch_finishes_the_epoch_first(step, trainer, checkpoints):
     epochs = []
-    events = Events(on_epoch=epochs.append, should_stop=lambda at: at == step)
+    callbacks = Callbacks(on_epoch=epochs.append, should_stop=lambda at: at == step)
     state = jax.tree.map(np.copy, trainer.initial_state)
-    if step < trainer.total_steps:
+    if step < trainer.plan.total_steps:
         with pytest.raises(Interrupted, match=r"stopped after step 6 of 12; checkpoint .*checkpoints/6"):
-            trainer.fit(state, checkpoints, events)
+            trainer.fit(state, checkpoints, callbacks)
         assert checkpoints.best() == 6  # it has its accuracy
-        trainer.fit(checkpoints.load(trainer.initial_state), checkpoints, events)
+        trainer.fit(checkpoints.load(trainer.initial_state), checkpoints, callbacks)
     else:
-        trainer.fit(state, checkpoints, events)
+        trainer.fit(state, checkpoints, callbacks)
     assert [record["epoch"] for record in epochs] == [1, 2]
 
 
@@ -98,16 +69,16 @@ def test_what_is_in_a_checkpoint_has_been_told(trainer, checkpoints):
         raise SystemExit
 
     with pytest.raises(SystemExit):
-        trainer.fit(jax.tree.map(np.copy, trainer.initial_state), checkpoints, Events(on_epoch=kill))
+        trainer.fit(jax.tree.map(np.copy, trainer.initial_state), checkpoints, Callbacks(on_epoch=kill))
     assert checkpoints.steps() == []
 
 
 def test_batches_are_a_permutation_in_each_epoch_and_differ_between_them(trainer):
     def epoch_images(epoch):
-        first = epoch * trainer.steps_per_epoch
-        return np.concatenate([trainer.batch(first + index)[0] for index in range(trainer.steps_per_epoch)])
+        first = epoch * trainer.plan.steps_per_epoch
+        return np.concatenate([trainer.batch(first + index)[0] for index in range(trainer.plan.steps_per_epoch)])
 
-    known = {image.tobytes() for image in trainer.train.inputs}
+    known = {image.tobytes() for image in trainer.plan.train.inputs}
     epochs = [epoch_images(epoch) for epoch in range(2)]
     for images in epochs:
         assert {image.tobytes() for image in images} <= known
@@ -117,67 +88,64 @@ def test_batches_are_a_permutation_in_each_epoch_and_differ_between_them(trainer
 
 def test_accuracy_does_not_depend_on_the_padding_of_the_last_batch(trainer, monkeypatch):
     whole = trainer.accuracy_per_step(trainer.initial_state, trainer.dataset.test)
-    monkeypatch.setattr("hdlif_jax.training.loop.EVAL_BATCH", 7)
+    monkeypatch.setattr("hdlif_jax.training.evaluate.EVAL_BATCH", 7)
     assert trainer.accuracy_per_step(trainer.initial_state, trainer.dataset.test) == whole
 
 
 def test_events_are_turned_to_time_major(checkpoints):
-    config = dataclasses.replace(CONFIG, epochs=1, model=dataclasses.replace(CONFIG.model, num_steps=3))
-    trainer = Trainer(config, make_dataset(num_frames=3))
+    trainer = make_trainer(make_dataset(num_frames=3), epochs=1, num_steps=3)
     state = trainer.fit(trainer.initial_state, checkpoints)
-    assert int(state.step) == trainer.total_steps
+    assert int(state.step) == trainer.plan.total_steps
 
 
 def test_a_silent_layer_is_warned_about_at_the_start_and_in_training(checkpoints):
-    trainer = Trainer(dataclasses.replace(CONFIG, epochs=1), make_dataset())
+    trainer = make_trainer(epochs=1)
     params = jax.tree.map(np.copy, trainer.initial_state.params)
     params["stem_norm"]["bias"] -= 50  # far below every threshold
     warnings = []
     trainer.fit(
-        dataclasses.replace(trainer.initial_state, params=params), checkpoints, Events(on_warning=warnings.append)
+        dataclasses.replace(trainer.initial_state, params=params), checkpoints, Callbacks(on_warning=warnings.append)
     )
     silent = [warning for warning in warnings if warning.startswith("blocks.0.neuron1 never fires")]
     assert len(silent) == 2
 
 
 def test_a_loss_that_is_not_finite_names_the_step_and_the_checkpoint(checkpoints):
-    config = dataclasses.replace(CONFIG, epochs=4)
-    trainer = Trainer(config, make_dataset())
+    trainer = make_trainer(epochs=4)
     params = jax.tree.map(np.copy, trainer.initial_state.params)
 
-    feed = trainer.feed()
-    whole = feed.advance
+    runner = trainer.runner()
+    whole = runner.run
 
     def break_after_the_first_epoch(record):
-        def advance(state, step, last_step):
+        def run(state, step, last_step):
             params = jax.tree.map(lambda leaf: leaf * np.float32(np.nan), state.params)
             return whole(dataclasses.replace(state, params=params), step, last_step)
 
-        feed.advance = advance
+        runner.run = run
 
-    trainer.feed = lambda: feed
+    trainer.runner = lambda: runner
     with pytest.raises(
         TrainingDiverged, match=r"the loss is nan at step 7; the last good checkpoint is that of step 6"
     ):
         trainer.fit(
             dataclasses.replace(trainer.initial_state, params=params),
             checkpoints,
-            Events(on_epoch=break_after_the_first_epoch),
+            Callbacks(on_epoch=break_after_the_first_epoch),
         )
     assert checkpoints.steps() == [6]
 
 
 def test_a_batch_larger_than_the_dataset():
     with pytest.raises(ValueError, match="batch_size=64 is more than the 48 training examples; choose batch_size ≤ 48"):
-        Trainer(dataclasses.replace(CONFIG, batch_size=64), make_dataset())
+        make_trainer(batch_size=64)
 
 
-@pytest.mark.parametrize("rule", ["every_step", "random_k"])
+@pytest.mark.parametrize("rule", [learning.every_step(), learning.random_k(2)])
 def test_the_learning_rate_follows_batches_and_not_updates(rule, checkpoints):
-    config = dataclasses.replace(CONFIG, epochs=1, learning=LearningConfig(rule=rule))
     records = []
-    trainer = Trainer(config, make_dataset())
-    trainer.fit(trainer.initial_state, checkpoints, Events(on_step=records.append))
+    trainer = make_trainer(epochs=1, rule=rule)
+    trainer.fit(trainer.initial_state, checkpoints, Callbacks(on_step=records.append))
     rates = [record["learning_rate"] for record in records]
     expected = 0.025 * (1 + np.cos(np.pi * np.arange(6) / 6))
     np.testing.assert_allclose(rates, expected, atol=1e-6)
