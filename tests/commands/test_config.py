@@ -65,7 +65,7 @@ def test_values_out_of_range(kind, change):
         kind(**change)
 
 
-def test_the_model_is_a_set_of_spiking_options():
+def test_the_second_neuron_can_be_serial():
     assert dataclasses.replace(CONFIG.model, parallel=False).second_neuron == "hd-lif"
 
 
@@ -81,3 +81,41 @@ def test_the_model_is_a_set_of_spiking_options():
 def test_sizes_belong_to_their_architecture(fields, message):
     with pytest.raises(ValueError, match=message):
         ModelConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    ("options", "second"),
+    [
+        ({}, "parallel"),
+        ({"neuron": "mem-bn"}, "parallel"),
+        ({"neuron": "lif"}, "lif"),
+        ({"parallel": False}, "hd-lif"),
+        ({"neuron": "lif", "parallel": False}, "lif"),
+    ],
+)
+def test_second_neuron(options, second):
+    assert ModelConfig(**options).second_neuron == second
+
+
+def test_unquantised_spikes():
+    assert ModelConfig(spike_bits=None).quantizer.softness is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_steps": 0}, "num_steps=0 must be at least 1"),
+        ({"neuron": "lif", "parallel": True}, "'lif' has no parallel form"),
+        ({"neuron": "parallel", "parallel": False}, "neuron='parallel' makes all neurons parallel, but parallel=False"),
+        ({"architecture": "vgg13", "parallel": True}, "second neuron of a residual block parallel, and vgg13 has no"),
+        ({"neuron": "if"}, "neuron='if' is unknown; choose one of lif, hd-lif, mem-bn"),
+        ({"weights": "int8"}, "weights='int8' is unknown"),
+        ({"attention": "se"}, "attention='se' is unknown"),
+        ({"spike_bits": 0}, "bits=0"),
+        ({"spike_scale": -1.0}, "scale=-1.0"),
+        ({"surrogate": "arctan"}, "surrogate='arctan' is for neurons whose spikes are a step, such as neuron='lif'"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        ModelConfig(**options)

@@ -37,3 +37,17 @@ def test_an_unfinished_run_is_refused(finished_run, tmp_path, monkeypatch, capsy
         run(monkeypatch, directory, "--to", tmp_path / "results")
     assert "is not finished; go on with it: --resume" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()
+
+
+def test_results_go_to_a_clone_s_folder_or_where_they_are_told_to(finished_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit_:
+        run(monkeypatch, finished_run[0])
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "there is no experiments/results in" in error
+    assert "say where to collect results: --to DIR" in error
+    (tmp_path / "experiments" / "results").mkdir(parents=True)
+    run(monkeypatch, finished_run[0])
+    assert len(list((tmp_path / "experiments" / "results").glob("digits-cpu-*.json"))) == 1

@@ -17,7 +17,7 @@ from hdlif_jax.training import TrainingDiverged
 T = TypeVar("T")
 
 INTERRUPTED = 130  # the shell's exit status of a command that SIGINT ended
-EXTRA = ("filelock", "matplotlib", "rich", "tyro")  # what the extra hdlif_jax[commands] brings
+EXTRA = ("filelock", "matplotlib", "tyro")  # what the extra hdlif_jax[commands] brings; rich comes with Flax, too
 
 
 def fail(message: str, status: int) -> NoReturn:
