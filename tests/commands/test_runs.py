@@ -79,7 +79,7 @@ def test_the_library_hands_it_on(earlier_run):
 
 
 def test_what_is_no_run_or_no_checkpoint_is_refused(earlier_run, tmp_path):
-    with pytest.raises(CommandError, match="is not a run directory: it has no config.json"):
+    with pytest.raises(CommandError, match="is not a run directory: it has no config"):
         load_run(tmp_path)
     with pytest.raises(ValueError, match=r"the run has checkpoints of steps \[200\]"):
         load_run(earlier_run, step=7)
