@@ -89,9 +89,7 @@ class accumulate(GradientRule):
         def learn(hoisted: Hoisted, batch_stats: Params) -> tuple[Params, Totals]:
             def body(carry: Any, t: jax.Array) -> tuple[Any, None]:
                 state, batch_stats, totals = carry
-                step = step_gradient(
-                    network, step_loss, hoisted, batch_stats, state, batch, t, key=cells_key(key)
-                )
+                step = step_gradient(network, step_loss, hoisted, batch_stats, state, batch, t, key=cells_key(key))
                 return (step.state, step.batch_stats, _plus(totals, step)), None
 
             state = init_state(network, variables, batch_size(network, batch.inputs))
@@ -180,7 +178,7 @@ def step_gradient(
     key: jax.Array | None = None,
     offsets: Mapping[str, jax.Array] | None = None,
 ) -> StepGradient:
-    """The online gradient of step t (Eq. 5); arguments as `rollout.forward_step`, of whose offsets it differentiates."""
+    """The online gradient of step t (Eq. 5), also of the offsets; arguments as `rollout.forward_step`."""
     # Removes the temporal term of Eq. 2, ∂L/∂m_{t+1} · ∂m_{t+1}/∂m_t: v_{t−1} is a constant to step t.
     state = jax.lax.stop_gradient(state)
 

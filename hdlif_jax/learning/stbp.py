@@ -135,9 +135,7 @@ def run_steps(
         output = forward_step(network, hoisted, batch_stats, state, batch.inputs, t, key=key, offsets=step_offsets)
         return (output.state, output.batch_stats), output.logits
 
-    (state, batch_stats), logits = jax.lax.scan(
-        body, (state, batch_stats), (steps, dict(offsets or {})), unroll=unroll
-    )
+    (state, batch_stats), logits = jax.lax.scan(body, (state, batch_stats), (steps, dict(offsets or {})), unroll=unroll)
     return state, batch_stats, logits
 
 
@@ -173,7 +171,8 @@ def _in_segments(
         return (state, logits), batch_stats
 
     def forward(carry: Any, steps: jax.Array) -> tuple[Any, Any]:
-        (state, logits), batch_stats = run(hoisted, *carry, steps)
+        start, start_stats = carry
+        (state, logits), batch_stats = run(hoisted, start, start_stats, steps)
         return (state, batch_stats), (carry, logits)
 
     (_, final_stats), (starts, logits) = jax.lax.scan(forward, (state, batch_stats), segments)

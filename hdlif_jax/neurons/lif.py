@@ -3,7 +3,6 @@
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 
 from hdlif_jax.neurons.base import NeuronParams, charge
 from hdlif_jax.neurons.surrogates import SpikeFunction, triangle

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from hdlif_jax.neurons.hd_lif import fire
 from hdlif_jax.neurons.base import NeuronParams, charge
+from hdlif_jax.neurons.hd_lif import fire
 
 EPSILON = 1e-5
 

@@ -1,7 +1,7 @@
 """Spike functions: a step in the forward pass, a surrogate derivative in the backward pass.
 
-Each is a frozen dataclass, so that it prints what it is, and equal ones are equal: a cell that holds one can be a static
-argument. Derivatives are with respect to m − θ, in units of the membrane.
+Each is a frozen dataclass, so that it prints what it is, and equal ones are equal: a cell that holds one can be a
+static argument. Derivatives are with respect to m − θ, in units of the membrane.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ class SpikeFunction(Protocol):
     """A step with a surrogate derivative."""
 
     def __call__(self, excess: jax.Array, /, tie: Literal[">=", ">"] = ">=") -> jax.Array:
-        """m − θ `[...]` to 1 where it is ≥ 0 (or > 0), else 0, of the same shape and type."""
+        """From m − θ `[...]` to 1 where it is ≥ 0 (or > 0), else 0, of the same shape and type."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Surrogate:
     """What the spike functions share: forward and reverse mode with `derivative` in place of the step's own."""
 
     def __call__(self, excess: jax.Array, /, tie: Literal[">=", ">"] = ">=") -> jax.Array:
-        """m − θ `[...]` to 1 where it is ≥ 0 (or > 0), else 0, of the same shape and type."""
+        """From m − θ `[...]` to 1 where it is ≥ 0 (or > 0), else 0, of the same shape and type."""
         return _spike(excess, tie, self.derivative)
 
     def derivative(self, excess: jax.Array) -> jax.Array:

@@ -76,7 +76,7 @@ class Network(NamedTuple):
         once per batch.
       encode: `(params, batch_stats, x [B, ...]) -> (current, batch_stats)`, the memoryless stem.
       start: `(params, batch_stats, x [B, ...]) -> state` before the first step, of which x decides the shapes alone.
-      step: `(params, batch_stats, state, current, tick, offsets=None) -> StepOutput`; a state of None starts a sequence.
+      step: `(params, batch_stats, state, current, tick, offsets=None) -> StepOutput`; None as state starts a sequence.
         Offsets by path of the cell, `[B, ...]`, are added to the cells' currents: a gradient with respect to zeros is
         ∂L/∂m_t.
       sequence: `(params, batch_stats, inputs, key=None, offsets=None) -> SequenceOutput`, all steps of a layer before
@@ -159,6 +159,7 @@ def inference_form(
 def in_form(model: SpikingNetwork, form: Form) -> Any:
     """A copy of a model whose modules know the form, Flax's own modules by their own attributes."""
     copy = cast(nnx.Module, nnx.clone(model))  # the caller's model keeps none
+    module: Any
     for _, module in nnx.iter_modules(copy):
         module.form = form
     copy.set_attributes(use_running_average=not form.train, deterministic=not form.train, raise_if_not_found=False)

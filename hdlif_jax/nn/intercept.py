@@ -37,6 +37,6 @@ def intercept(model: Any, choose: Callable[[str, nnx.Module], Interceptor | None
 @functools.cache
 def _intercepting(kind: type[nnx.Module]) -> type[nnx.Module]:
     def call(self: Any, *arguments: Any) -> Any:
-        return vars(self)[ATTRIBUTE](functools.partial(kind.__call__, self), *arguments)  # type: ignore[operator]
+        return vars(self)[ATTRIBUTE](functools.partial(kind.__call__, self), *arguments)
 
     return type(kind.__name__, (kind,), {"__call__": call, "__module__": kind.__module__})

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 
@@ -48,7 +47,7 @@ class Module(nnx.Module):
     """A module that is told in which form it runs.
 
     Attributes:
-      form: None outside of a network's forms: kernels are then quantised at every call, statistics are the running ones.
+      form: None outside of `nn.forms`: kernels are then quantised at every call, and statistics are the running ones.
     """
 
     form: Form | None = None
@@ -93,8 +92,3 @@ class Carry:
     def state(self) -> tuple[Any, ...]:
         """What the modules left."""
         return tuple(self._new)
-
-
-def zeros_like_shape(shape: jax.ShapeDtypeStruct) -> jax.Array:
-    """An array of zeros."""
-    return jnp.zeros(shape.shape, shape.dtype)

@@ -41,9 +41,7 @@ class Spec:
             raise ValueError(f"num_steps={self.num_steps} must be at least 1")
         weight_quantizer(self.weights)
         if self.attention not in get_args(Attention):
-            raise ValueError(
-                f"attention={self.attention!r} is unknown; choose one of {', '.join(get_args(Attention))}"
-            )
+            raise ValueError(f"attention={self.attention!r} is unknown; choose one of {', '.join(get_args(Attention))}")
         for name in ("neuron", "second_neuron", "norm"):
             factory = getattr(self, name)
             if not callable(factory) and not (name == "second_neuron" and factory is None):

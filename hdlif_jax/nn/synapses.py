@@ -1,7 +1,7 @@
 """Convolution and linear layers with float, binary or ternary kernels.
 
-A layer quantises its kernel at every call, except in a form: there the kernel that it is given already is Ŵ, to quantise
-once per batch and not once per time-step.
+A layer quantises its kernel at every call, except in a form: there the kernel that it is given already is Ŵ, to
+quantise once per batch and not once per time-step.
 """
 
 import jax

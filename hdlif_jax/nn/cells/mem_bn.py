@@ -75,9 +75,7 @@ class MemBNHDLIFCell(HDLIFCell):
         t = tick.t
         params, mem_bn_params = self.params_at(t), self.mem_bn_params_at(t)
         if not self.trains:
-            return dynamics.inference_step(
-                params, mem_bn_params, self.moments_at(t), state, x, quantize=self.quantize
-            )
+            return dynamics.inference_step(params, mem_bn_params, self.moments_at(t), state, x, quantize=self.quantize)
         state, spikes, moments = dynamics.training_step(params, mem_bn_params, state, x, quantize=self.quantize)
         # Running statistics are for inference only: no gradient may pass through them.
         moments = jax.lax.stop_gradient(moments)
