@@ -14,20 +14,9 @@ from hdlif_jax.nn.cells import (
     mem_bn,
     parallel,
 )
-from hdlif_jax.nn.forms import (
-    Network,
-    Params,
-    SequenceOutput,
-    SpikingNetwork,
-    StepOutput,
-    Variables,
-    inference_form,
-    init_state,
-    training_form,
-    variables_of,
-    with_variables,
-)
+from hdlif_jax.nn.forms import inference_form, init_state, training_form, variables_of, with_variables
 from hdlif_jax.nn.module import Carry, Form, Module, Stateful, Tick
+from hdlif_jax.nn.network import Network, Params, SequenceOutput, SpikingNetwork, StepOutput, Variables
 from hdlif_jax.nn.norms import BatchNorm, NormFactory, batch_norm
 from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage, MaxPool3x3
 from hdlif_jax.nn.resnet import SpikingResNet, conv_net, resnet18, resnet19, resnet34
