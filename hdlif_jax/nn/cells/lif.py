@@ -28,7 +28,7 @@ class lif:  # noqa: N801 - a class that is called as a function
       height: of a spike; None is θ.
       reset: "soft" subtracts θ, "hard" sets the membrane to 0, "none" leaves it.
       tie: whether a neuron fires at m = θ (">=") or only above (">").
-      detach: whether the reset is a constant to the gradient.
+      detach: whether 1[m ≥ θ] in the reset is a constant to the gradient.
 
     Raises:
       ValueError: a value out of range.
