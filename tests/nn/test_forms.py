@@ -162,7 +162,7 @@ def test_a_cell_that_is_called_twice_cannot_be_recorded():
     cell = nn.hd_lif()(2, 3)
     model = nn.Sequential(cell, cell, nn.Linear(3, 2, rngs=nnx.Rngs(0)), num_steps=2, input_shape=(3,))
     network = nn.training_form(model, record=True)
-    with pytest.raises(ValueError, match="layers.0 is called more than once in a time-step; give every call its own"):
+    with pytest.raises(ValueError, match=r"layers\.0 is called more than once in a time-step; give every call its own"):
         network.step(*nn.variables_of(model), None, jnp.ones((2, 3)), Tick(0))
     nn.training_form(model).step(*nn.variables_of(model), None, jnp.ones((2, 3)), Tick(0))
 
