@@ -71,7 +71,7 @@ def simulate(graph, image, dt):
     ids=["residual", "vgg"],
 )
 def test_round_trip_through_a_file_and_an_independent_simulation(build, dt, tmp_path):
-    from hdlif_jax.deploy.nir_export import to_nir
+    from hdlif_jax.deploy.nir import to_nir
 
     model = build()
     nir.write(tmp_path / "network.nir", to_nir(fold(model), dt))
@@ -95,14 +95,14 @@ def test_round_trip_through_a_file_and_an_independent_simulation(build, dt, tmp_
     ],
 )
 def test_what_nir_cannot_express_is_said(options, message):
-    from hdlif_jax.deploy.nir_export import to_nir
+    from hdlif_jax.deploy.nir import to_nir
 
     with pytest.raises(ValueError, match=message):
         to_nir(fold(conv_net(**options)))
 
 
 def test_time_step_must_be_positive():
-    from hdlif_jax.deploy.nir_export import to_nir
+    from hdlif_jax.deploy.nir import to_nir
 
     with pytest.raises(ValueError, match="must be positive"):
         to_nir(fold(conv_net(neuron="lif")), dt=0.0)
