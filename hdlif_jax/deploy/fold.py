@@ -64,7 +64,7 @@ def fold(model: nn.SpikingNetwork, variables: nn.Variables | None = None) -> Fol
 
 
 def _stored(array: np.ndarray) -> np.ndarray:
-    return array if array.dtype == np.int8 else np.ascontiguousarray(array, np.float32)
+    return array if array.dtype == np.int8 else np.asarray(array, np.float32, order="C")
 
 
 __all__ = ["Folded", "Folding", "Value", "fold", "rule"]
