@@ -178,7 +178,7 @@ def step_gradient(
     key: jax.Array | None = None,
     offsets: Mapping[str, jax.Array] | None = None,
 ) -> StepGradient:
-    """The online gradient of step t (Eq. 5), also with respect to the offsets; arguments as `rollout.forward_step`."""
+    """The online gradient of step t (Eq. 5), also of the offsets; arguments as `rollout.forward_step`."""
     # Removes the temporal term of Eq. 2, ∂L/∂m_{t+1} · ∂m_{t+1}/∂m_t: v_{t−1} is a constant to step t.
     state = jax.lax.stop_gradient(state)
 

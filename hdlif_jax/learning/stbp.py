@@ -171,7 +171,8 @@ def _in_segments(
         return (state, logits), batch_stats
 
     def forward(carry: Any, steps: jax.Array) -> tuple[Any, Any]:
-        (state, logits), batch_stats = run(hoisted, *carry, steps)
+        start, start_stats = carry
+        (state, logits), batch_stats = run(hoisted, start, start_stats, steps)
         return (state, batch_stats), (carry, logits)
 
     (_, final_stats), (starts, logits) = jax.lax.scan(forward, (state, batch_stats), segments)

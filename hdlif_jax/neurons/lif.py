@@ -32,7 +32,7 @@ def step(
       height: of a spike; None is θ.
       reset: "soft" subtracts θ on firing, "hard" sets to 0, "none" leaves the membrane.
       tie: whether a neuron fires at m = θ (">=") or only above (">").
-      detach: whether the reset is a constant to the gradient.
+      detach: whether 1[m ≥ θ] in the reset is a constant to the gradient.
 
     Returns:
       v_t, and the spikes s_t ∈ {0, height}, both `[B, ...]`.

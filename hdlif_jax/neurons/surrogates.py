@@ -20,7 +20,7 @@ class SpikeFunction(Protocol):
     """A step with a surrogate derivative."""
 
     def __call__(self, excess: jax.Array, /, tie: Literal[">=", ">"] = ">=") -> jax.Array:
-        """M − θ `[...]` to 1 where it is ≥ 0 (or > 0), else 0, of the same shape and type."""
+        """From m − θ `[...]` to 1 where it is ≥ 0 (or > 0), else 0, of the same shape and type."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Surrogate:
     """What the spike functions share: forward and reverse mode with `derivative` in place of the step's own."""
 
     def __call__(self, excess: jax.Array, /, tie: Literal[">=", ">"] = ">=") -> jax.Array:
-        """M − θ `[...]` to 1 where it is ≥ 0 (or > 0), else 0, of the same shape and type."""
+        """From m − θ `[...]` to 1 where it is ≥ 0 (or > 0), else 0, of the same shape and type."""
         return _spike(excess, tie, self.derivative)
 
     def derivative(self, excess: jax.Array) -> jax.Array:
@@ -106,7 +106,7 @@ class rectangle(Surrogate):
 
 @dataclasses.dataclass(frozen=True)
 class sigmoid(Surrogate):
-    """Derivative of σ(slope · (m − θ)), slope · σ (1 − σ).
+    """Derivative of σ(slope · (m − θ)), slope · σ (1 − σ), of area 1.
 
     Attributes:
       slope: of the argument.
@@ -128,7 +128,7 @@ class sigmoid(Surrogate):
 
 @dataclasses.dataclass(frozen=True)
 class arctan(Surrogate):
-    """slope / 2 / (1 + (π/2 · slope · (m − θ))²), the derivative of an arc tangent (Fang et al., ICCV 2021).
+    """slope / 2 / (1 + (π/2 · slope · (m − θ))²), that of an arc tangent, of area 1 (Fang et al., ICCV 2021).
 
     Attributes:
       slope: twice the derivative at the threshold.
@@ -152,7 +152,7 @@ class fast_sigmoid(Surrogate):
     """1 / (1 + slope · |m − θ|)² (Zenke & Ganguli, "SuperSpike", 2018).
 
     Attributes:
-      slope: how fast it falls.
+      slope: how fast it falls; the area is 2 / slope.
 
     Raises:
       ValueError: `slope` is not positive.

@@ -14,15 +14,15 @@ from hdlif_jax.nn.cells import (
     mem_bn,
     parallel,
 )
-from hdlif_jax.nn.forms import Network, SequenceOutput, StepOutput, inference_form, init_state, training_form
+from hdlif_jax.nn.forms import inference_form, init_state, training_form, variables_of, with_variables
 from hdlif_jax.nn.module import Carry, Form, Module, Stateful, Tick
+from hdlif_jax.nn.network import Network, Params, SequenceOutput, SpikingNetwork, StepOutput, Variables
 from hdlif_jax.nn.norms import BatchNorm, NormFactory, batch_norm
 from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage, MaxPool3x3
 from hdlif_jax.nn.resnet import SpikingResNet, conv_net, resnet18, resnet19, resnet34
 from hdlif_jax.nn.sequential import Sequential, mlp
 from hdlif_jax.nn.spec import Spec
 from hdlif_jax.nn.synapses import Conv, Linear, Synapse
-from hdlif_jax.nn.variables import Params, SpikingNetwork, Variables, variables_of, with_variables
 from hdlif_jax.nn.vgg import SpikingVGG, vgg13, vgg_snn
 
 __all__ = [

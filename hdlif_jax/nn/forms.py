@@ -5,7 +5,7 @@ parameters, statistics and state, which jit, grad and scan treat as they treat a
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,73 +14,25 @@ from flax import nnx
 from hdlif_jax.nn.cell import Cell, PerStepParam
 from hdlif_jax.nn.intercept import Interceptor, intercept, modules
 from hdlif_jax.nn.module import Form, Tick
+from hdlif_jax.nn.network import ByPath, Network, Params, SequenceOutput, SpikingNetwork, StepOutput, Variables
 from hdlif_jax.nn.synapses import Synapse
-from hdlif_jax.nn.variables import Params, SpikingNetwork, Variables, filled
 from hdlif_jax.quantize import weight_quantizer
 
-ByPath = dict[str, jax.Array]  # by path of the cell, `"blocks.0.neuron1"`
+
+def variables_of(model: SpikingNetwork) -> Variables:
+    """Copies of the parameters and statistics of a model."""
+    params, batch_stats = (nnx.to_pure_dict(nnx.state(model, kind)) for kind in (nnx.Param, nnx.BatchStat))
+    return jax.tree.map(jnp.copy, Variables(params, batch_stats))
 
 
-class StepOutput(NamedTuple):
-    """What a time-step gives.
+def with_variables(model: SpikingNetwork, variables: Variables) -> SpikingNetwork:
+    """A copy of a model that holds these parameters and statistics.
 
-    Attributes:
-      state: what the next step needs, a pytree of arrays.
-      logits: `[B, K]`.
-      batch_stats: after the step.
-      records: spikes `[B, ...]` of every cell by path, in a form that records; else empty.
+    Raises:
+      ValueError: they have another structure than the model's, or arrays of other shapes.
     """
-
-    state: Any
-    logits: jax.Array
-    batch_stats: Params
-    records: ByPath
-
-
-class SequenceOutput(NamedTuple):
-    """What a whole sequence gives, layer by layer.
-
-    Attributes:
-      logits: `[T, B, K]`.
-      batch_stats: after the sequence.
-      records: spikes `[T, B, ...]` of every cell by path, in a form that records; else empty.
-    """
-
-    logits: jax.Array
-    batch_stats: Params
-    records: ByPath
-
-
-class Network(NamedTuple):
-    """A spiking network in one form as pure functions of `params` as `quantize` gives them.
-
-    Attributes:
-      num_steps: T.
-      input_shape: of one input at one time-step, such as (H, W, C).
-      num_classes: width of the logits.
-      form: how it runs.
-      per_step: True at the parameters that are indexed by time (leading axis T), the shape of `params`.
-      quantize: `params -> params`, the kernels replaced by Ŵ; differentiable by the straight-through rules, and done
-        once per batch.
-      encode: `(params, batch_stats, x [B, ...]) -> (current, batch_stats)`, the memoryless stem.
-      start: `(params, batch_stats, x [B, ...]) -> state` before the first step, of which x decides the shapes alone.
-      step: `(params, batch_stats, state, current, tick, offsets=None) -> StepOutput`; a state of None starts a
-        sequence. Offsets by path of the cell, `[B, ...]`, are added to the cells' currents: a gradient with respect to
-        zeros is ∂L/∂m_t.
-      sequence: `(params, batch_stats, inputs, key=None, offsets=None) -> SequenceOutput`, all steps of a layer before
-        the next layer; inputs are static `[B, ...]` or sequences `[T, B, ...]`, offsets `[T, B, ...]`.
-    """
-
-    num_steps: int
-    input_shape: tuple[int, ...]
-    num_classes: int
-    form: Form
-    per_step: Params
-    quantize: Callable[[Params], Params]
-    encode: Callable[[Params, Params, jax.Array], tuple[jax.Array, Params]]
-    start: Callable[[Params, Params, jax.Array], Any]
-    step: Callable[..., StepOutput]
-    sequence: Callable[..., SequenceOutput]
+    graphdef, *templates = nnx.split(model, nnx.Param, nnx.BatchStat)
+    return nnx.merge(graphdef, *_filled(variables, templates), copy=True)
 
 
 def training_form(
@@ -117,6 +69,7 @@ def inference_form(
 def in_form(model: SpikingNetwork, form: Form) -> Any:
     """A copy of a model whose modules know the form, Flax's own modules by their own attributes."""
     copy = cast(nnx.Module, nnx.clone(model))  # the caller's model keeps none
+    module: Any
     for _, module in nnx.iter_modules(copy):
         module.form = form
     copy.set_attributes(use_running_average=not form.train, deterministic=not form.train, raise_if_not_found=False)
@@ -149,7 +102,7 @@ def network_of(model: SpikingNetwork, form: Form) -> Network:
         return jax.tree_util.tree_map_with_path(effective, params)
 
     def apply(params: Params, batch_stats: Params, choose: Any, run: Callable[[Any], Any]) -> tuple[Any, Params]:
-        states = filled(Variables(params, batch_stats), templates)
+        states = _filled(Variables(params, batch_stats), templates)
         merged = nnx.merge(graphdef, *states, copy=True)  # without copy, merge writes into the caller's states
         if choose is not None:
             intercept(merged, choose)
@@ -302,3 +255,28 @@ class _Cells:
             if path in self.records:
                 raise ValueError(f"{path} is called more than once in a time-step; give every call its own cell")
             self.records[path] = spikes
+
+
+def _filled(variables: Variables, templates: list[nnx.State]) -> list[nnx.State]:
+    """NNX states with the structure of `templates` and the arrays of `variables`."""
+    states = []
+    for name, tree, template in zip(Variables._fields, variables, templates, strict=True):
+        expected = _shapes(nnx.to_pure_dict(template))
+        found = _shapes(tree)
+        if found.keys() != expected.keys():
+            raise ValueError(f"{name} have another structure than the network; build both from the same model")
+        for path, shape in found.items():
+            if shape != expected[path]:
+                raise ValueError(
+                    f"{name}: {path} has shape {shape} but the network's has {expected[path]}; build both from the "
+                    "same model, with the same widths and number of time-steps"
+                )
+        states.append(jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(tree)))
+    return states
+
+
+def _shapes(tree: Params) -> dict[str, tuple[int, ...]]:
+    return {
+        ".".join(str(entry.key) for entry in path): jnp.shape(leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }

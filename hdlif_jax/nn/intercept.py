@@ -10,7 +10,6 @@ from typing import Any
 from flax import nnx
 
 Interceptor = Callable[..., Any]  # (call, *arguments) -> result; `call` is the module's own
-ATTRIBUTE = "_interceptor"
 
 
 def modules(model: Any) -> Iterator[tuple[str, nnx.Module]]:
@@ -22,6 +21,8 @@ def modules(model: Any) -> Iterator[tuple[str, nnx.Module]]:
 def intercept(model: Any, choose: Callable[[str, nnx.Module], Interceptor | None]) -> None:
     """Sends calls of modules through functions, in place; after this the model is only good for running.
 
+    A second function of a module stands before the first, which is then what its `call` runs.
+
     Args:
       model: a copy that belongs to the caller.
       choose: `(path, module) -> function`, or None for modules that are left alone.
@@ -31,12 +32,19 @@ def intercept(model: Any, choose: Callable[[str, nnx.Module], Interceptor | None
         if interceptor is not None:
             # Python looks `__call__` up in the class; a subclass, so that questions of isinstance keep their answers.
             module.__class__ = _intercepting(type(module))
-            vars(module)[ATTRIBUTE] = interceptor
+            vars(module)[_attribute(type(module))] = interceptor
+
+
+def _attribute(kind: type[nnx.Module]) -> str:
+    """Where the function of an intercepting class lies; each class of a chain has its own."""
+    return f"_interceptor{len(kind.__mro__)}"
 
 
 @functools.cache
 def _intercepting(kind: type[nnx.Module]) -> type[nnx.Module]:
-    def call(self: Any, *arguments: Any) -> Any:
-        return vars(self)[ATTRIBUTE](functools.partial(kind.__call__, self), *arguments)  # type: ignore[operator]
+    def call(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        return vars(self)[name](functools.partial(kind.__call__, self), *arguments, **keywords)
 
-    return type(kind.__name__, (kind,), {"__call__": call, "__module__": kind.__module__})
+    intercepting = type(kind.__name__, (kind,), {"__call__": call, "__module__": kind.__module__})
+    name = _attribute(intercepting)
+    return intercepting

@@ -47,8 +47,7 @@ class Module(nnx.Module):
     """A module that is told in which form it runs.
 
     Attributes:
-      form: None outside of a network's forms: kernels are then quantised at every call, and statistics are the running
-        ones.
+      form: None outside of `nn.forms`: kernels are then quantised at every call, and statistics are the running ones.
     """
 
     form: Form | None = None

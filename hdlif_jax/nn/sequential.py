@@ -117,7 +117,7 @@ def mlp(
 
 def _shape_after(index: int, module: nnx.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
     def run(x: jax.Array) -> jax.Array:
-        call: Callable[..., Any] = nnx.clone(module)  # type: ignore[assignment]
+        call: Callable[..., Any] = nnx.clone(module)
         return call(None, x, Tick(0))[1] if isinstance(module, Stateful) else call(x)
 
     try:

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hdlif_jax.neurons import NeuronParams, NeuronState, hd_lif, mem_bn
+from hdlif_jax.neurons import NeuronParams, hd_lif, mem_bn
 
 NEURON = NeuronParams(jnp.float32(0.6), jnp.float32(0.4))
 MOMENTS = mem_bn.Moments(jnp.float32([0.1, -0.3, 0.2]), jnp.float32([0.5, 2.0, 1.0]))
@@ -12,8 +12,8 @@ MEM_BN = mem_bn.MemBNParams(
 
 
 def random_state_and_current():
-    residual, current = jax.random.normal(jax.random.key(0), (2, 5, 4, 4, 3))
-    return NeuronState(residual), current
+    potential, current = jax.random.normal(jax.random.key(0), (2, 5, 4, 4, 3))
+    return potential, current
 
 
 def test_alpha_one_beta_zero_is_vanilla_exactly():
@@ -24,18 +24,18 @@ def test_alpha_one_beta_zero_is_vanilla_exactly():
     inferred_state, inferred = mem_bn.inference_step(NEURON, vanilla_params, MOMENTS, state, current)
     for got_state, got in ((trained_state, trained), (inferred_state, inferred)):
         np.testing.assert_array_equal(got, expected)
-        np.testing.assert_array_equal(got_state.residual, expected_state.residual)
+        np.testing.assert_array_equal(got_state, expected_state)
 
 
 def test_training_step_follows_equation_6():
     state, current = random_state_and_current()
-    membrane = np.asarray(0.6 * state.residual + current, np.float64)
+    membrane = np.asarray(0.6 * state + current, np.float64)
     mean, variance = membrane.mean((0, 1, 2)), membrane.var((0, 1, 2))
     normalized = np.asarray(MEM_BN.scale) * (membrane - mean) / np.sqrt(variance + 1e-5) + np.asarray(MEM_BN.shift)
     mixed = 0.7 * membrane + 0.3 * normalized
     new_state, spikes, moments = mem_bn.training_step(NEURON, MEM_BN, state, current)
     np.testing.assert_allclose(spikes, np.maximum(mixed - 0.4, 0), atol=1e-5)
-    np.testing.assert_allclose(new_state.residual, np.minimum(mixed, 0.4), atol=1e-5)
+    np.testing.assert_allclose(new_state, np.minimum(mixed, 0.4), atol=1e-5)
     np.testing.assert_allclose(moments.mean, mean, atol=1e-6)
     np.testing.assert_allclose(moments.variance, variance, rtol=1e-5)
 
@@ -48,4 +48,4 @@ def test_reparameterised_is_the_inference_form():
     expected_state, expected = mem_bn.inference_step(NEURON, MEM_BN, MOMENTS, state, current)
     got_state, got = hd_lif.step(NeuronParams(channels[0], NEURON.threshold), state, affine)
     np.testing.assert_allclose(got, expected, atol=2e-6)
-    np.testing.assert_allclose(got_state.residual, expected_state.residual, atol=2e-6)
+    np.testing.assert_allclose(got_state, expected_state, atol=2e-6)

@@ -4,48 +4,52 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hdlif_jax import nn
-from hdlif_jax.nn import SpikingOptions, SpikingResNet, conv_net
+from hdlif_jax import learning, nn
+from hdlif_jax.nn import Form, SpikingResNet, Tick, conv_net
+from hdlif_jax.nn.forms import in_form
+from hdlif_jax.nn.intercept import modules
 from hdlif_jax.nn.resnet import StemShape
-from hdlif_jax.rollout import gradient_at_steps, random_step, rollout_spikes
-from tests.conftest import cross_entropy, perturbed
+from hdlif_jax.rollout import rollout_spikes
+from tests.conftest import cross_entropy, perturbed, spec_of
 from tests.nn.test_synapses import slow_conv
 
 SEED = 0
 
 
 def test_the_head_reads_the_average_current(images):
-    model = conv_net((6, 6, 2), 3, widths=(4,), rngs=nnx.Rngs(0))
-    _, logits = model(None, model.encode(images), 0)
-    _, current = model.blocks[0](None, model.encode(images), 0)
+    model = in_form(conv_net((6, 6, 2), 3, widths=(4,), spec=spec_of(), rngs=nnx.Rngs(0)), Form(train=True))
+    _, logits = model(None, model.encode(images), Tick(0))
+    _, current = model.blocks[0](None, model.encode(images), Tick(0))
     expected = np.asarray(current).mean((1, 2)) @ np.asarray(model.head.kernel[...])
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
 def test_stages_strides_and_widths():
     model = SpikingResNet(
-        (8, 8, 1), 5, stage_sizes=(2, 1), widths=(3, 7), strides=(1, 2), options=SpikingOptions(), rngs=nnx.Rngs(0)
+        (8, 8, 1), 5, stage_sizes=(2, 1), widths=(3, 7), strides=(1, 2), spec=spec_of(), rngs=nnx.Rngs(0)
     )
     assert [block.downsample is None for block in model.blocks] == [True, True, False]
     assert [block.conv2.kernel.shape[-1] for block in model.blocks] == [3, 3, 7]
-    state, logits = model(None, model.encode(jnp.ones((2, 8, 8, 1))), 0)
+    state, logits = model(None, model.encode(jnp.ones((2, 8, 8, 1))), Tick(0))
     assert logits.shape == (2, 5)
-    assert state["blocks"][2]["neuron1"].residual.shape == (2, 8, 8, 3)
+    block_states, (potential, parallel_state) = state[:2], state[2]
+    assert len(block_states) == 2
+    assert potential.shape == (2, 8, 8, 3)
+    assert parallel_state == ()
 
 
 def test_first_and_last_layer_are_float():
-    model = conv_net((6, 6, 2), 3, widths=(4, 8), rngs=nnx.Rngs(0))
+    model = conv_net((6, 6, 2), 3, widths=(4, 8), spec=spec_of(), rngs=nnx.Rngs(0))
     assert (model.stem.weights, model.head.weights) == ("float", "float")
     assert {block.conv1.weights for block in model.blocks} == {"ternary"}
     assert model.blocks[1].downsample.conv.weights == "ternary"
 
 
 def test_memory_makes_steps_differ():
-    model = conv_net((6, 6, 2), 3, widths=(4, 8), rngs=nnx.Rngs(0))
-    model.eval()
+    model = conv_net((6, 6, 2), 3, widths=(4, 8), spec=spec_of(), rngs=nnx.Rngs(0))
     current = model.encode(jax.random.normal(jax.random.key(0), (2, 6, 6, 2)))
-    state, first = model(None, current, 0)
-    _, second = model(state, current, 1)
+    state, first = model(None, current, Tick(0))
+    _, second = model(state, current, Tick(1))
     assert not np.allclose(first, second)
 
 
@@ -60,7 +64,7 @@ def test_memory_makes_steps_differ():
 def test_bad_arguments(arguments, message):
     defaults = {"input_shape": (8, 8, 1), "stage_sizes": (1,), "widths": (2,), "strides": (1,)}
     with pytest.raises(ValueError, match=message):
-        SpikingResNet(num_classes=3, options=SpikingOptions(), rngs=nnx.Rngs(0), **(defaults | arguments))
+        SpikingResNet(num_classes=3, spec=spec_of(), rngs=nnx.Rngs(0), **(defaults | arguments))
 
 
 def test_resnet18_and_34_on_small_images():
@@ -107,9 +111,8 @@ def test_stems(input_shape, num_classes, stem, kernel_size, current):
 def test_the_maximum_of_the_stem(images):
     stem = StemShape(3, 1, pools=True)
     model = SpikingResNet(
-        (6, 6, 2), 3, stage_sizes=(1,), widths=(4,), strides=(1,), stem=stem, options=SpikingOptions(), rngs=nnx.Rngs(0)
+        (6, 6, 2), 3, stage_sizes=(1,), widths=(4,), strides=(1,), stem=stem, spec=spec_of(), rngs=nnx.Rngs(0)
     )
-    model.eval()
     current = np.pad(
         np.asarray(model.stem_norm(model.stem(images))),
         ((0, 0), (1, 1), (1, 1), (0, 0)),
@@ -147,21 +150,15 @@ def check_gradients(model):
     network, variables = nn.training_form(model, record=True), nn.variables_of(model)
     inputs = jax.random.normal(jax.random.key(1), (3, *model.input_shape))
     _, spikes = jax.eval_shape(lambda: rollout_spikes(network, variables, inputs))
-    state = nn.init_state(network, variables, 3)
-    residuals = nn.recorded_spikes(nn.map_neuron_states(lambda s: s._replace(spikes=s.residual), state))
-    cells = {
-        ".".join(map(str, path)): cell for path, cell in nnx.iter_modules(model) if isinstance(cell, nn.NeuronCell)
-    }
-    assert residuals.keys() == spikes.keys() == cells.keys()
-    for path, residual in residuals.items():
-        if isinstance(cells[path], nn.ParallelHDLIFCell):
-            assert residual is None
-        else:
-            assert residual.shape == spikes[path].shape[1:]
+    cells = {path: cell for path, cell in modules(model) if isinstance(cell, nn.NeuronCell)}
+    assert spikes.keys() == cells.keys()
+    with_memory = [path for path in spikes if not isinstance(cells[path], nn.ParallelHDLIFCell)]
+    potentials = jax.tree.leaves(nn.init_state(network, variables, 3))  # in the order of the calls, as the spikes
+    assert [potential.shape for potential in potentials] == [spikes[path].shape[1:] for path in with_memory]
 
     gradient = jax.jit(
-        lambda variables: gradient_at_steps(
-            nn.training_form(model), cross_entropy, variables, inputs, jnp.arange(3), jnp.array([1])
+        lambda variables: learning.gradient_at_steps(
+            nn.training_form(model), cross_entropy, variables, learning.Batch(inputs, jnp.arange(3)), jnp.array([1])
         )
     )(variables)
     assert gradient.logits.shape == (3, model.num_classes)
@@ -183,8 +180,8 @@ def check_gradients(model):
     ],
 )
 def test_shapes_state_and_gradients(build, input_shape, options):
-    options = SpikingOptions(num_steps=2, **options)
-    check_gradients(quick_model(lambda: build(input_shape, 5, width=4, options=options, rngs=nnx.Rngs(0))))
+    spec = spec_of(num_steps=2, **options)
+    check_gradients(quick_model(lambda: build(input_shape, 5, width=4, spec=spec, rngs=nnx.Rngs(0))))
 
 
 def numpy_batch_norm(norm, x):
@@ -240,10 +237,10 @@ def numpy_resnet18(model, images, num_steps):
     return np.stack(logits), levels, undecided.min()
 
 
-@pytest.mark.parametrize("integer_forward", [True, False])
-def test_resnet18_equals_the_equations(integer_forward):
-    options = SpikingOptions(num_steps=2)
-    model = quick_model(lambda: nn.resnet18((8, 8, 3), 5, width=4, options=options, rngs=nnx.Rngs(0)))
+@pytest.mark.parametrize("integer", [True, False])
+def test_resnet18_equals_the_equations(integer):
+    spec = spec_of(num_steps=2)
+    model = quick_model(lambda: nn.resnet18((8, 8, 3), 5, width=4, spec=spec, rngs=nnx.Rngs(0)))
     variables = nn.variables_of(model)
     statistics = jax.tree.map(jnp.abs, perturbed(variables.batch_stats, seed=SEED))  # a variance is positive
     variables = nn.Variables(perturbed(variables.params, seed=SEED + 1, scale=0.1), statistics)
@@ -251,7 +248,7 @@ def test_resnet18_equals_the_equations(integer_forward):
     expected, levels, margin = numpy_resnet18(nn.with_variables(model, variables), images, 2)
     assert margin > 1e-5  # no membrane so near to a rounding boundary that float32 could fall on the other side
 
-    network = nn.inference_form(model, record=True, integer_forward=integer_forward)
+    network = nn.inference_form(model, record=True, integer=integer)
     logits, spikes = rollout_spikes(network, variables, images)
     assert min(float(np.mean(level != 0)) for level in levels.values()) > 0.02
     for (path, t), level in levels.items():
@@ -283,10 +280,10 @@ def test_the_online_step_of_resnet18_needs_the_memory_of_one_time_step():
     """Algorithm 1 at T = 32 within 5 % of T = 4, by the compiler's own plan."""
 
     def temporary_bytes(num_steps):
-        model = nn.resnet18((16, 16, 3), 10, width=4, options=SpikingOptions(num_steps=num_steps), rngs=nnx.Rngs(SEED))
+        model = nn.resnet18((16, 16, 3), 10, width=4, spec=spec_of(num_steps=num_steps), rngs=nnx.Rngs(SEED))
         network, variables = nn.training_form(model), nn.variables_of(model)
-        images, labels = jnp.zeros((8, 16, 16, 3)), jnp.zeros(8, jnp.int32)
-        step = jax.jit(lambda v, key: random_step(network, cross_entropy, v, images, labels, key))
+        batch, rule = learning.Batch(jnp.zeros((8, 16, 16, 3)), jnp.zeros(8, jnp.int32)), learning.random_step()
+        step = jax.jit(lambda v, key: rule.gradient(network, cross_entropy, v, batch, key))
         return step.lower(variables, jax.random.key(0)).compile().memory_analysis().temp_size_in_bytes
 
     assert temporary_bytes(32) <= 1.05 * temporary_bytes(4)

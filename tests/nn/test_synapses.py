@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hdlif_jax.nn import Conv, Linear
+from hdlif_jax.nn import Conv, Form, Linear
 from hdlif_jax.quantize import weight_quantizer
 
 
@@ -35,7 +35,7 @@ def test_convolution(weights, kernel_size, stride, size):
 def test_a_kernel_that_is_quantised_already_is_used_as_it_is():
     conv = Conv(2, 3, weights="binary", rngs=nnx.Rngs(0))
     kernel = jnp.asarray(conv.kernel[...])
-    conv.kernel_is_quantized = True
+    conv.form = Form(train=True)
     np.testing.assert_array_equal(conv.effective_kernel(), kernel)
 
 

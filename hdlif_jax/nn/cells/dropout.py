@@ -36,10 +36,8 @@ class Dropout(Cell):
         """`[B, ...]` to the same shape."""
         if not self.trains or self.rate == 0:
             return state, x
-        if tick.key is None:
-            raise ValueError(
-                "Dropout needs a key to draw from in training; hand the rule (or the network's step) a key"
-            )
         key = tick.key if self.per == "sequence" else tick.step_key
+        if key is None:
+            raise ValueError("Dropout draws in training and has no key; hand one to the rule, or to the network's step")
         kept = jax.random.bernoulli(key, 1 - self.rate, x.shape)
         return state, jnp.where(kept, x / (1 - self.rate), 0)

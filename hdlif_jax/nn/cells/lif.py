@@ -28,7 +28,7 @@ class lif:  # noqa: N801 - a class that is called as a function
       height: of a spike; None is θ.
       reset: "soft" subtracts θ, "hard" sets the membrane to 0, "none" leaves it.
       tie: whether a neuron fires at m = θ (">=") or only above (">").
-      detach: whether the reset is a constant to the gradient.
+      detach: whether 1[m ≥ θ] in the reset is a constant to the gradient.
 
     Raises:
       ValueError: a value out of range.
@@ -46,9 +46,7 @@ class lif:  # noqa: N801 - a class that is called as a function
 
     def __post_init__(self) -> None:
         if not 0 < self.decay < 1:
-            raise ValueError(
-                f"decay={self.decay} must be in (0, 1): it is what a step leaves of the membrane, e.g. 0.5"
-            )
+            raise ValueError(f"decay={self.decay} must be in (0, 1): what a step leaves of the membrane, e.g. 0.5")
         if not self.threshold > 0:
             raise ValueError(f"threshold={self.threshold} must be positive, e.g. 1.0")
         for name, allowed in (("reset", get_args(Reset)), ("tie", get_args(Tie))):
