@@ -9,6 +9,7 @@ from hdlif_jax import nn
 from hdlif_jax.commands import costs
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.registry import make_trainer
+from hdlif_jax.commands.support.inputs import random_batches
 from hdlif_jax.commands.support.run_directory import RunDirectory
 from hdlif_jax.commands.support.runs import load_dataset
 from hdlif_jax.training import Checkpoints
@@ -66,7 +67,7 @@ def test_a_dataset_that_is_not_there_is_replaced_and_said_so(capsys):
 
 def test_random_events_are_sequences():
     config = PRESETS["dvs-cifar10-vgg-snn-lif"].config
-    (batch,) = costs.random_batches(config, 3)
+    (batch,) = random_batches(config, 3)
     assert batch.shape == (10, 3, 48, 48, 2)
     assert set(np.unique(batch)) >= {0.0, 1.0}
 
@@ -82,7 +83,7 @@ def test_random_events_are_sequences():
 )
 def test_bad_input_is_one_line(monkeypatch, capsys, arguments, message):
     built = nn.conv_net
-    monkeypatch.setattr(costs, "build_model", lambda *_: built)
+    monkeypatch.setattr(costs, "make_model", lambda *_: built)
     with pytest.raises(SystemExit) as exit_:
         run(monkeypatch, *arguments)
     assert exit_.value.code == 2

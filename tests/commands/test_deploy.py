@@ -118,3 +118,16 @@ def _sixteen_bits(path):
 def _save(path, array):
     np.save(path, array, allow_pickle=True)
     return path
+
+
+def test_a_run_on_encoded_inputs_is_refused(command, finished_run, tmp_path):
+    directory = tmp_path / "run"
+    directory.mkdir()
+    for name in ("checkpoints", "checksums"):
+        (directory / name).symlink_to(finished_run[0] / name)
+    description = read_json(finished_run[0] / "config.json")
+    description["config"]["data"]["encoding"] = "poisson"
+    (directory / "config.json").write_text(json.dumps(description))
+    error = error_of(command.run("deploy", directory, tmp_path / "out"))
+    assert "the run reads inputs in the code 'poisson', and an artifact reads pixels as they are" in error
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,38 @@
+"""Inputs to count operations on: real ones, or random ones of the same shape."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hdlif_jax.commands.config import TrainConfig
+from hdlif_jax.commands.registry import make_encoding, make_normalize
+from hdlif_jax.commands.support.runs import input_spec
+from hdlif_jax.data import Dataset
+
+BATCH = 16
+
+
+def real_batches(config: TrainConfig, dataset: Dataset, count: int) -> Iterator[jax.Array]:
+    """The first `count` test inputs after a fixed shuffle, as the network reads them."""
+    normalize = make_normalize(config, dataset)
+    order = np.sort(np.random.default_rng(0).permutation(dataset.test.shape[0])[:count])
+    for start in range(0, count, BATCH):
+        images, _ = dataset.test.read(order[start : start + BATCH])
+        yield normalize(jnp.asarray(images))
+
+
+def random_batches(config: TrainConfig, count: int) -> Iterator[jax.Array]:
+    """Images of standard normal pixels, or frames of Poisson event counts of mean 0.1; codes of uniform intensities."""
+    spec, encoding = input_spec(config), make_encoding(config.data, config.model.num_steps)
+    for start in range(0, count, BATCH):
+        size = min(BATCH, count - start)
+        key = jax.random.fold_in(jax.random.key(0), start)
+        if spec.is_sequence:
+            events = jax.random.poisson(key, 0.1, (config.model.num_steps, size, *spec.shape))
+            yield events.astype(jnp.float32)
+        elif encoding is None:
+            yield jax.random.normal(key, (size, *spec.shape))
+        else:
+            yield encoding(key, jax.random.uniform(key, (size, *spec.shape)))

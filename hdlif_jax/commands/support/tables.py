@@ -1,0 +1,26 @@
+"""Tables on the console."""
+
+import rich.box
+import rich.table
+
+
+def new_table(*columns: str, title: str | None = None, text_columns: int = 1) -> rich.table.Table:
+    """A table with a line below its head.
+
+    Args:
+      *columns: their names.
+      title: of the table.
+      text_columns: how many of the first columns are texts; the others are numbers, to the right.
+    """
+    table = rich.table.Table(title=title, box=rich.box.SIMPLE, pad_edge=False)
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="left" if index < text_columns else "right", no_wrap=True)
+    return table
+
+
+def plain_table(*columns: str) -> rich.table.Table:
+    """A table without lines, of one column of texts and others of numbers, as narrow as can be."""
+    table = rich.table.Table(box=None, padding=(0, 2, 0, 0))
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="right" if index else "left", no_wrap=True)
+    return table
