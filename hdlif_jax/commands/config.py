@@ -249,11 +249,15 @@ class LearningConfig:
         )
         _require(0 <= self.label_smoothing < 1, f"label_smoothing={self.label_smoothing} must be in [0, 1)")
         _require(
-            isinstance(registry.RULES[self.rule](self), learning.stbp)
-            or not isinstance(registry.LOSSES[self.loss](self), SequenceLoss),
+            not self.is_of_sequences or isinstance(registry.RULES[self.rule](self), learning.stbp),
             f"loss={self.loss!r} is of the whole sequence, and {self.rule} learns from single time-steps; use "
             "rule=stbp, or loss=cross-entropy",
         )
+
+    @property
+    def is_of_sequences(self) -> bool:
+        """Whether the loss is one of all time-steps together."""
+        return isinstance(registry.LOSSES[self.loss](self), SequenceLoss)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -301,6 +305,11 @@ class TrainConfig:
             self.coherence_every == 0 or self.model.num_steps >= 2,
             f"coherence_every={self.coherence_every} with model.num_steps={self.model.num_steps}: at one time-step "
             "online and STBP gradients are the same; choose coherence_every=0 or model.num_steps ≥ 2",
+        )
+        _require(
+            self.coherence_every == 0 or not self.learning.is_of_sequences,
+            f"coherence_every={self.coherence_every} with learning.loss={self.learning.loss}: online learning has no "
+            "loss of whole sequences; choose coherence_every=0 or learning.loss=cross-entropy",
         )
         _require(
             self.model.num_steps % (self.learning.stbp_segment or 1) == 0,

@@ -2,28 +2,33 @@
 
 import dataclasses
 import pathlib
-import sys
 import time
 from typing import Literal
 
-import tyro
-from experiments.cli import CommandError, command, console, one_line_errors
-from experiments.presets import PRESETS
-from experiments.run_directory import device_name, read_json, write_json
+import jax.numpy as jnp
 
-from experiments.separability_figures import plot_all
-from experiments.separability_models import ModelStudy, study
-from experiments.separability_neurons import MODELS
-from hdlif_jax.analysis.separability import Contributions
+from hdlif_jax.analysis.separability import Contributions, ModelStudy, study
+from hdlif_jax.analysis.separability.figures import plot_all
+from hdlif_jax.commands.config import ModelConfig, TrainConfig
+from hdlif_jax.commands.presets import PRESETS
+from hdlif_jax.commands.registry import NETWORKS, NEURONS, make_loss, make_model, make_trainer
+from hdlif_jax.commands.support.cli import command, console, parse
+from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.execution import one_device
+from hdlif_jax.commands.support.inputs import comparison_batch
+from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, read_json, write_json
+from hdlif_jax.commands.support.runs import load_dataset
+from hdlif_jax.data import Dataset
+from hdlif_jax.nn import SpikingNetwork, Variables
+from hdlif_jax.training import Checkpoints, TrainingDiverged
 
-ModelName = Literal["lif", "hd-lif", "parallel", "mem-bn"]
+ModelName = Literal[tuple(NEURONS)]  # type: ignore[valid-type]
 LEGEND = """\
 first layer, all: cosine of the accumulated online and the STBP gradient (mean ±
 standard deviation over seeds). ε: separability index and number of distinct
 values before training. Thm 4.2: worst deviation from the theorem. var., bias:
 relative variance of one random step, and relative bias to STBP, after training.
 """
-FIGURES = ("epsilon.png", "epsilon_distribution.png", "cosine_per_layer.png", "estimator_variance.png")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +73,7 @@ def table(studies: dict[str, ModelStudy]) -> str:
                 f"{figures['network_cosine']['trained']:.3f}",
                 f"{figures['separability_index']:.3f}",
                 f"{figures['distinct_epsilon_values']}",
-                f"{figures['theorem_worst_deviation']:.1e}",
+                "" if figures["theorem_worst_deviation"] is None else f"{figures['theorem_worst_deviation']:.1e}",
                 f"{estimator['variance']:.3f}",
                 f"{estimator['bias_stbp']:.3f}",
             )
@@ -106,19 +111,86 @@ def prepare_directory(arguments: Arguments) -> pathlib.Path:
     return out
 
 
+def with_neurons(base: ModelConfig, name: str) -> tuple[ModelConfig, str | None]:
+    """A network like `base` of these neurons, and the layer whose ε is sampled; None for the first.
+
+    Parallel neurons are half of all, at the second position of each block; without blocks, all of them are.
+    """
+    if name == "parallel" and NETWORKS[base.architecture].has_blocks:
+        return dataclasses.replace(base, neuron="hd-lif", parallel=True), "blocks.0.neuron2"
+    return dataclasses.replace(base, neuron=name, parallel=None if name == "parallel" else False), None
+
+
+def study_neurons(
+    name: str, base: TrainConfig, seeds: tuple[int, ...], updates: int, folder: pathlib.Path
+) -> tuple[ModelStudy, Contributions]:
+    """Everything that `separability.json` says of one model, and the sampled ε of the first seed at initialisation.
+
+    Args:
+      name: of the neurons.
+      base: data, network size, optimiser and learning rule.
+      seeds: one training run each.
+      updates: length of a run; the learning rate is that of the first updates of `base`.
+      folder: where the trained models are, or will be.
+    """
+    model_config, layer = with_neurons(base.model, name)
+    dataset = load_dataset(base)
+
+    def of_seed(seed: int) -> TrainConfig:
+        return dataclasses.replace(base, model=model_config, seed=seed)
+
+    def untrained(seed: int) -> SpikingNetwork:
+        return make_model(model_config, dataset.input_shape, dataset.num_classes, seed)
+
+    def trained(seed: int, model: SpikingNetwork) -> Variables:
+        del model
+        return trained_variables(of_seed(seed), dataset, updates, folder / f"seed-{seed}")
+
+    batch = comparison_batch(make_trainer(of_seed(seeds[0]), dataset, one_device()))
+    return study(untrained, make_loss(base.learning), batch, trained, seeds, layer=layer)
+
+
+def trained_variables(config: TrainConfig, dataset: Dataset, updates: int, folder: pathlib.Path) -> Variables:
+    """The variables after the given number of updates, from the folder if it has them.
+
+    Raises:
+      TrainingDiverged: the last loss is not finite.
+    """
+    trainer = make_trainer(config, dataset, one_device())
+    directory = RunDirectory(folder)
+    if not (folder / "config.json").is_file():
+        directory.create(config)
+    checkpoints = Checkpoints(directory.checkpoints)
+    if directory.config() == config and updates in checkpoints.steps():
+        state = checkpoints.load(trainer.initial_state, updates)
+    else:
+        state = trainer.initial_state
+        for step in range(updates):
+            state, metrics = trainer.train_step(state, trainer.batch(step))
+        if not jnp.isfinite(metrics.loss):
+            raise TrainingDiverged(
+                f"the loss of {folder} is {metrics.loss} after {updates} updates; there are no gradients to compare"
+            )
+        checkpoints.save(state)
+    checkpoints.close()
+    return state.variables
+
+
 @command
 def main() -> None:
     """Entry point."""
-    with one_line_errors():
-        arguments = tyro.cli(Arguments, prog="python -m hdlif_jax.commands.separability", args=sys.argv[1:])
+    import matplotlib
+
+    matplotlib.use("Agg")  # pictures are files
+    arguments = parse(Arguments, "separability")
     out = prepare_directory(arguments)
     config = PRESETS[arguments.preset].config
     studies: dict[str, ModelStudy] = {}
     samples: dict[str, Contributions] = {}
     for name in arguments.models:
         started = time.perf_counter()
-        studies[name], samples[name] = study(
-            MODELS[name], config, arguments.seeds, arguments.updates, out / "models" / name
+        studies[name], samples[name] = study_neurons(
+            name, config, arguments.seeds, arguments.updates, out / "models" / name
         )
         console.print(f"{name}: {len(arguments.seeds)} seeds in {time.perf_counter() - started:.1f} s")
     console.print(table(studies))
@@ -133,7 +205,7 @@ def main() -> None:
             "models": studies,
         },
     )
-    plot_all([out / figure for figure in FIGURES], studies, samples)
+    plot_all(out, studies, samples)
     console.print(f"results in {out}")
 
 

@@ -4,11 +4,13 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.coherence import coherence_observer
 from hdlif_jax import data
+from hdlif_jax.commands.config import LearningConfig, ModelConfig
 from hdlif_jax.commands.presets import PRESETS
+from hdlif_jax.commands.registry import make_trainer
 from hdlif_jax.commands.support.plots import plot_curves
-from hdlif_jax.training import Checkpoints, Events, ModelConfig, Trainer
+from hdlif_jax.commands.support.run import coherence_observers, each
+from hdlif_jax.training import Callbacks, Checkpoints
 
 
 @pytest.fixture(autouse=True)
@@ -24,12 +26,13 @@ def make_config(**changes):
 
 def train(path, every):
     """The trained stem and the coherence records of a run."""
-    trainer, records = Trainer(make_config(coherence_every=every), data.digits()), []
+    config = make_config(coherence_every=every)
+    trainer, records = make_trainer(config, data.digits()), []
     checkpoints = Checkpoints(path / "checkpoints")
-    events = Events(on_state=coherence_observer(trainer, records.append))
-    state = trainer.fit(trainer.initial_state, checkpoints, events)
+    callbacks = Callbacks(on_state=each(coherence_observers(config, trainer, records.append)))
+    state = trainer.fit(trainer.initial_state, checkpoints, callbacks)
     checkpoints.close()
-    assert trainer.total_steps == 5
+    assert trainer.plan.total_steps == 5
     return state.params["stem"]["kernel"], records
 
 
@@ -61,3 +64,5 @@ def test_bad_configuration():
         make_config(coherence_every=-1)
     with pytest.raises(ValueError, match=r"model\.num_steps=1: at one time-step"):
         dataclasses.replace(make_config(coherence_every=5), model=ModelConfig(num_steps=1))
+    with pytest.raises(ValueError, match=r"learning\.loss=tet: online learning has no loss of whole sequences"):
+        make_config(coherence_every=5, learning=LearningConfig(rule="stbp", loss="tet"))

@@ -6,10 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import separability, separability_models
 from hdlif_jax import data
+from hdlif_jax.commands import separability
+from hdlif_jax.commands.config import ModelConfig, OptimizerConfig
 from hdlif_jax.commands.presets import PRESETS, Preset
-from hdlif_jax.training import ModelConfig, OptimizerConfig, Trainer
+from hdlif_jax.training import Trainer
 
 FIGURES = {"epsilon.png", "epsilon_distribution.png", "cosine_per_layer.png", "estimator_variance.png"}
 
@@ -79,7 +80,7 @@ def test_vgg_on_events(tmp_path, monkeypatch):
     frames = np.random.default_rng(0).integers(0, 256, (48, 2, 16, 16, 2), np.uint8)
     split = data.Split(frames, np.arange(48, dtype=np.int32) % 3)
     events = data.Dataset("events", ("a", "b", "c"), split, split, (0.5, 0.5), (0.3, 0.3))
-    monkeypatch.setattr(separability_models, "load_dataset", lambda config: events)
+    monkeypatch.setattr(separability, "load_dataset", lambda config: events)
     model = ModelConfig(architecture="vgg-snn", width=2, num_steps=2, neuron="mem-bn")
     monkeypatch.setitem(
         PRESETS, "events", Preset("A VGG.", dataclasses.replace(PRESETS["tiny"].config, preset="events", model=model))

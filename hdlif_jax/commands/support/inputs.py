@@ -1,4 +1,4 @@
-"""Inputs to count operations on: real ones, or random ones of the same shape."""
+"""Inputs to count operations on and to compare gradients on: real ones, or random ones of the same shape."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,11 @@ from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.registry import make_encoding, make_normalize
 from hdlif_jax.commands.support.runs import input_spec
 from hdlif_jax.data import Dataset
+from hdlif_jax.learning import Batch
+from hdlif_jax.training import Trainer
 
 BATCH = 16
+COMPARED_IMAGES = 64
 
 
 def real_batches(config: TrainConfig, dataset: Dataset, count: int) -> Iterator[jax.Array]:
@@ -36,3 +39,10 @@ def random_batches(config: TrainConfig, count: int) -> Iterator[jax.Array]:
             yield jax.random.normal(key, (size, *spec.shape))
         else:
             yield encoding(key, jax.random.uniform(key, (size, *spec.shape)))
+
+
+def comparison_batch(trainer: Trainer) -> Batch:
+    """The first training examples, not augmented, as the network reads them, and their labels."""
+    train = trainer.plan.train
+    images, labels = train.read(np.arange(min(COMPARED_IMAGES, train.shape[0])))
+    return Batch(trainer.normalize(jnp.asarray(images)), jnp.asarray(labels))

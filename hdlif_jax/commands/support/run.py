@@ -9,11 +9,13 @@ from typing import Any
 
 import jax
 
+from hdlif_jax.analysis.separability import coherence_observer
 from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.registry import make_trainer
 from hdlif_jax.commands.support.cli import console
 from hdlif_jax.commands.support.errors import CommandError, Stopped
 from hdlif_jax.commands.support.execution import Execution
+from hdlif_jax.commands.support.inputs import comparison_batch
 from hdlif_jax.commands.support.observers import Clock, Profile, TensorBoard, peak_memory
 from hdlif_jax.commands.support.plots import plot_curves
 from hdlif_jax.commands.support.progress import Progress
@@ -161,7 +163,7 @@ def train(
         clock = Clock(config.batch_size)
         on_step: list[Callable[..., None]] = [functools.partial(write, "step"), progress.step]
         on_epoch: list[Callable[..., None]] = [progress.epoch, clock.epoch]
-        on_state: list[Callable[..., None]] = []
+        on_state = coherence_observers(config, trainer, functools.partial(write, "coherence"))
         if execution.profile:
             profile = stack.enter_context(contextlib.closing(Profile(directory.path / "profile")))
             on_state.append(profile.state)
@@ -197,6 +199,21 @@ def train(
     )
     write_json(directory.path / "summary.json", summary)
     report(summary, directory)
+
+
+def coherence_observers(
+    config: TrainConfig, trainer: Trainer, write: Callable[[dict[str, Any]], None]
+) -> list[Callable[..., None]]:
+    """What compares the online with the STBP gradient every so many batches; nothing where it was not asked for."""
+    if not config.coherence_every:
+        return []
+    steps_per_epoch = trainer.plan.steps_per_epoch
+    batch = comparison_batch(trainer)
+    return [
+        coherence_observer(
+            trainer.model, trainer.loss, batch, write, every=config.coherence_every, steps_per_epoch=steps_per_epoch
+        )
+    ]
 
 
 def each(functions: list[Callable[..., None]]) -> Callable[..., None]:
