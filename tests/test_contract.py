@@ -1,4 +1,4 @@
-"""What everything that the registry holds must do; nothing here names an entry, so what is added later is tested too."""
+"""What everything that the registry holds must do; no entry is named here, so what is added later is tested too."""
 
 import dataclasses
 import functools
