@@ -120,7 +120,7 @@ def test_pooled_spikes_run_in_integers_too():
 @pytest.mark.parametrize("build", [nn.conv_net, nn.vgg_snn])
 def test_networks_give_the_same_spikes_and_logits(build, weights):
     size = {"widths": (4, 6)} if build is nn.conv_net else {"width": 2}
-    spec = spec_of(num_steps=3, weights=weights)
+    spec = spec_of(num_steps=3, weights=weights, parallel=build is nn.conv_net)  # a VGG has no second neurons
     model = build((16, 16, 2), 3, spec=spec, rngs=nnx.Rngs(0), **size)
     variables, x = nn.variables_of(model), jax.random.normal(jax.random.key(4), (4, 16, 16, 2))
     (logits, spikes), (float_logits, float_spikes) = (
