@@ -33,9 +33,9 @@ def steps_per_dispatch() -> int:
 def has_fast_integers(kernel_shape: tuple[int, ...]) -> bool:
     """Whether XLA's CPU backend convolves int8 faster than float32 in a layer of this shape.
 
-    It hands int8 convolutions to a library only from 17 channels on one side on, and writes a naive loop below; and with
-    fewer than 12 on the other side the library is no faster either (jax 0.10 and 0.12, `experiments.benchmarks.
-    integer_layers`). It ends with the version that does not lose at 16 channels.
+    It hands int8 convolutions to a library only from 17 channels on one side on, and writes a naive loop below; with
+    fewer than 12 on the other side the library is no faster either (jax 0.10 and 0.12; see
+    `experiments.benchmarks.integer_layers`). It ends with the version that does not lose at 16 channels.
 
     Args:
       kernel_shape: `(..., C_in, C_out)`.

@@ -40,7 +40,7 @@ def advance(
     Args:
       graph: the network.
       arithmetic: "integer" convolves int8 levels into int32 where a layer is wide enough for that to be faster on a CPU
-        (see `xla_cpu.has_fast_integers`), whatever machine this runs on; "float" does the same sums in float32. Both are
+        (`xla_cpu.has_fast_integers`), whatever machine this runs on; "float" does the same sums in float32. Both are
         exact, and all else is float32 in either case.
       arrays: of the folded network.
       states: of the neurons after step t−1; an empty dict starts a sequence.
