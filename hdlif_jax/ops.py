@@ -1,4 +1,4 @@
-"""Convolution, pooling and channel attention as pure functions, which networks and deployed graphs both call.
+"""Convolution, pooling, attention and normalisation as pure functions, which networks and deployed graphs both call.
 
 Spikes are levels 0…2ⁿ − 1 times s and Ŵ is −1, 0 or 1 times a scale, so that a convolution is one of small integers,
 accumulated in int32 without rounding, times the two scales: exact, and faster on CPUs where a layer is wide enough
@@ -125,6 +125,19 @@ def channel_attention(kernel: jax.Array, bias: jax.Array, current: jax.Array) ->
     padded = jnp.pad(pooled, [(0, 0)] * (pooled.ndim - 1) + [(size // 2, size // 2)])
     filtered = sum(kernel[offset] * padded[..., offset : offset + channels] for offset in range(size))
     return jax.nn.sigmoid(filtered + bias).astype(current.dtype)[..., None, None, :] * current
+
+
+def normalize(inputs: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
+    """uint8 `[..., C]` to float32 with zero mean and unit variance per channel.
+
+    Args:
+      inputs: levels 0…255.
+      mean: per channel, of inputs in [0, 1].
+      std: per channel, of inputs in [0, 1].
+    """
+    channels = (1,) * (inputs.ndim - 1) + (-1,)
+    mean_, std_ = (jnp.asarray(values, jnp.float32).reshape(channels) for values in (mean, std))
+    return (inputs.astype(jnp.float32) / 255 - mean_) / std_
 
 
 def _squares(x: jax.Array) -> jax.Array:

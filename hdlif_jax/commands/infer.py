@@ -85,9 +85,10 @@ def read_picture(path: pathlib.Path, network: Deployed, resize: bool) -> np.ndar
         import PIL.Image
     except ImportError:
         raise ValueError(f"{path} is a picture, and reading it needs Pillow: python -m pip install pillow") from None
-    if network.manifest.input_kind != "image" or network.manifest.input_shape[-1] not in (1, 3):
+    shape = network.manifest.input_shape
+    if network.manifest.input_kind != "image" or len(shape) != 3 or shape[-1] not in (1, 3):
         raise ValueError(f"{path} is a picture, but the network reads {list(network.input_shape)}; give it a .npy file")
-    height, width, channels = network.manifest.input_shape
+    height, width, channels = shape
     with _readable(path, "picture"):
         picture = PIL.Image.open(path)
     with picture:

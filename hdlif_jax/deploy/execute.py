@@ -40,7 +40,7 @@ def advance(
     Args:
       graph: the network.
       arithmetic: "integer" convolves int8 levels into int32 where a layer is wide enough for that to be faster on a CPU
-        (see `xla_cpu.prefers_integers`), whatever machine this runs on; "float" does the same sums in float32. Both are
+        (`xla_cpu.has_fast_integers`), whatever machine this runs on; "float" does the same sums in float32. Both are
         exact, and all else is float32 in either case.
       arrays: of the folded network.
       states: of the neurons after step t−1; an empty dict starts a sequence.
@@ -124,7 +124,7 @@ def _over_window(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> ja
 
 def _synapse(node: Conv | Linear, arithmetic: Arithmetic, fields: Fields, x: jax.Array) -> jax.Array:
     kernel = fields["kernel"]
-    integer = arithmetic == "integer" and node.integer and kernel.shape[-1] >= xla_cpu.MIN_OUT_CHANNELS
+    integer = arithmetic == "integer" and node.integer and xla_cpu.has_fast_integers(kernel.shape)
     operand, accumulator = (jnp.int8, jnp.int32) if integer else (jnp.float32, jnp.float32)
 
     def product(x: jax.Array) -> jax.Array:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hdlif_jax import ops
 from hdlif_jax.deploy import execute
 from hdlif_jax.deploy.fold import Folded
 from hdlif_jax.deploy.format.artifact import Artifact, encode_arrays
@@ -25,13 +26,7 @@ def normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> Preprocess
       mean: per channel, of inputs in [0, 1].
       std: per channel, of inputs in [0, 1].
     """
-
-    def preprocess(inputs: jax.Array) -> jax.Array:
-        channels = (1,) * (inputs.ndim - 1) + (-1,)
-        mean_, std_ = (jnp.asarray(values, jnp.float32).reshape(channels) for values in (mean, std))
-        return (inputs.astype(jnp.float32) / 255 - mean_) / std_
-
-    return preprocess
+    return lambda inputs: ops.normalize(inputs, mean, std)
 
 
 def make_artifact(

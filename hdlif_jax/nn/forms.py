@@ -31,7 +31,7 @@ def with_variables(model: SpikingNetwork, variables: Variables) -> SpikingNetwor
     Raises:
       ValueError: they have another structure than the model's, or arrays of other shapes.
     """
-    graphdef, *templates = nnx.split(model, nnx.Param, nnx.BatchStat)
+    graphdef, *templates = _split(model)
     return nnx.merge(graphdef, *_filled(variables, templates), copy=True)
 
 
@@ -85,7 +85,7 @@ def network_of(model: SpikingNetwork, form: Form) -> Network:
         if isinstance(child, Synapse)
     }
     cells = [path for path, child in modules(module) if isinstance(child, Cell)]
-    graphdef, *templates = nnx.split(module, nnx.Param, nnx.BatchStat)
+    graphdef, *templates = _split(module)
     per_step = nnx.to_pure_dict(
         jax.tree.map(
             lambda variable: isinstance(variable, PerStepParam),
@@ -255,6 +255,21 @@ class _Cells:
             if path in self.records:
                 raise ValueError(f"{path} is called more than once in a time-step; give every call its own cell")
             self.records[path] = spikes
+
+
+def _split(model: Any) -> tuple[Any, Any, Any]:
+    """Structure, parameters and statistics.
+
+    Raises:
+      TypeError: the model holds arrays of another kind, such as the state of a random generator.
+    """
+    graphdef, params, batch_stats, others = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
+    for path, variable in nnx.to_flat_state(others):
+        raise TypeError(
+            f"{'.'.join(map(str, path))} is a {type(variable).__name__}; networks are functions of their parameters "
+            "(nnx.Param) and statistics (nnx.BatchStat) alone: draw from tick.key instead, as nn.Dropout does"
+        )
+    return graphdef, params, batch_stats
 
 
 def _filled(variables: Variables, templates: list[nnx.State]) -> list[nnx.State]:

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from hdlif_jax.ops import normalize
 from hdlif_jax.training.checkpoint import CheckpointError, Checkpoints, DamagedCheckpoint
 from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
 from hdlif_jax.training.fit import Callbacks, Interrupted, Trainer, TrainingDiverged
 from hdlif_jax.training.optimizers import decaying_kernels, only_learned_steps, warmup_cosine
 from hdlif_jax.training.plan import Plan, plan
-from hdlif_jax.training.preprocess import Augmentation, make_normalize, make_preprocess, normalize
+from hdlif_jax.training.preprocess import Augmentation, make_normalize, make_preprocess
 from hdlif_jax.training.steps import StepMetrics, TrainState, TrainStep, initial_state, make_train_step, start
 
 __all__ = [

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from hdlif_jax.ops import normalize
 from hdlif_jax.training import augment
 
 Preprocess = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]  # (key, inputs, labels)
@@ -128,13 +129,6 @@ def make_normalize(
 def no_preprocess(key: jax.Array, inputs: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Inputs as they come."""
     return inputs, labels
-
-
-def normalize(inputs: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
-    """uint8 `[..., C]` to float32 with zero mean and unit variance per channel."""
-    channels = (1,) * (inputs.ndim - 1) + (-1,)
-    mean_, std_ = (jnp.asarray(values, jnp.float32).reshape(channels) for values in (mean, std))
-    return (inputs.astype(jnp.float32) / 255 - mean_) / std_
 
 
 def intensities(inputs: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ from tests.deploy.networks import small_artifact
 def narrow_layers_compute_in_integers():
     """The layers of small networks are narrower than those for which integers pay."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(xla_cpu, "MIN_OUT_CHANNELS", 1)
+        patch.setattr(xla_cpu, "has_fast_integers", lambda kernel_shape: True)
         yield
 
 

@@ -219,3 +219,16 @@ def test_bfloat16_rounds_and_does_no_more(images):
     exact_flat, rounded_flat = (ravel_pytree(grads)[0] for grads in (exact_grads, rounded_grads))
     cosine = jnp.vdot(exact_flat, rounded_flat) / jnp.linalg.norm(exact_flat) / jnp.linalg.norm(rounded_flat)
     assert cosine > 0.995
+
+
+def test_arrays_of_other_kinds_are_refused_by_name():
+    model = nn.Sequential(
+        nn.Linear(3, 4, rngs=nnx.Rngs(0)),
+        nnx.Dropout(0.5, rngs=nnx.Rngs(1)),
+        nn.lif(),
+        nn.Linear(4, 2, rngs=nnx.Rngs(2)),
+        num_steps=2,
+        input_shape=(3,),
+    )
+    with pytest.raises(TypeError, match=r"layers\.1\.\S+ is a \w+; networks are functions of their parameters"):
+        nn.training_form(model)

@@ -61,9 +61,7 @@ def test_it_is_as_short_as_promised():
 def test_it_is_typed_as_it_stands():
     pytest.importorskip("mypy")
     command = [sys.executable, "-m", "mypy", "--strict", adaptive.__file__]
-    result = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=pathlib.Path(__file__).parents[2]
-    )
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=pathlib.Path(__file__).parents[2])
     mine = [line for line in result.stdout.splitlines() if line.startswith("tests/")]
     assert not mine, mine
 
