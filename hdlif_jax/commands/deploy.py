@@ -59,7 +59,7 @@ def write_and_verify(run: Run, dataset: Dataset, out: pathlib.Path) -> tuple[dep
       CommandError: their accuracies differ.
       ValueError: the folder holds something.
     """
-    moments = {"mean": dataset.mean, "std": dataset.std}
+    moments: dict[str, Any] = {"mean": dataset.mean, "std": dataset.std}
     folded = deploy.deploy(
         run.model,
         run.variables,

@@ -22,7 +22,6 @@ from hdlif_jax.data import Dataset
 from hdlif_jax.nn import SpikingNetwork, Variables
 from hdlif_jax.training import Checkpoints, TrainingDiverged
 
-ModelName = Literal[tuple(NEURONS)]  # type: ignore[valid-type]
 LEGEND = """\
 first layer, all: cosine of the accumulated online and the STBP gradient (mean ±
 standard deviation over seeds). ε: separability index and number of distinct
@@ -35,7 +34,7 @@ relative variance of one random step, and relative bias to STBP, after training.
 class Arguments:
     """Trains each model on a preset, or loads it from an earlier call, and compares online gradients with STBP."""
 
-    models: tuple[ModelName, ...] = ("lif", "hd-lif", "parallel", "mem-bn")
+    models: tuple[Literal[tuple(NEURONS)], ...] = ("lif", "hd-lif", "parallel", "mem-bn")  # type: ignore[valid-type]
     """Neuron models: lif (triangle surrogate), hd-lif, parallel (half of the neurons; in a VGG all), mem-bn."""
     preset: str = "digits"
     """Preset whose data, network size and optimiser all models get."""

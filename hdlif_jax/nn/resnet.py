@@ -78,7 +78,7 @@ class SpikingResNet(Stateful):
             )
         if len(input_shape) != 3 or min(input_shape) < 1:
             raise ValueError(f"input_shape={input_shape} must be (height, width, channels) of one image")
-        self.input_shape = input_shape
+        self.input_shape: tuple[int, ...] = input_shape
         self.num_classes = num_classes
         self.num_steps = spec.num_steps
         self.stem = Conv(input_shape[-1], widths[0], stem.kernel_size, stride=stem.stride, rngs=rngs)

@@ -87,7 +87,7 @@ class SpikingVGG(Stateful):
                 f"input_shape={input_shape} is halved {halvings} times, which needs images of at least "
                 f"{2**halvings}×{2**halvings}; use larger images or fewer stages"
             )
-        self.input_shape = input_shape
+        self.input_shape: tuple[int, ...] = input_shape
         self.num_classes = num_classes
         self.num_steps = spec.num_steps
         self.units: nnx.List = nnx.List()
