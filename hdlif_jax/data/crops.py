@@ -3,7 +3,8 @@
 import math
 
 import numpy as np
-from PIL import Image
+
+from hdlif_jax.data.extras import needed
 
 SCALE = (0.08, 1.0)  # of the area
 RATIO = (3 / 4, 4 / 3)  # width to height
@@ -50,8 +51,9 @@ def random_resized_crop_box(
 def resized_crop(image: np.ndarray, box: tuple[int, int, int, int], size: int) -> np.ndarray:
     """Cuts (top, left, height, width) out of `[H, W, 3]` and resizes it, bilinear, to `[size, size, 3]`."""
     top, left, height, width = box
-    cut = Image.fromarray(image[top : top + height, left : left + width])
-    return np.asarray(cut.resize((size, size), Image.Resampling.BILINEAR))
+    pillow = needed("PIL.Image")
+    cut = pillow.fromarray(image[top : top + height, left : left + width])
+    return np.asarray(cut.resize((size, size), pillow.Resampling.BILINEAR))
 
 
 def center_crop(image: np.ndarray, size: int) -> np.ndarray:
@@ -62,6 +64,7 @@ def center_crop(image: np.ndarray, size: int) -> np.ndarray:
         new_height, new_width = shorter, int(shorter * width / height)
     else:
         new_height, new_width = int(shorter * height / width), shorter
-    resized = Image.fromarray(image).resize((new_width, new_height), Image.Resampling.BILINEAR)
+    pillow = needed("PIL.Image")
+    resized = pillow.fromarray(image).resize((new_width, new_height), pillow.Resampling.BILINEAR)
     top, left = round((new_height - size) / 2), round((new_width - size) / 2)
     return np.asarray(resized)[top : top + size, left : left + size]

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
-from PIL import Image
 
 from hdlif_jax.data import catalog
 from hdlif_jax.data.errors import DataError
+from hdlif_jax.data.extras import needed
 from hdlif_jax.data.formats.archives import is_archive
 from hdlif_jax.data.originals import Examples, PreparedEntry
 
@@ -94,8 +94,7 @@ def download(name: str, directory: pathlib.Path | str) -> pathlib.Path:
     Raises:
       DataError: the files cannot be fetched without logging in, or the network failed.
     """
-    import tensorflow_datasets as tfds
-
+    tfds = needed("tensorflow_datasets")
     entry = catalog.prepared_entry(name)
     originals = [original for original in entry.originals if original.url is not None]
     if not originals:
@@ -154,6 +153,7 @@ def _check_archives(entry: PreparedEntry, source: pathlib.Path, progress: Progre
 def _write(
     entry: PreparedEntry, examples: Examples, work: pathlib.Path, counts: dict[str, int] | None, progress: Progress
 ) -> None:
+    needed("tensorflow_datasets")
     import tensorflow_datasets as tfds
 
     def features() -> Any:
@@ -216,5 +216,6 @@ def _storable(example: dict[str, Any]) -> dict[str, Any]:
 
 def _png(image: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(buffer, "PNG", compress_level=1)
+    picture = needed("PIL.Image").fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    picture.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

@@ -15,6 +15,7 @@ from hdlif_jax.data.dataset import Dataset, Split
 from hdlif_jax.data.entry import IMAGE_SIZE
 from hdlif_jax.data.errors import DataError
 from hdlif_jax.data.events import Events, Slicing, integrate, recording_of
+from hdlif_jax.data.extras import needed
 from hdlif_jax.data.formats.images import decode_image
 from hdlif_jax.data.originals import PreparedEntry
 from hdlif_jax.data.prepare import FILE_FORMAT, prepared_path
@@ -107,8 +108,7 @@ class Records:
 
     @functools.cached_property
     def _source(self) -> Any:
-        import tensorflow_datasets as tfds
-
+        tfds = needed("tensorflow_datasets")
         raw = tfds.decode.DeserializeMethod.RAW_BYTES
         return _builder(self.directory).as_data_source(self.split, deserialize_method=raw)
 
@@ -184,14 +184,13 @@ def _find(entry: PreparedEntry, directory: pathlib.Path) -> pathlib.Path:
         return others[-1]
     raise DataError(
         f"{entry.name} is not in {directory} (no {path}); get {entry.what_to_get()}; then run "
-        f"python -m experiments.prepare_data {entry.name} --from FOLDER_WITH_THESE_FILES --to {directory}"
+        f"python -m hdlif_jax.commands.prepare_data {entry.name} --from FOLDER_WITH_THESE_FILES --to {directory}"
     )
 
 
 @functools.cache
 def _builder(path: pathlib.Path) -> Any:
-    import tensorflow_datasets as tfds
-
+    tfds = needed("tensorflow_datasets")
     try:
         return tfds.builder_from_directory(str(path))
     except Exception as error:  # tfds raises whatever its parsers stumbled over
@@ -202,9 +201,8 @@ def _builder(path: pathlib.Path) -> Any:
 
 def _parse_image(raw: bytes) -> dict[str, Any]:
     """The two features that are needed of an image's record: twice as fast as all of them."""
-    from tensorflow_datasets.proto import tf_example_pb2
-
-    feature = tf_example_pb2.Example.FromString(raw).features.feature
+    proto = needed("tensorflow_datasets.proto").tf_example_pb2
+    feature = proto.Example.FromString(raw).features.feature
     return {"image": feature["image"].bytes_list.value[0], "label": feature["label"].int64_list.value[0]}
 
 

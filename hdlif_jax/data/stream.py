@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hdlif_jax.data.dataset import Source, Split
+from hdlif_jax.data.extras import needed
 from hdlif_jax.data.order import batch_indices
 
 AHEAD = 4  # batches that each worker keeps ready
@@ -54,9 +55,7 @@ def stream(reader: BatchReader, first_step: int, last_step: int, workers: int = 
       last_step: behind the last batch.
       workers: processes that read ahead; 0 reads ahead in threads of this process.
     """
-    import grain
-    from absl import flags
-
+    grain, flags = needed("grain"), needed("absl.flags")
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # grain's workers ask for flags, which nothing here parses
     steps = grain.MapDataset.range(first_step, last_step).map(reader)

@@ -9,6 +9,7 @@ import numpy as np
 
 from hdlif_jax.data.datasets.reading import LabelledFile, examples_of_images, image_files
 from hdlif_jax.data.errors import DataError, damaged
+from hdlif_jax.data.extras import needed
 from hdlif_jax.data.formats.archives import walk
 from hdlif_jax.data.originals import CheckFile, Examples, Original, PreparedEntry
 
@@ -64,14 +65,13 @@ def read(entry: PreparedEntry, source: pathlib.Path, check: CheckFile) -> Exampl
 
 def _devkit(path: pathlib.Path) -> tuple[tuple[str, ...], list[int]]:
     """Class names, and the label of each validation image, from the development kit."""
-    import scipy.io
-
+    matlab = needed("scipy.io")
     content = {}
     for member in walk(path):
         if member.base_name in ("meta.mat", "ILSVRC2012_validation_ground_truth.txt"):
             content[member.base_name] = member.read()
     try:
-        synsets = scipy.io.loadmat(io.BytesIO(content["meta.mat"]), squeeze_me=True)["synsets"]
+        synsets = matlab.loadmat(io.BytesIO(content["meta.mat"]), squeeze_me=True)["synsets"]
         # The kit numbers the 1,000 leaves from 1; inner nodes of the hierarchy follow.
         leaves = [entry for entry in np.atleast_1d(synsets) if int(entry["num_children"]) == 0]
         wnid_of = {int(entry["ILSVRC2012_ID"]): str(entry["WNID"]) for entry in leaves}

@@ -13,6 +13,7 @@ import numpy as np
 from hdlif_jax.data import events as _events
 from hdlif_jax.data.errors import DataError, damaged
 from hdlif_jax.data.events import Events, Recording, check_events, recording_of
+from hdlif_jax.data.extras import needed
 
 SENSOR = (128, 128)
 EVENT_BYTES = 8
@@ -60,10 +61,9 @@ def parse_mat(path: pathlib.Path | str) -> Recording:
     Raises:
       DataError: not such a file, or events outside the 128×128 pixels or out of order.
     """
-    import scipy.io
-
+    matlab = needed("scipy.io")
     try:
-        content = scipy.io.loadmat(path, variable_names=["out1"])
+        content = matlab.loadmat(path, variable_names=["out1"])
     except Exception as error:  # scipy raises whatever its parser stumbled over
         raise damaged(path, 0, f"is not a readable MATLAB file ({error})") from error
     table = content.get("out1")

@@ -3,9 +3,9 @@
 import io
 
 import numpy as np
-from PIL import Image
 
 from hdlif_jax.data.errors import damaged
+from hdlif_jax.data.extras import needed
 
 
 def decode_image(content: bytes, where: str, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -22,8 +22,9 @@ def decode_image(content: bytes, where: str, size: tuple[int, int] | None = None
     Raises:
       DataError: it does not decode or has another size.
     """
+    pillow = needed("PIL.Image")
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with pillow.open(io.BytesIO(content)) as image:
             pixels = np.asarray(image.convert("RGB"))
     except Exception as error:  # every decoder raises its own
         raise damaged(where, 0, f"does not decode as an image ({error})") from error

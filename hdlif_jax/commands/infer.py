@@ -1,0 +1,175 @@
+"""Predicts with an artifact: `python -m hdlif_jax.commands.infer ARTIFACT INPUT`.
+
+Needs jax and numpy alone, and Pillow for pictures.
+"""
+
+import argparse
+import contextlib
+import pathlib
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+
+from hdlif_jax.commands.support.program import program
+from hdlif_jax.deploy import Deployed, anytime, load
+
+BATCH = 64
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog=program("infer"), description=__doc__)
+    parser.add_argument("artifact", type=pathlib.Path, help="folder that the command deploy wrote")
+    parser.add_argument("input", type=pathlib.Path, help="a .npy file (one input or a batch), a picture, or a folder")
+    parser.add_argument("--arithmetic", choices=("integer", "float"), help="the faster one for this machine by default")
+    parser.add_argument("--threshold", type=float, help="stop as soon as the margin between two classes reaches this")
+    parser.add_argument("--resize", action="store_true", help="scale pictures to the network's size")
+    return parser.parse_args(arguments)
+
+
+def read_inputs(path: pathlib.Path, network: Deployed, resize: bool) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and inputs, one at a time.
+
+    Args:
+      path: a file or a folder.
+      network: for the shape of its inputs.
+      resize: whether pictures of another size are scaled.
+
+    Raises:
+      ValueError: something that is no input of this network.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in (".npy", *PICTURES))
+        if not files:
+            raise ValueError(f"{path} holds no inputs; expected files that end in .npy, {', '.join(PICTURES)}")
+    elif path.is_file():
+        files = [path]
+    else:
+        raise ValueError(f"{path} does not exist; name a .npy file, a picture or a folder of them")
+    for file in files:
+        if file.suffix.lower() == ".npy":
+            yield from read_array(file, network)
+        elif file.suffix.lower() in PICTURES:
+            yield str(file), read_picture(file, network, resize)
+        else:
+            raise ValueError(f"{file} is no input; expected a file that ends in .npy, {', '.join(PICTURES)}")
+
+
+def read_array(path: pathlib.Path, network: Deployed) -> Iterator[tuple[str, np.ndarray]]:
+    """The inputs in a .npy file: one, or a batch."""
+    shape = network.input_shape
+    with _readable(path, ".npy file"):
+        # Mapped: a false size in its header allocates nothing, and nothing is unpickled.
+        array = np.lib.format.open_memmap(path, mode="r")
+    if array.dtype != np.uint8 or array.shape[-len(shape) :] != shape:
+        found = f"{array.dtype} of shape {list(array.shape)}"
+        raise ValueError(f"{path} holds {found}; expected uint8 {list(shape)}, or a batch of those")
+    if array.ndim == len(shape):
+        yield str(path), np.array(array)
+    elif array.ndim == len(shape) + 1:
+        if not len(array):
+            raise ValueError(f"{path} holds an empty batch, of shape {list(array.shape)}; nothing to predict")
+        for index, one in enumerate(array):
+            yield f"{path}[{index}]", np.array(one)
+    else:
+        raise ValueError(
+            f"{path} has shape {list(array.shape)}; expected {list(shape)} with at most one axis before it"
+        )
+
+
+def read_picture(path: pathlib.Path, network: Deployed, resize: bool) -> np.ndarray:
+    """A picture as uint8 `[H, W, C]`."""
+    try:
+        import PIL.Image
+    except ImportError:
+        raise ValueError(f"{path} is a picture, and reading it needs Pillow: python -m pip install pillow") from None
+    if network.manifest.input_kind != "image" or network.manifest.input_shape[-1] not in (1, 3):
+        raise ValueError(f"{path} is a picture, but the network reads {list(network.input_shape)}; give it a .npy file")
+    height, width, channels = network.manifest.input_shape
+    with _readable(path, "picture"):
+        picture = PIL.Image.open(path)
+    with picture:
+        if picture.size != (width, height) and not resize:
+            raise ValueError(
+                f"{path} has {picture.size[0]}×{picture.size[1]} pixels; the network reads {width}×{height}: "
+                "crop it to what it was trained on, or let --resize scale it"
+            )
+        if picture.mode.startswith(("I", "F")):  # Pillow would cut all values above 255
+            raise ValueError(f"{path} has more than 8 bits a channel; the network reads 8: convert the picture first")
+        with _readable(path, "picture"):
+            converted = picture.convert("L" if channels == 1 else "RGB").resize((width, height))
+    return np.asarray(converted, np.uint8).reshape(height, width, channels)
+
+
+@contextlib.contextmanager
+def _readable(path: pathlib.Path, what: str) -> Iterator[None]:
+    """Turns whatever a parser raises on a damaged file into one of our errors."""
+    try:
+        yield
+    except Exception as error:
+        problem = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{path} is not a readable {what}: {problem}") from None
+
+
+def classify(
+    network: Deployed, inputs: np.ndarray, threshold: float | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predicted class, its probability and the steps used of a batch, each `[B]`."""
+    if threshold is None:
+        logits = np.asarray(network(inputs))
+        predictions, steps = logits.sum(0).argmax(-1), np.full(len(inputs), len(logits))
+    else:
+        logits = anytime.run(network, inputs, threshold)
+        predictions, steps = anytime.exits(logits, threshold)
+    chosen = np.cumsum(logits, 0)[steps - 1, np.arange(len(inputs))] / steps[:, None]
+    exponentials = np.exp(chosen - chosen.max(-1, keepdims=True))
+    probabilities = (exponentials / exponentials.sum(-1, keepdims=True))[np.arange(len(inputs)), predictions]
+    return predictions, probabilities, steps
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints a line per input: name, class, probability, and the number of time-steps where it may vary."""
+    network = load(arguments.artifact, arguments.arithmetic)
+    print(f"{network.arithmetic} arithmetic, {network.manifest.num_steps} time-steps", file=sys.stderr)
+    names: list[str] = []
+    inputs: list[np.ndarray] = []
+
+    def flush(batch_size: int) -> None:
+        padded = np.stack(inputs + [inputs[-1]] * (batch_size - len(inputs)))  # one size, one compilation
+        results = zip(names, *classify(network, padded, arguments.threshold), strict=False)
+        for name, prediction, probability, steps in results:
+            used = "" if arguments.threshold is None else f"\t{steps} steps"
+            print(f"{name}\t{network.manifest.class_names[prediction]}\t{probability:.3f}{used}", flush=True)
+        names.clear()
+        inputs.clear()
+
+    batches = 0
+    for name, one in read_inputs(arguments.input, network, arguments.resize):
+        names.append(name)
+        inputs.append(one)
+        if len(inputs) == BATCH:
+            flush(BATCH)
+            batches += 1
+    if inputs:
+        flush(BATCH if batches else len(inputs))
+
+
+def main() -> None:
+    """Entry point."""
+    arguments = parse_arguments(sys.argv[1:])
+    try:
+        run(arguments)
+    except BrokenPipeError:  # the reader of our output, such as head, has had enough
+        sys.stderr.close()
+    except (ValueError, OSError) as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""What a preset is: a named configuration, what it is for, and the figures that a paper reports for it."""
+
+from typing import NamedTuple
+
+from hdlif_jax.commands.config import TrainConfig
+
+
+class PaperFigures(NamedTuple):
+    """What the paper reports for a configuration; None where it reports nothing.
+
+    Attributes:
+      source: the table, and the row where it has a name.
+      accuracy: test accuracy in %.
+      param_mb: memory of convolution and linear weights in 10⁶ bytes.
+      sops_m: synaptic operations per image in millions.
+      nops_m: neural operations per image in millions.
+      power_mj: energy per image in millijoules.
+    """
+
+    source: str
+    accuracy: float | None = None
+    param_mb: float | None = None
+    sops_m: float | None = None
+    nops_m: float | None = None
+    power_mj: float | None = None
+
+    def __str__(self) -> str:
+        figures = {
+            "{:.2f} %": self.accuracy,
+            "{:.2f} MB": self.param_mb,
+            "{:.2f} M SOPs": self.sops_m,
+            "{:.2f} M NOPs": self.nops_m,
+            "{:.2f} mJ": self.power_mj,
+        }
+        reported = [text.format(value) for text, value in figures.items() if value is not None]
+        return f"paper, {self.source}: {', '.join(reported) or 'no figure'}"
+
+
+class Preset(NamedTuple):
+    """A configuration, what it is for, and what the paper reports for it."""
+
+    description: str
+    config: TrainConfig
+    paper: PaperFigures | None = None

@@ -1,0 +1,40 @@
+"""Small datasets and networks, for a look at everything on two cores."""
+
+from hdlif_jax.commands.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from hdlif_jax.commands.presets.preset import Preset
+
+PRESETS: dict[str, Preset] = {
+    "digits": Preset(
+        "Handwritten digits of scikit-learn, 8×8 pixels; a small conv net of block (b), under a minute on two cores.",
+        TrainConfig(
+            preset="digits",
+            epochs=40,
+            model=ModelConfig(widths=(32, 64, 64)),
+            data=DataConfig(name="digits", crop_padding=1),
+            optimizer=OptimizerConfig(learning_rate=0.1),
+        ),
+    ),
+    "fashion-mnist": Preset(
+        "Fashion-MNIST, 28×28 pixels; VGG-13 with 12 instead of 64 channels, T = 2, ten minutes on two cores.",
+        TrainConfig(
+            preset="fashion-mnist",
+            epochs=6,
+            batch_size=64,
+            model=ModelConfig(architecture="vgg13", width=12, num_steps=2),
+            data=DataConfig(name="fashion-mnist", flip=True),
+            optimizer=OptimizerConfig(learning_rate=0.1, warmup_epochs=0.5),
+        ),
+    ),
+    "nmnist": Preset(
+        "N-MNIST, recordings of an event camera in 10 frames; VGG-SNN of an eighth of its width, Mem-BN HD-LIF, "
+        "five minutes on two cores for 1,000 recordings.",
+        TrainConfig(
+            preset="nmnist",
+            epochs=15,
+            batch_size=32,
+            model=ModelConfig(architecture="vgg-snn", width=8, num_steps=10, neuron="mem-bn"),
+            data=DataConfig(name="nmnist", crop_padding=2),
+            optimizer=OptimizerConfig(learning_rate=0.05, warmup_epochs=2),
+        ),
+    ),
+}

@@ -1,0 +1,103 @@
+"""Keeps the figures of a finished run for others to read: `python -m hdlif_jax.commands.record RUN [--to DIR]`."""
+
+import dataclasses
+import pathlib
+import re
+import shutil
+from typing import Any
+
+from hdlif_jax.commands.presets import PRESETS
+from hdlif_jax.commands.support.cli import command, conf, console, parse
+from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.run_directory import RunDirectory, read_json, write_json
+
+RESULTS = pathlib.Path("experiments/results")  # of the current directory: that of a clone
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Writes PRESET-DEVICE.json, its curves and a line in README.md: what ran where, with which versions."""
+
+    run: conf.Positional[pathlib.Path]
+    """A finished run."""
+    to: pathlib.Path | None = None
+    """Where the results of runs are collected; experiments/results by default, if the current directory has it."""
+
+
+def results_folder(to: pathlib.Path | None) -> pathlib.Path:
+    """Where to write.
+
+    Raises:
+      CommandError: nowhere was named, and the current directory is not that of a clone.
+    """
+    if to is None and not RESULTS.is_dir():
+        raise CommandError(f"there is no {RESULTS} in {pathlib.Path.cwd()}; say where to collect results: --to DIR")
+    return RESULTS if to is None else to
+
+
+def record_of(directory: RunDirectory) -> dict[str, Any]:
+    """All that is worth keeping of a finished run.
+
+    Raises:
+      CommandError: it is not finished.
+    """
+    config = directory.config()
+    if not directory.is_finished:
+        raise CommandError(f"{directory.path} is not finished; go on with it: --resume {directory.path}")
+    description = read_json(directory.path / "config.json")
+    preset = PRESETS.get(config.preset)
+    paper = preset.paper if preset else None
+    return {
+        "summary": read_json(directory.path / "summary.json"),
+        "paper": None if paper is None else str(paper),
+        "command": description["command"],
+        "versions": description["versions"],
+        "git_commit": description["git_commit"],
+        "config": description["config"],
+        "curve": [
+            {
+                name: epoch[name]
+                for name in ("epoch", "train_loss", "train_accuracy", "validation_accuracy_per_step", "seconds")
+            }
+            for epoch in directory.read_metrics("epoch")
+        ],
+    }
+
+
+def write_table(folder: pathlib.Path) -> None:
+    """Writes README.md: one line for each record in the folder."""
+    lines = [
+        "# Results\n",
+        "One line a run; beside it the record (command, versions, configuration, curve) and the curves as a picture.\n",
+        "| preset | device | epochs | test accuracy | the paper's | time | jax |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for file in sorted(folder.glob("*.json")):
+        record = read_json(file)
+        summary = record["summary"]
+        lines.append(
+            f"| [{summary['preset']}]({file.name}) | {summary['device']} | {summary['epochs']} | "
+            f"{100 * summary['test_accuracy']:.2f} % | {record['paper'] or ''} | {summary['train_seconds']:.0f} s | "
+            f"{record['versions']['jax']} |"
+        )
+    (folder / "README.md").write_text("\n".join(lines) + "\n")
+
+
+@command
+def main() -> None:
+    """Entry point."""
+    arguments = parse(Arguments, "record")
+    to = results_folder(arguments.to)
+    directory = RunDirectory(arguments.run)
+    record = record_of(directory)
+    summary = record["summary"]
+    name = re.sub(r"[^a-z0-9]+", "-", f"{summary['preset']}-{summary['device']}".lower()).strip("-")
+    to.mkdir(parents=True, exist_ok=True)
+    write_json(to / f"{name}.json", record)
+    shutil.copyfile(directory.curves, to / f"{name}.png")
+    write_table(to)
+    console.print(f"written to {to / name}.json")
+
+
+if __name__ == "__main__":
+    main()

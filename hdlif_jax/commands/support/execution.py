@@ -1,0 +1,96 @@
+"""How a run is computed and watched, which changes nothing of its result: devices, processes, caches."""
+
+import dataclasses
+import importlib.util
+import os
+import pathlib
+import re
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from hdlif_jax.commands.support.cli import console
+from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.run_directory import device_name
+from hdlif_jax.training.sharding import is_primary, make_mesh
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """How a run is computed and watched; may be another when the run is resumed."""
+
+    devices: int | None = None
+    """Devices to share each batch; all by default."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0 of a run of several processes, each started with this same command; auto: as the cluster
+    says (Slurm, Open MPI, Kubernetes, Cloud TPU)."""
+    num_processes: int | None = None
+    """Processes of that run; not needed with auto."""
+    process_id: int | None = None
+    """Which of them this is, from 0; not needed with auto."""
+    profile: bool = False
+    """Write a profile of a few training steps to DIR/profile, for TensorBoard or Perfetto."""
+    tensorboard: bool = False
+    """Write TensorBoard files to DIR/tensorboard; needs the extra hdlif_jax[tensorboard]."""
+
+    def start(self) -> None:
+        """Joins the other processes and finds the compilation cache; before anything else touches a device.
+
+        Raises:
+          CommandError: settings that do not go together, or a package that is not installed.
+        """
+        if self.devices is not None and self.devices < 1:
+            raise CommandError(f"devices={self.devices} must be at least 1")
+        if self.tensorboard and importlib.util.find_spec("tensorboardX") is None:
+            raise CommandError(
+                "--tensorboard needs the package tensorboardX: python -m pip install 'hdlif_jax[tensorboard]'"
+            )
+        given = (self.num_processes is not None, self.process_id is not None)
+        if self.coordinator is None and any(given):
+            raise CommandError("--num-processes and --process-id belong to --coordinator HOST:PORT; give all three")
+        if self.coordinator is not None:
+            if self.devices is not None:
+                raise CommandError("--devices is for one process; several processes use all of their devices")
+            if self.coordinator == "auto":
+                self._join()
+            elif all(given):
+                self._join(self.coordinator, self.num_processes, self.process_id)
+            else:
+                raise CommandError("--coordinator HOST:PORT needs --num-processes and --process-id; or use auto")
+        console.quiet = not is_primary()
+        use_compilation_cache()
+
+    def _join(self, *arguments: Any) -> None:
+        try:
+            jax.distributed.initialize(*arguments)
+        except (RuntimeError, ValueError) as error:
+            problem = str(error).strip().splitlines()[0]
+            raise CommandError(f"--coordinator {self.coordinator}: {problem}") from error
+
+    def mesh(self) -> Mesh:
+        """The devices.
+
+        Raises:
+          CommandError: there are fewer.
+        """
+        available = jax.devices()
+        if self.devices is not None and self.devices > len(available):
+            raise CommandError(f"devices={self.devices} but this machine has {len(available)}; choose fewer")
+        return make_mesh(available[: self.devices])
+
+
+def one_device() -> Mesh:
+    """The first device: enough to look at a trained network, and every batch size fits."""
+    return make_mesh(jax.devices()[:1])
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs between processes, so that a run that starts again begins in seconds.
+
+    By kind of device in the user's cache directory, or where JAX_COMPILATION_CACHE_DIR says.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        user_cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+        kind = re.sub(r"\W+", "-", device_name()).strip("-").lower()  # code for one processor may not run on another
+        jax.config.update("jax_compilation_cache_dir", str(user_cache / "hdlif_jax" / kind))

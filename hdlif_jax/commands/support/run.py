@@ -1,0 +1,227 @@
+"""One training run from configuration to results, and its rules for stopping."""
+
+import contextlib
+import functools
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+
+from hdlif_jax.commands.config import TrainConfig
+from hdlif_jax.commands.registry import make_trainer
+from hdlif_jax.commands.support.cli import console
+from hdlif_jax.commands.support.errors import CommandError, Stopped
+from hdlif_jax.commands.support.execution import Execution
+from hdlif_jax.commands.support.observers import Clock, Profile, TensorBoard, peak_memory
+from hdlif_jax.commands.support.plots import plot_curves
+from hdlif_jax.commands.support.progress import Progress
+from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, write_json
+from hdlif_jax.commands.support.runs import load_dataset
+from hdlif_jax.training import Callbacks, Checkpoints, Interrupted, Trainer
+from hdlif_jax.training.sharding import is_primary, wait_for_all
+
+
+@contextlib.contextmanager
+def stop_requests() -> Iterator[Callable[[int], bool]]:
+    """Yields `should_stop(step)`: whether SIGINT or SIGTERM came. A second one ends the process as usual.
+
+    Of several processes all stop at the same step, after any of them got SIGTERM, which is how schedulers announce that
+    they will take a machine away.
+
+    Raises:
+      Stopped: the run stopped because of it; has the exit status of a process that the signal ended.
+    """
+    received: list[int] = []
+    signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
+    if jax.process_count() > 1:
+        from jax.experimental.multihost_utils import reached_preemption_sync_point
+
+        def should_stop(step: int) -> bool:
+            stops = reached_preemption_sync_point(step)
+            received.extend([signal.SIGTERM] * stops)
+            return stops
+
+        signals = ()  # the runtime listens itself
+    else:
+
+        def should_stop(step: int) -> bool:
+            del step
+            return bool(received)
+
+    previous = {number: signal.getsignal(number) for number in signals}
+
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    def request(number: int, frame: Any) -> None:
+        del frame
+        received.append(number)
+        restore()
+
+    for number in signals:
+        signal.signal(number, request)
+    try:
+        yield should_stop
+    except Interrupted as interruption:
+        raise Stopped(str(interruption), 128 + received[0]) from interruption
+    finally:
+        restore()
+
+
+def summarize(
+    config: TrainConfig,
+    trainer: Trainer,
+    accuracy_per_step: list[float],
+    directory: RunDirectory,
+    train_seconds: float,
+) -> dict[str, Any]:
+    """The figures of a finished run."""
+    epochs = directory.read_metrics("epoch")
+    validation = epochs[-1]["validation_accuracy_per_step"]
+    images = trainer.plan.total_steps * config.batch_size
+    return {
+        "preset": config.preset,
+        "dataset": trainer.dataset.name,
+        "test_accuracy": accuracy_per_step[-1],
+        "accuracy_per_step": accuracy_per_step,
+        "validation_accuracy": validation[-1] if validation else None,
+        "selection": "last epoch",
+        "epochs": config.epochs,
+        "train_seconds": round(train_seconds, 3),
+        "images_per_second": round(images / train_seconds, 1),
+        "parameters": trainer.num_parameters,
+        "device": device_name(),
+    }
+
+
+def run(directory: RunDirectory, config: TrainConfig, resumed: bool, execution: Execution = Execution()) -> None:
+    """Trains, or goes on training, and writes the results.
+
+    Raises:
+      CommandError: another process trains there, or a file could not be written.
+      Stopped: a signal asked for it; a checkpoint was written.
+    """
+    trainer = make_trainer(config, load_dataset(config), execution.mesh())
+    if not resumed and is_primary():
+        directory.check_free(config)
+    with contextlib.ExitStack() as stack:
+        if is_primary():
+            stack.enter_context(directory.locked())
+            if not resumed:
+                directory.create(config)
+        wait_for_all("run directory")
+        checkpoints = stack.enter_context(
+            contextlib.closing(Checkpoints(directory.checkpoints, config.keep_checkpoints))
+        )
+        try:
+            train(config, trainer, directory, checkpoints, resumed, execution)
+        except OSError as error:
+            raise CommandError(
+                f"{error.filename or directory.path}: {error.strerror or error}; mend that, then go on with "
+                f"--resume {directory.path}"
+            ) from error
+
+
+def train(
+    config: TrainConfig,
+    trainer: Trainer,
+    directory: RunDirectory,
+    checkpoints: Checkpoints,
+    resumed: bool,
+    execution: Execution,
+) -> None:
+    """Trains in a directory that is this run's own."""
+    plan, primary = trainer.plan, is_primary()
+    state = trainer.initial_state
+    if resumed and checkpoints.steps():
+        state, problems = checkpoints.load_newest_intact(trainer.initial_state)
+        for problem in problems:
+            console.print(f"[yellow]warning:[/yellow] {problem}")
+        console.print(f"continuing {directory.path} at step {int(state.step)} of {plan.total_steps}")
+    first_step = int(state.step)
+    if primary:
+        directory.truncate_metrics(first_step)
+    wait_for_all("metrics")
+    earlier_seconds = sum(record["seconds"] for record in directory.read_metrics("epoch"))
+    first_epoch = first_step // plan.steps_per_epoch + 1
+    this_epoch = [record for record in directory.read_metrics("step") if record["epoch"] == first_epoch]
+    write = directory.append_metrics if primary else lambda kind, record: None
+    console.print(
+        f"{config.preset}: {trainer.num_parameters:,} parameters, {plan.train.shape[0]:,} training, "
+        f"{plan.validation.shape[0]:,} validation and {plan.dataset.test.shape[0]:,} test images, "
+        f"T = {config.model.num_steps}, on {device_name()}"
+        + (f", {trainer.mesh.size} devices" if trainer.mesh.size > 1 else "")
+    )
+    with contextlib.ExitStack() as stack:
+        should_stop = stack.enter_context(stop_requests())
+        progress = stack.enter_context(Progress(plan.total_steps, first_step, config.batch_size, config.epochs))
+        clock = Clock(config.batch_size)
+        on_step: list[Callable[..., None]] = [functools.partial(write, "step"), progress.step]
+        on_epoch: list[Callable[..., None]] = [progress.epoch, clock.epoch]
+        on_state: list[Callable[..., None]] = []
+        if execution.profile:
+            profile = stack.enter_context(contextlib.closing(Profile(directory.path / "profile")))
+            on_state.append(profile.state)
+        if execution.tensorboard and primary:
+            board = stack.enter_context(contextlib.closing(TensorBoard(directory.path / "tensorboard", first_step)))
+            on_step.append(board.step)
+            on_epoch.append(board.epoch)
+        epoch_started = time.perf_counter()
+
+        def log_epoch(record: dict[str, Any]) -> None:
+            nonlocal epoch_started
+            now = time.perf_counter()
+            write("epoch", record | {"seconds": now - epoch_started})
+            epoch_started = now
+
+        callbacks = Callbacks(
+            each(on_step), each([log_epoch, *on_epoch]), each(on_state), progress.warning, should_stop
+        )
+        started = time.perf_counter()
+        state = trainer.fit(state, checkpoints, callbacks, this_epoch)
+        train_seconds = earlier_seconds + time.perf_counter() - started
+    accuracy_per_step = trainer.accuracy_per_step(state, plan.dataset.test)
+    if not primary:
+        return
+    summary = summarize(config, trainer, accuracy_per_step, directory, train_seconds)
+    summary |= {"devices": trainer.mesh.size, "step_milliseconds": clock.step_milliseconds} | peak_memory()
+    plot_curves(
+        directory.curves,
+        title(summary),
+        directory.read_metrics("epoch"),
+        summary["accuracy_per_step"],
+        directory.read_metrics("coherence"),
+    )
+    write_json(directory.path / "summary.json", summary)
+    report(summary, directory)
+
+
+def each(functions: list[Callable[..., None]]) -> Callable[..., None]:
+    """One function that calls all of them."""
+
+    def call(*arguments: Any) -> None:
+        for function in functions:
+            function(*arguments)
+
+    return call
+
+
+def title(summary: dict[str, Any]) -> str:
+    """Headline of the curves."""
+    return f"{summary['preset']}: test accuracy {100 * summary['test_accuracy']:.2f} % after {summary['epochs']} epochs"
+
+
+def report(summary: dict[str, Any], directory: RunDirectory) -> None:
+    """Prints the figures of a finished run."""
+    per_step = " ".join(f"{accuracy:.4f}" for accuracy in summary["accuracy_per_step"])
+    milliseconds = f"{summary['step_milliseconds']:.1f} ms" if summary["step_milliseconds"] else "too few to time"
+    console.print(
+        f"test accuracy {summary['test_accuracy']:.4f} (last epoch), after each time-step: {per_step}\n"
+        f"{summary['epochs']} epochs in {summary['train_seconds']:.1f} s, "
+        f"{summary['images_per_second']:,.0f} images/s, a step in {milliseconds}, "
+        f"at most {summary['peak_memory_mb']:,.0f} MB of the {summary['peak_memory_of']}'s memory\n"
+        f"results in {directory.path}"
+    )

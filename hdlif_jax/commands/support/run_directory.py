@@ -1,0 +1,204 @@
+"""A run directory: what a training run leaves behind, and the rules for going back to it."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+from hdlif_jax.commands.config import SCHEMA, TrainConfig, from_dict, to_dict
+from hdlif_jax.commands.support.errors import CommandError
+
+PACKAGES = ("hdlif_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+class RunDirectory:
+    """Names and files of one run.
+
+    Attributes:
+      path: the directory.
+      checkpoints: folder of the checkpoints.
+      metrics: `metrics.jsonl`, one JSON object a line, of kind "step", "coherence" or "epoch".
+      curves: `curves.png`.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        self.path = pathlib.Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.metrics = self.path / "metrics.jsonl"
+        self.curves = self.path / "curves.png"
+        self._lock = self.path / "lock"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run wrote its summary, which it does last."""
+        return (self.path / "summary.json").exists()
+
+    def check_free(self, config: TrainConfig) -> None:
+        """Checks that a new run can begin here.
+
+        Raises:
+          CommandError: there is something already.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(set(self.path.iterdir()) - {self._lock})):
+            raise CommandError(self._occupied(config))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Makes the directory this process' own; the lock goes with the process, however it ends.
+
+        Raises:
+          CommandError: another process holds it.
+        """
+        import filelock  # of the extra hdlif_jax[commands], which reading a run does not need
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = filelock.FileLock(self._lock, timeout=0).acquire()
+        except filelock.Timeout:
+            raise CommandError(
+                f"another process is training in {self.path}; wait until it ends, or choose another directory"
+            ) from None
+        with lock:
+            yield
+
+    def create(self, config: TrainConfig) -> None:
+        """Writes config.json, the first file of a run.
+
+        Raises:
+          CommandError: there is something already.
+        """
+        self.check_free(config)
+        self.path.mkdir(parents=True, exist_ok=True)
+        description = {
+            "schema": SCHEMA,
+            "config": to_dict(config),
+            "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
+            "git_commit": _git_commit(),
+            "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
+        }
+        write_json(self.path / "config.json", description)
+
+    def config(self, data_dir: str | None = None) -> TrainConfig:
+        """The configuration of the run.
+
+        Args:
+          data_dir: where the prepared datasets are now; None for where they were.
+
+        Raises:
+          CommandError: there is no readable config.json of this schema.
+        """
+        file = self.path / "config.json"
+        if not file.is_file():
+            raise CommandError(f"{self.path} is not a run directory: it has no config.json; name one made by training")
+        description = read_json(file)
+        if not isinstance(description, dict) or description.get("schema") != SCHEMA:
+            found = description.get("schema") if isinstance(description, dict) else None
+            raise CommandError(f"{file} has schema {found}, this version reads {SCHEMA}; use the version that wrote it")
+        try:
+            return in_data_dir(from_dict(TrainConfig, description["config"]), data_dir)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CommandError(f"{file} is not a valid configuration: {error}") from error
+
+    def append_metrics(self, kind: str, record: dict[str, Any]) -> None:
+        """Adds a line to metrics.jsonl."""
+        with self.metrics.open("a") as file:
+            file.write(json.dumps({"kind": kind} | record) + "\n")
+
+    def read_metrics(self, kind: str) -> list[dict[str, Any]]:
+        """The records of a kind; a last line that was cut short is left out."""
+        if not self.metrics.exists():
+            return []
+        records = []
+        for line in self.metrics.read_text().splitlines():
+            try:
+                records.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return [record for record in records if record["kind"] == kind]
+
+    def truncate_metrics(self, step: int) -> None:
+        """Drops what a killed run logged after the checkpoint of `step`, which will be done again."""
+        kinds = ("step", "coherence", "epoch")
+        kept = [record for kind in kinds for record in self.read_metrics(kind) if record["step"] <= step > 0]
+        kept.sort(key=lambda record: (record["step"], kinds.index(record["kind"])))
+        text = "".join(json.dumps(record) + "\n" for record in kept)
+        write_atomically(self.metrics, text)
+
+    def _occupied(self, config: TrainConfig) -> str:
+        if not self.path.is_dir():
+            return f"{self.path} is a file, not a directory; choose another --out"
+        if not (self.path / "config.json").exists():
+            return f"{self.path} is not empty and not a run directory; choose another --out"
+        if self.config() != config:
+            return f"{self.path} belongs to a run with another configuration; choose another --out"
+        if self.is_finished:
+            return f"{self.path} holds the finished run of this configuration; choose another --out to run it again"
+        return f"{self.path} holds an unfinished run of this configuration; continue it with --resume {self.path}"
+
+
+def in_data_dir(config: TrainConfig, data_dir: str | None) -> TrainConfig:
+    """The configuration with its prepared datasets in another directory, if one is given."""
+    if data_dir is None:
+        return config
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, dir=data_dir))
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """Writes JSON, whole or not at all."""
+    write_atomically(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: pathlib.Path) -> Any:
+    """Reads JSON.
+
+    Raises:
+      CommandError: the file is not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} is not valid JSON ({error}); restore it or start a new run") from error
+
+
+def write_atomically(path: pathlib.Path, text: str) -> None:
+    """Replaces a file in one step, so that a kill leaves the old or the new text."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+def device_name() -> str:
+    """The device that computes, for example "cpu" with the processor's name, or the GPU's name."""
+    device = jax.devices()[0]
+    if device.platform != "cpu":
+        return device.device_kind
+    cpu_info = pathlib.Path("/proc/cpuinfo")
+    models = [line.split(":", 1)[1].strip() for line in _lines(cpu_info) if line.startswith("model name")]
+    return f"cpu ({models[0] if models else platform.machine()}, {os.cpu_count()} cores)"
+
+
+def _lines(path: pathlib.Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """Commit of the source tree that this runs from; None outside a checkout."""
+    root = pathlib.Path(__file__).parent
+    result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+    return result.stdout.strip() or None

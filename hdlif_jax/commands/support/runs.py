@@ -1,0 +1,91 @@
+"""From a run directory to the network that was trained there."""
+
+import pathlib
+from typing import Literal, NamedTuple
+
+import optax
+
+from hdlif_jax import data, nn
+from hdlif_jax.commands import registry
+from hdlif_jax.commands.config import TrainConfig
+from hdlif_jax.commands.support.run_directory import RunDirectory
+from hdlif_jax.training import Checkpoints, TrainState, initial_state
+
+Which = int | Literal["last", "best"]
+
+
+class Run(NamedTuple):
+    """What a run has learned.
+
+    Attributes:
+      model: the network, which holds the checkpoint's parameters and statistics.
+      variables: those parameters and statistics.
+      config: of the run.
+      step: of the checkpoint, in batches.
+    """
+
+    model: nn.SpikingNetwork
+    variables: nn.Variables
+    config: TrainConfig
+    step: int
+
+
+def load_run(directory: pathlib.Path | str, *, step: Which = "last", data_dir: str | None = None) -> Run:
+    """The network of a checkpoint; the dataset need not be there.
+
+    Args:
+      directory: of the run.
+      step: the newest checkpoint, that with the best validation accuracy, or that of a step.
+      data_dir: where prepared datasets are now, for the configuration; None for where they were.
+
+    Raises:
+      CommandError: it is not a run directory, or its configuration cannot be read.
+      CheckpointError: there is no such checkpoint, or it is damaged.
+      ValueError: `step` is neither a number nor one of the names.
+    """
+    run = RunDirectory(pathlib.Path(directory))
+    config = run.config(data_dir)
+    spec = input_spec(config)
+    model = registry.make_model(config.model, spec.shape, spec.num_classes, config.seed)
+    checkpoints = Checkpoints(run.checkpoints, reads_only=True)
+    try:
+        state = checkpoints.load(_blank_state(config, model), _chosen(checkpoints, step))
+    finally:
+        checkpoints.close()
+    return Run(nn.with_variables(model, state.variables), state.variables, config, int(state.step))
+
+
+def _chosen(checkpoints: Checkpoints, step: Which) -> int:
+    if isinstance(step, int):
+        return step
+    named = {"last": checkpoints.latest, "best": checkpoints.best}
+    if step not in named:
+        raise ValueError(f"step={step!r} is unknown; choose 'last', 'best' or the number of a step")
+    return named[step]()
+
+
+def input_spec(config: TrainConfig) -> data.InputSpec:
+    """What the network of a configuration reads, without its dataset."""
+    return registry.DATASETS[config.data.name].input_spec(config.data.frame_size, config.data.image_size)
+
+
+def load_dataset(config: TrainConfig) -> data.Dataset:
+    """The dataset of a configuration.
+
+    Raises:
+      ValueError: it is not prepared; says which files to get and what to run.
+    """
+    return data.open_dataset(
+        config.data.name,
+        config.data.dir,
+        num_steps=config.model.num_steps,
+        slicing=config.data.slicing,
+        frame_size=config.data.frame_size,
+        image_size=config.data.image_size,
+    )
+
+
+def _blank_state(config: TrainConfig, model: nn.SpikingNetwork) -> TrainState:
+    """A state with the structure and the types of the run's; how fast it learned changes neither."""
+    per_step = nn.training_form(model).per_step
+    return initial_state(model, registry.make_optimizer(config.optimizer, optax.constant_schedule(0.0), per_step))

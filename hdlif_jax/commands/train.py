@@ -1,0 +1,139 @@
+"""Trains a spiking network: `python -m hdlif_jax.commands.train [PRESET] [--field.name value ...]`."""
+
+import dataclasses
+import pathlib
+import sys
+import time
+from typing import Any, NamedTuple, TypeVar
+
+from hdlif_jax.commands.config import TrainConfig
+from hdlif_jax.commands.presets import PRESETS
+from hdlif_jax.commands.support import cli
+from hdlif_jax.commands.support.cli import command, conf, console, did_you_mean
+from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.execution import Execution
+from hdlif_jax.commands.support.program import program
+from hdlif_jax.commands.support.run import run
+from hdlif_jax.commands.support.run_directory import RunDirectory
+
+T = TypeVar("T")
+
+DEFAULT_PRESET = "digits"
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments(TrainConfig):
+    """A configuration and where to put its results."""
+
+    preset: conf.Suppress[str] = DEFAULT_PRESET
+    out: pathlib.Path | None = None
+    """Run directory; runs/PRESET-TIME by default."""
+    execution: conf.OmitArgPrefixes[Execution] = Execution()
+
+    @property
+    def config(self) -> TrainConfig:
+        """The configuration alone."""
+        return TrainConfig(**{field.name: getattr(self, field.name) for field in dataclasses.fields(TrainConfig)})
+
+
+class Request(NamedTuple):
+    """What a command line asks for.
+
+    Attributes:
+      directory: of the run.
+      config: of the run.
+      resumed: whether it goes on from a checkpoint.
+      execution: how it is computed.
+    """
+
+    directory: RunDirectory
+    config: TrainConfig
+    resumed: bool
+    execution: Execution
+
+
+def parse_arguments(argv: list[str]) -> Request:
+    """What the words of a command line ask for.
+
+    Raises:
+      CommandError: they ask for nothing that exists.
+    """
+    if "--resume" in argv:
+        if argv[0] != "--resume" or len(argv) < 2:
+            raise CommandError("--resume DIR comes first, and takes its whole configuration from DIR")
+        execution, unknown = parse(Execution, Execution(), argv[2:], "--resume DIR", "How to go on with a run.")
+        if unknown:
+            raise CommandError(
+                f"--resume DIR takes its whole configuration from DIR; leave out {unknown[0]} (it can be followed by "
+                f"{' '.join(option_names(Execution()))})"
+            )
+        directory = RunDirectory(pathlib.Path(argv[1]))
+        return Request(directory, directory.config(), True, execution)
+    if argv in (["-h"], ["--help"]):
+        print_presets()
+    preset, options = (DEFAULT_PRESET, argv) if not argv or argv[0].startswith("-") else (argv[0], argv[1:])
+    if preset not in PRESETS:
+        raise CommandError(
+            f"unknown preset {preset!r}; {did_you_mean(preset, PRESETS)}the presets are {', '.join(PRESETS)}"
+        )
+    default = Arguments(**shallow(PRESETS[preset].config))
+    arguments, unknown = parse(Arguments, default, options, preset, PRESETS[preset].description)
+    if unknown:
+        names = option_names(default)
+        raise CommandError(
+            f"unknown option {unknown[0]}; {did_you_mean(unknown[0], names)}"
+            f"`{program('train')} {preset} --help` explains: {' '.join(names)}"
+        )
+    out = arguments.out or pathlib.Path("runs") / f"{arguments.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
+    return Request(RunDirectory(out), arguments.config, False, arguments.execution)
+
+
+def parse(kind: type[T], default: T, words: list[str], name: str, description: str) -> tuple[T, list[str]]:
+    """A dataclass from the command line, and the words that it does not know."""
+    options = {"config": (conf.AvoidSubcommands,), "return_unknown_args": True}
+    parsed: Any = cli.parse(kind, f"train {name}", words, description=description, default=default, **options)
+    return parsed
+
+
+def print_presets() -> None:
+    """Prints the names of the presets; the fields of one follow from tyro."""
+    print(f"usage: {program('train')} [PRESET] [--field.name value ...]")
+    print(f"       {program('train')} --resume DIR\n")
+    print(f"presets (without one: {DEFAULT_PRESET}):")
+    for name, preset in PRESETS.items():
+        print(f"  {name}\n      {preset.description}")
+        if preset.paper is not None:
+            print(f"      {preset.paper}")
+    print(f"\nfields, with the defaults of {DEFAULT_PRESET}; `PRESET --help` shows those of a preset:\n")
+
+
+def option_names(config: Any, prefix: str = "--") -> list[str]:
+    """The command line's name of every field."""
+    names = []
+    for name, value in shallow(config).items():
+        option = prefix + name.replace("_", "-")
+        if isinstance(value, Execution):
+            names += option_names(value)  # at the top level
+            continue
+        names += option_names(value, option + ".") if dataclasses.is_dataclass(value) else [option]
+    return names
+
+
+def shallow(config: Any) -> dict[str, Any]:
+    """A dataclass' own fields."""
+    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+
+
+@command
+def main() -> None:
+    """Entry point."""
+    directory, config, resumed, execution = parse_arguments(sys.argv[1:])
+    if resumed and directory.is_finished:
+        console.print(f"{directory.path} is finished: its {config.epochs} epochs are done; see summary.json")
+        return
+    execution.start()
+    run(directory, config, resumed, execution)
+
+
+if __name__ == "__main__":
+    main()

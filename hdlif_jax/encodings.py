@@ -1,0 +1,66 @@
+"""Encodings as values: what a static input, such as an image, becomes over time.
+
+An encoding is any function `(key, inputs, num_steps) -> inputs over time`; your own is as good as one of these.
+"""
+
+import dataclasses
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+
+# Classes that are called as functions and named as such.
+# ruff: noqa: N801
+
+
+class Encoding(Protocol):
+    """Static inputs to what a network reads."""
+
+    def __call__(self, key: jax.Array, inputs: jax.Array, num_steps: int) -> jax.Array:
+        """Inputs `[B, ...]` to a sequence `[T, B, ...]`, or to `[B, ...]` that is the same at every step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class direct:
+    """The input itself, shown at every step: a current of real numbers, which the first layer turns into spikes."""
+
+    def __call__(self, key: jax.Array, inputs: jax.Array, num_steps: int) -> jax.Array:
+        """`[B, ...]` of any values to the same; networks run their stem on it once."""
+        return inputs
+
+
+@dataclasses.dataclass(frozen=True)
+class poisson:
+    """Rate code: at every step a spike with the probability of the intensity, independent of all others.
+
+    A Poisson process seen in steps of one spike at most, which is a Bernoulli process.
+    """
+
+    def __call__(self, key: jax.Array, inputs: jax.Array, num_steps: int) -> jax.Array:
+        """Intensities `[B, ...]` in [0, 1] to spikes `[T, B, ...]`, 0 or 1."""
+        return jax.random.bernoulli(key, inputs[None], (num_steps, *inputs.shape)).astype(inputs.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class latency:
+    """Time to first spike: one spike, the earlier the higher the intensity, at step round((T − 1)(1 − x)) from 0.
+
+    Attributes:
+      silence: intensities up to this one never spike.
+
+    Raises:
+      ValueError: `silence` is out of range.
+    """
+
+    silence: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.silence < 1:
+            raise ValueError(f"silence={self.silence} must be in [0, 1): the intensity up to which nothing spikes")
+
+    def __call__(self, key: jax.Array, inputs: jax.Array, num_steps: int) -> jax.Array:
+        """Intensities `[B, ...]` in [0, 1] to spikes `[T, B, ...]`, 0 or 1."""
+        first = jnp.round((num_steps - 1) * (1 - inputs)).astype(jnp.int32)
+        steps = jnp.arange(num_steps).reshape(-1, *[1] * inputs.ndim)
+        spikes = (steps == first[None]) & (inputs > self.silence)[None]
+        return spikes.astype(inputs.dtype)

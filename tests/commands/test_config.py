@@ -1,0 +1,121 @@
+import dataclasses
+
+import pytest
+
+from hdlif_jax.commands.config import (
+    DataConfig,
+    LearningConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TrainConfig,
+    from_dict,
+    to_dict,
+)
+
+CONFIG = TrainConfig(
+    epochs=7,
+    model=ModelConfig(weights="binary", spike_bits=None, widths=(8, 16)),
+    data=DataConfig(crop_padding=2),
+    optimizer=OptimizerConfig(name="adamw", learning_rate=1),
+    learning=LearningConfig(rule="random_k", k=3),
+)
+
+
+def test_dicts_round_trip():
+    assert from_dict(TrainConfig, to_dict(CONFIG) | {"model": to_dict(CONFIG.model) | {"widths": [8, 16]}}) == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epoch": 3}, "TrainConfig has no field epoch"),
+        ({"epochs": "3"}, "TrainConfig.epochs='3' must be int"),
+        ({"epochs": True}, "TrainConfig.epochs=True must be int"),
+        ({"model": 3}, "TrainConfig.model=3 must be an object"),
+        ({"model": {"widths": 3}}, "ModelConfig.widths=3 must be a list"),
+        ({"model": {"weights": "int4"}}, "ModelConfig.weights='int4' must be one of float, binary, ternary"),
+        ({"model": {"spike_bits": "4"}}, "ModelConfig.spike_bits='4' must be int | None"),
+        ({"learning": {"k": 9, "rule": "random_k"}}, "learning.k=9 exceeds model.num_steps=4"),
+    ],
+)
+def test_bad_dicts(change, message):
+    with pytest.raises(ValueError, match=message.replace("|", r"\|")):
+        from_dict(TrainConfig, change)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        (TrainConfig, {"epochs": 0}),
+        (TrainConfig, {"batch_size": 0}),
+        (TrainConfig, {"checkpoint_every_epochs": 0}),
+        (OptimizerConfig, {"learning_rate": 0.0}),
+        (OptimizerConfig, {"momentum": 1.0}),
+        (OptimizerConfig, {"weight_decay": -1.0}),
+        (OptimizerConfig, {"warmup_epochs": -1}),
+        (LearningConfig, {"k": 0}),
+        (LearningConfig, {"label_smoothing": 1.0}),
+        (DataConfig, {"validation_fraction": 1.0}),
+        (DataConfig, {"crop_padding": -1}),
+    ],
+)
+def test_values_out_of_range(kind, change):
+    (name,) = change
+    with pytest.raises(ValueError, match=f"{name}="):
+        kind(**change)
+
+
+def test_the_second_neuron_can_be_serial():
+    assert dataclasses.replace(CONFIG.model, parallel=False).second_neuron == "hd-lif"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"width": 8}, "width=8 is not for conv-net, which has widths; set widths"),
+        ({"architecture": "resnet18", "widths": (8, 16)}, r"widths=\(8, 16\) are conv-net's; set width"),
+        ({"architecture": "vgg13", "width": 0}, "width=0 must be at least 1"),
+        ({"architecture": "resnet18", "num_steps": 0}, "num_steps=0 must be at least 1"),
+    ],
+)
+def test_sizes_belong_to_their_architecture(fields, message):
+    with pytest.raises(ValueError, match=message):
+        ModelConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    ("options", "second"),
+    [
+        ({}, "parallel"),
+        ({"neuron": "mem-bn"}, "parallel"),
+        ({"neuron": "lif"}, "lif"),
+        ({"parallel": False}, "hd-lif"),
+        ({"neuron": "lif", "parallel": False}, "lif"),
+    ],
+)
+def test_second_neuron(options, second):
+    assert ModelConfig(**options).second_neuron == second
+
+
+def test_unquantised_spikes():
+    assert ModelConfig(spike_bits=None).quantizer.softness is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_steps": 0}, "num_steps=0 must be at least 1"),
+        ({"neuron": "lif", "parallel": True}, "'lif' has no parallel form"),
+        ({"neuron": "parallel", "parallel": False}, "neuron='parallel' makes all neurons parallel, but parallel=False"),
+        ({"architecture": "vgg13", "parallel": True}, "second neuron of a residual block parallel, and vgg13 has no"),
+        ({"neuron": "if"}, "neuron='if' is unknown; choose one of lif, hd-lif, mem-bn"),
+        ({"weights": "int8"}, "weights='int8' is unknown"),
+        ({"attention": "se"}, "attention='se' is unknown"),
+        ({"spike_bits": 0}, "bits=0"),
+        ({"spike_scale": -1.0}, "scale=-1.0"),
+        ({"surrogate": "arctan"}, "surrogate='arctan' is for neurons whose spikes are a step, such as neuron='lif'"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        ModelConfig(**options)

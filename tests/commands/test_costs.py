@@ -1,0 +1,91 @@
+import json
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from hdlif_jax import nn
+from hdlif_jax.commands import costs
+from hdlif_jax.commands.presets import PRESETS
+from hdlif_jax.commands.registry import make_trainer
+from hdlif_jax.commands.support.run_directory import RunDirectory
+from hdlif_jax.commands.support.runs import load_dataset
+from hdlif_jax.training import Checkpoints
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["costs", *map(str, arguments)])
+    costs.main()
+
+
+def test_a_preset(monkeypatch, capsys, tmp_path):
+    with jax.numpy_dtype_promotion("standard"):  # optax' schedules mix integers and floats
+        run(monkeypatch, "digits", "--images", 20, "--out", tmp_path)
+    report = json.loads((tmp_path / "costs.json").read_text())
+    assert (tmp_path / "costs.png").read_bytes().startswith(b"\x89PNG")
+    totals = {
+        name: report[name]
+        for name in ("param_mb_paper", "param_mb_packed", "nops_m", "sops_m", "macs_m", "power_mj_paper", "firing_rate")
+    }
+    assert all(value > 0 for value in totals.values())
+    assert report["power_mj_strict"] > report["power_mj_paper"]
+    assert report["inputs"] == "20 test inputs of digits"
+    assert report["weights"].startswith("untrained")
+    assert sum(row["sops"] for row in report["layers"]) == pytest.approx(1e6 * report["sops_m"])
+    assert report["train_step"]["memory_mb"] > report["train_step"]["temporaries_mb"] > 0
+    assert report["train_step"]["gflops"] > 0
+    printed = capsys.readouterr().out
+    assert "blocks.2.downsample.conv" in printed
+    assert "param_mb_paper" in printed
+
+
+def test_a_run_is_counted_with_its_own_weights(monkeypatch, tmp_path):
+    config = PRESETS["digits"].config
+    trainer = make_trainer(config, load_dataset(config))
+    state = trainer.initial_state
+    directory = RunDirectory(tmp_path / "run")
+    directory.create(config)
+    checkpoints = Checkpoints(directory.checkpoints)
+    checkpoints.save(state)
+    checkpoints.close()
+    subject = costs.load_subject(str(directory.path))
+    assert subject.trained == "checkpoint of step 0"
+    assert subject.out == directory.path
+    jax.tree.map(np.testing.assert_array_equal, nn.variables_of(subject.model), state.variables)
+
+
+def test_a_dataset_that_is_not_there_is_replaced_and_said_so(capsys):
+    config = PRESETS["cifar100-resnet18-lif"].config
+    monkey = costs.Arguments("cifar100-resnet18-lif", images=20)
+    described, batches = costs.choose_inputs(monkey, config)
+    assert described == "20 random inputs (synthetic)"
+    assert "counting on random inputs, not on real ones" in capsys.readouterr().out
+    assert [batch.shape for batch in batches] == [(16, 32, 32, 3), (4, 32, 32, 3)]
+
+
+def test_random_events_are_sequences():
+    config = PRESETS["dvs-cifar10-vgg-snn-lif"].config
+    (batch,) = costs.random_batches(config, 3)
+    assert batch.shape == (10, 3, 48, 48, 2)
+    assert set(np.unique(batch)) >= {0.0, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["digitz"], "'digitz' is neither a preset nor a run directory; did you mean digits"),
+        (["digits", "--images", "0"], "--images 0 must be at least 1"),
+        (["cifar100-resnet18-lif", "--data", "real"], "cifar100"),
+        (["cifar100-resnet18-lif", "--data", "real", "--data-dir", "elsewhere"], "elsewhere"),
+    ],
+)
+def test_bad_input_is_one_line(monkeypatch, capsys, arguments, message):
+    built = nn.conv_net
+    monkeypatch.setattr(costs, "build_model", lambda *_: built)
+    with pytest.raises(SystemExit) as exit_:
+        run(monkeypatch, *arguments)
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

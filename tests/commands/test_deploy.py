@@ -1,0 +1,120 @@
+import json
+import re
+
+import numpy as np
+import pytest
+
+from hdlif_jax.data import digits
+from tests.commands.conftest import read_json
+
+
+@pytest.fixture(scope="module")
+def deployed(command, finished_run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("deployed") / "artifact"
+    status, output, errors = command.run("deploy", finished_run[0], out)
+    assert status == 0, errors
+    return out, output
+
+
+def test_the_artifact_keeps_the_accuracy_of_the_checkpoint(deployed, finished_run):
+    summary, report = read_json(finished_run[0] / "summary.json"), read_json(finished_run[0] / "deployment.json")
+    verification = report["verification"]
+    for arithmetic in ("integer", "float"):
+        assert verification[arithmetic]["accuracy_per_step"] == pytest.approx(summary["accuracy_per_step"], abs=1e-12)
+        assert verification[arithmetic]["other_predictions"] == 0
+    assert report["artifact_bytes"] == sum(file.stat().st_size for file in deployed[0].iterdir())
+
+
+def test_columns_of_table_2_before_and_after(deployed, finished_run):
+    output, report = deployed[1], read_json(finished_run[0] / "deployment.json")
+    for column in ("Param.(MB)", "Acc.(%)", "SOPs(M)", "NOPs(M)", "Power(mJ)", "checkpoint", "deployed", "early exit"):
+        assert column in output
+    before, after = report["before"], report["after"]
+    assert after["parameters_mb"] < before["parameters_mb"]
+    assert after["sops_m"] == pytest.approx(before["sops_m"], rel=1e-3)  # counted in two ways
+    assert after["nops_m"] == before["nops_m"]
+    assert after["power_mj"] == pytest.approx(before["power_mj"] / 8, rel=1e-3)  # 4-bit spikes
+    exits = report["early_exit"]
+    assert exits[0]["mean_steps"] == 1
+    assert exits[-1]["mean_steps"] == 2  # T
+    assert exits[-1]["accuracy"] == report["verification"]["checkpoint_accuracy_per_step"][-1]
+
+
+def test_infer_predicts_what_the_checkpoint_does(deployed, finished_run, command, tmp_path):
+    test = digits().test
+    np.save(tmp_path / "inputs.npy", test.inputs[:70])
+    status, output, errors = command.run("infer", deployed[0], tmp_path / "inputs.npy")
+    assert status == 0, errors
+    predictions = np.array([int(line.split("\t")[1]) for line in output.splitlines()])
+    assert len(predictions) == 70
+    summary = read_json(finished_run[0] / "summary.json")
+    assert abs((predictions == test.labels[:70]).mean() - summary["test_accuracy"]) < 0.25  # of 70 of the 359
+    pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(3):
+        pillow.fromarray(test.inputs[index, ..., 0]).save(folder / f"{index}.png")
+    status, output, errors = command.run("infer", deployed[0], folder, "--threshold", "1")
+    assert status == 0, errors
+    assert [int(line.split("\t")[1]) for line in output.splitlines()] == list(predictions[:3])
+    assert all(line.endswith("2 steps") for line in output.splitlines())
+
+
+def error_of(result, status=2):
+    assert result[0] == status
+    assert result[2].count("\n") == 1, result[2]
+    assert "Traceback" not in result[2]
+    return result[2]
+
+
+def test_deploy_refuses(command, finished_run, deployed, tmp_path):
+    assert "is not a run directory" in error_of(command.run("deploy", tmp_path, tmp_path / "out"))
+    before = sorted(deployed[0].iterdir())
+    assert "is not empty" in error_of(command.run("deploy", finished_run[0], deployed[0]))
+    assert sorted(deployed[0].iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: folder / "nothing", "does not exist"),
+        (lambda folder: folder, "holds no inputs"),
+        (lambda folder: _write(folder / "x.txt", b"text"), "is no input"),
+        (lambda folder: _write(folder / "x.npy", b"text"), "not a readable .npy"),
+        (lambda folder: _write(folder / "x.npy", b"\x93NUMPY\1\0\3\0((("), "not a readable .npy"),
+        (lambda folder: _save(folder / "x.npy", np.zeros((0, 8, 8, 1), np.uint8)), "holds an empty batch"),
+        (lambda folder: _write(folder / "x.png", b"text"), "not a readable picture"),
+        (lambda folder: _sixteen_bits(folder / "x.png"), "more than 8 bits a channel"),
+        (lambda folder: _save(folder / "x.npy", np.zeros((8, 8, 1))), "holds float64"),
+        (lambda folder: _save(folder / "x.npy", np.zeros((9, 8, 1), np.uint8)), "expected uint8 [8, 8, 1]"),
+        (lambda folder: _save(folder / "x.npy", np.array([{}])), "not a readable .npy"),
+        (lambda folder: _save(folder / "x.npy", np.zeros((1, 1, 8, 8, 1), np.uint8)), "at most one axis before it"),
+    ],
+)
+def test_infer_refuses_inputs(make, message, deployed, tmp_path):
+    from hdlif_jax.commands.infer import read_inputs
+    from hdlif_jax.deploy import load
+
+    with pytest.raises(ValueError, match=re.escape(message)):
+        list(read_inputs(make(tmp_path), load(deployed[0], "float"), resize=False))
+
+
+def test_infer_reports_errors_in_one_line(command, deployed, tmp_path):
+    (tmp_path / "manifest.json").write_text(json.dumps({}))
+    assert "manifest.json is of format None" in error_of(command.run("infer", tmp_path, tmp_path))
+
+
+def _write(path, data):
+    path.write_bytes(data)
+    return path
+
+
+def _sixteen_bits(path):
+    pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    pillow.fromarray(np.full((8, 8), 60_000, np.uint16)).save(path)
+    return path
+
+
+def _save(path, array):
+    np.save(path, array, allow_pickle=True)
+    return path
