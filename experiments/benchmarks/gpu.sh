@@ -1,21 +1,34 @@
 #!/usr/bin/env bash
-# What to measure when a GPU is at hand, in one command: `benchmarks/gpu.sh [NAME...]`, by default all of
-# train_speed, memory and step_time. Results go to $OUT, or benchmarks/results. Without a GPU it runs small versions.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+# What to measure when a GPU is at hand, in one command: `experiments/benchmarks/gpu.sh [NAME...]`, by default stbp,
+# memory, integer_layers and train_speed. Results go to $OUT, or experiments/benchmarks/results. One that fails does not
+# keep the others from running. Without a GPU it runs small versions.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
 python=${PYTHON:-python}
-out=${OUT:-benchmarks/results}
+out=${OUT:-experiments/benchmarks/results}
 export PYTHONUNBUFFERED=1 XLA_PYTHON_CLIENT_PREALLOCATE=false
-small=()
-if [ "$($python -c 'import jax; print(jax.default_backend())')" = cpu ]; then
-  small=(--width 8 --batch 16 --rounds 2)
-fi
-for name in "${@:-train_speed memory step_time}"; do
-  for benchmark in $name; do
-    printf '\n== %s\n' "$benchmark"
-    case $benchmark in
-      step_time) "$python" -m benchmarks.step_time "${small[@]}" --out "$out" ;;
-      *) "$python" -m "benchmarks.$benchmark" --out "$out" ;;
-    esac
-  done
+backend=$("$python" -c 'import jax; print(jax.default_backend())') || exit 1
+[ $# -gt 0 ] || set -- stbp memory integer_layers train_speed
+
+small() { # NAME: the options of its small version
+  case $1 in
+    stbp) echo --width 8 --steps 4 --batch 8 --rounds 1 ;;
+    memory) echo --steps 1 4 --width 8 ;;
+    integer_layers) echo --batch 8 --rounds 1 ;;
+    train_speed) echo --width 8 --batches 16 --rounds 1 ;;
+  esac
+}
+
+failed=()
+for name in "$@"; do
+  printf '\n== %s\n' "$name"
+  options=()
+  if [ "$backend" = cpu ]; then
+    read -ra options <<<"$(small "$name")"
+  fi
+  "$python" -m "experiments.benchmarks.$name" "${options[@]}" --out "$out" || failed+=("$name")
 done
+if [ ${#failed[@]} -gt 0 ]; then
+  echo "failed: ${failed[*]}" >&2
+  exit 1
+fi

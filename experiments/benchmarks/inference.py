@@ -1,69 +1,69 @@
 """Time of an inference of the deployed ResNet-18, beside the training-time model and PyTorch: batch 1 and 32, T = 4.
 
-`python -m benchmarks.inference [--rounds 9] [--width 64]`; needs the extra `bench`. All run in one process on the same
-number of threads, in turns, so that what else the machine does falls on all of them. Before timing, the benchmark
-checks that all compute the same logits from the same arrays. The inputs are normalised images in memory.
+`python -m experiments.benchmarks.inference [--rounds 9] [--width 64] [--batches 1 32]`, on a CPU; needs the extra
+`bench`. All run in one process on the same number of threads, in turns, so that what else the machine does falls on all
+of them. Before timing, the benchmark checks that all compute the same logits from the same arrays. The inputs are
+normalised images in memory.
 """
 
 import argparse
 import pathlib
-import statistics
 import tempfile
-import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 from flax import nnx
 
-from benchmarks import report, torch_reference
-from benchmarks.agreement import distance
-from hdlif_jax import nn, rollout
-from hdlif_jax.deploy import artifact, load, runtime
-from hdlif_jax.deploy.export import make_artifact
-from hdlif_jax.deploy.fold import fold
+from experiments.benchmarks import report
+from experiments.benchmarks.references import torch as torch_reference
+from experiments.benchmarks.references.agreement import distance
+from experiments.benchmarks.timing import Timing, in_turns
+from hdlif_jax import deploy, nn, rollout
+from hdlif_jax.deploy import runtime
 from hdlif_jax.training import normalize
 
 NUM_STEPS, NUM_CLASSES, IMAGE = 4, 100, (32, 32, 3)
 MEAN, STD = (0.5,) * 3, (0.25,) * 3
-BATCHES = (1, 32)
 CHUNKS = (1, 2, 4, 8, 32)
 DEFAULT_CHUNK = runtime.CPU_CHUNK  # the cases set another
+DEFAULT = f"deployed, integer, {DEFAULT_CHUNK} images at once"
 TORCH, TRAINING = "PyTorch float32, eval", "training-time model, integer forward"
-TARGETS = {TORCH: 4.0, TRAINING: 1.5}  # times as fast, at batch 32
+TARGETS = {TORCH: 4.0, TRAINING: 1.5}  # times as fast, at the largest batch
+
+Cases = dict[str, Callable[[], Any]]  # by name, functions that give logits [T, B, K]
 
 
-def write_artifact(model, folder):
-    class_names = tuple(map(str, range(NUM_CLASSES)))
-    made = make_artifact(
-        fold(model), lambda inputs: normalize(inputs, MEAN, STD), input_kind="image", class_names=class_names
-    )
-    artifact.write(folder, made)
+def at_training_time(
+    model: nn.SpikingNetwork, integer: bool, variables: nn.Variables, inputs: np.ndarray
+) -> Callable[[], jax.Array]:
+    network = nn.inference_form(model, integer=integer)
+    logits = jax.jit(lambda variables, inputs: rollout.rollout(network, variables, inputs))
+    return lambda: logits(variables, inputs)
 
 
-def with_chunk(network, size, images):
-    def run():
+def with_chunk(network: deploy.Deployed, size: int, images: np.ndarray) -> Callable[[], jax.Array]:
+    def run() -> jax.Array:
         runtime.CPU_CHUNK = size
-        return jax.block_until_ready(network(images))
+        return network(images)
 
     return run
 
 
-def cases(model, width, folder, images):
-    """Name → function without arguments, that gives logits `[T, B, K]`."""
-    found = {}
+def cases(model: nn.SpikingNetwork, width: int, folder: pathlib.Path, images: np.ndarray) -> Cases:
+    found: Cases = {}
     variables = nn.variables_of(model)
-    normalized = np.asarray(normalize(images, MEAN, STD))
-    for integer_forward in (False, True):
-        network = nn.inference_form(model, integer_forward=integer_forward)
-        step = jax.jit(lambda variables, x, network=network: rollout.rollout(network, variables, x))
-        name = TRAINING if integer_forward else "training-time model, float forward"
-        found[name] = lambda step=step: jax.block_until_ready(step(variables, normalized))
-    for arithmetic in ("integer", "float"):
-        network = load(folder, arithmetic)
-        for size in CHUNKS if arithmetic == "integer" else (DEFAULT_CHUNK,):
-            if size <= max(1, len(images)) or arithmetic == "float":
-                found[f"deployed, {arithmetic}, {size} images at once"] = with_chunk(network, size, images)
+    normalized = np.asarray(normalize(jnp.asarray(images), MEAN, STD))
+    found["training-time model, float forward"] = at_training_time(model, False, variables, normalized)
+    found[TRAINING] = at_training_time(model, True, variables, normalized)
+    integer_path, float_path = deploy.load(folder, "integer"), deploy.load(folder, "float")
+    for size in CHUNKS:
+        if size <= max(DEFAULT_CHUNK, len(images)):
+            found[f"deployed, integer, {size} images at once"] = with_chunk(integer_path, size, images)
+    found[f"deployed, float, {DEFAULT_CHUNK} images at once"] = with_chunk(float_path, DEFAULT_CHUNK, images)
     reference = torch_reference.ResNet18(NUM_CLASSES, NUM_STEPS, width)
     reference.load(jax.tree.map(np.asarray, variables))
     on_torch = torch.from_numpy(normalized.transpose(0, 3, 1, 2).copy()).contiguous(memory_format=torch.channels_last)
@@ -71,8 +71,12 @@ def cases(model, width, folder, images):
     return found
 
 
-def check_agreement(functions):
-    """Largest difference of the logits' norm from PyTorch's; raises where the networks are not the same."""
+def check_agreement(functions: Cases) -> float:
+    """Largest difference of the logits' norm from PyTorch's.
+
+    Raises:
+      SystemExit: the networks are not the same.
+    """
     expected = functions[TORCH]()
     worst = max(distance(np.asarray(function()), expected) for function in functions.values())
     if worst > 1e-2:  # where a membrane lies between two levels, another order of summation may move a spike
@@ -80,53 +84,49 @@ def check_agreement(functions):
     return worst
 
 
-def seconds(functions, rounds):
-    """Median and minimum of every case; the cases take turns."""
-    times = {name: [] for name in functions}
-    for _ in range(rounds + 1):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            times[name].append(time.perf_counter() - start)
-    return {name: {"median": statistics.median(row[1:]), "min": min(row[1:])} for name, row in times.items()}
+def show(timings: Mapping[str, Timing]) -> str:
+    rows = []
+    for name, timing in timings.items():
+        ratios = [timings[base].median / timing.median for base in TARGETS]
+        rows.append([name, *(f"{1e3 * value:.0f}" for value in timing), *(f"{ratio:.2f}" for ratio in ratios)])
+    return report.table(("", "ms, median", "least", "× PyTorch", "× training"), rows)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 32])
     parser.add_argument("--out", type=pathlib.Path, default=report.RESULTS)
     arguments = parser.parse_args()
-    load = report.load_average()
-    threads = report.limit_threads(None)
+    if jax.default_backend() != "cpu":
+        raise SystemExit("this benchmark is of CPUs, where networks are deployed in pieces; set JAX_PLATFORMS=cpu")
+    load, threads = report.load_average(), report.limit_threads(None)
     torch.set_num_threads(threads)  # XLA's pool has as many
 
-    options = nn.SpikingOptions(num_steps=NUM_STEPS)
-    model = nn.resnet18(IMAGE, NUM_CLASSES, width=arguments.width, options=options, rngs=nnx.Rngs(0))
-    results = {}
+    spec = nn.Spec(num_steps=NUM_STEPS, second_neuron=nn.parallel())
+    model = nn.resnet18(IMAGE, NUM_CLASSES, width=arguments.width, spec=spec, rngs=nnx.Rngs(0))
+    results: dict[int, dict[str, Any]] = {}
+    timings: dict[int, dict[str, Timing]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch) / "artifact"
-        write_artifact(model, folder)
-        for batch in BATCHES:
+        names = tuple(map(str, range(NUM_CLASSES)))
+        deploy.deploy(model, None, folder, mean=MEAN, std=STD, input_kind="image", class_names=names)
+        for batch in arguments.batches:
             images = np.random.default_rng(0).integers(0, 256, (batch, *IMAGE)).astype(np.uint8)
             functions = cases(model, arguments.width, folder, images)
             agreement = check_agreement(functions)
-            results[batch] = {"logit_difference": agreement, "seconds": seconds(functions, arguments.rounds)}
+            timings[batch] = in_turns(functions, arguments.rounds)
+            seconds = {name: timing._asdict() for name, timing in timings[batch].items()}
+            results[batch] = {"logit_difference": agreement, "seconds": seconds}
 
-    for batch, result in results.items():
+    for batch, timed in timings.items():
         print(f"\nResNet-18, width {arguments.width}, batch {batch}, T = {NUM_STEPS}, {threads} threads")
-        rows = []
-        timings = result["seconds"]
-        for name, row in timings.items():
-            ratios = [timings[base]["median"] / row["median"] for base in (TORCH, TRAINING)]
-            times = [f"{1e3 * row[statistic]:.0f}" for statistic in ("median", "min")]
-            rows.append([name, *times, *(f"{ratio:.2f}" for ratio in ratios)])
-        print(report.table(("", "ms, median", "fastest", "× PyTorch", "× training"), rows))
-    default = f"deployed, integer, {DEFAULT_CHUNK} images at once"
+        print(show(timed))
+    largest = max(timings)
     for base, target in TARGETS.items():
-        timings = results[32]["seconds"]
-        reached = timings[base]["median"] / timings[default]["median"]
-        print(f"batch 32, default against {base}: {reached:.2f} × as fast (target {target})")
+        reached = timings[largest][base].median / timings[largest][DEFAULT].median
+        print(f"batch {largest}, default against {base}: {reached:.2f} × as fast (target {target})")
 
     description = {
         "benchmark": "inference",

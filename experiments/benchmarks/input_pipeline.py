@@ -1,42 +1,40 @@
-"""What the input costs: the resident feed beside a ResNet-18 step, and the images/s of the streaming feed.
+"""What the input costs: the resident input beside a ResNet-18 step, and the images/s of the streaming input.
 
-`python -m benchmarks.input_pipeline [--dir DATA_DIR] [--batch 64] [--rounds 8] [--workers 2] [--width 64]`; DATA_DIR
-holds a prepared cifar100, without which synthetic images of the same size are prepared. The resident feed does all of
-the paper's recipe: random crop, flip, AutoAugment, normalisation, Cutout, Mixup and CutMix.
+`python -m experiments.benchmarks.input_pipeline [--dir DATA_DIR] [--batch 64] [--rounds 8] [--workers 2] [--width 64]`
+needs the extra `data`; DATA_DIR holds a prepared cifar100, without which synthetic images of the same size are
+prepared. The resident input does all of the paper's recipe: random crop, flip, AutoAugment, normalisation, Cutout,
+Mixup and CutMix.
 """
 
 import argparse
-import os
 import pathlib
-import statistics
 import tempfile
 import time
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
+from flax import nnx
 
-from benchmarks import report
-from hdlif_jax import data, nn
-from hdlif_jax.training import (
-    DataConfig,
-    LearningConfig,
-    ModelConfig,
-    OptimizerConfig,
-    TrainState,
-    build_model,
-    make_optimizer,
-    make_train_step,
-    warmup_cosine,
-)
-from hdlif_jax.training.feeds import make_prepare, make_take
+from experiments.benchmarks import report
+from experiments.benchmarks.timing import in_turns
+from hdlif_jax import data, learning, losses, nn
+from hdlif_jax.learning import Batch
+from hdlif_jax.training import Augmentation, make_preprocess, start
+from hdlif_jax.training.runners import make_take
 
-RECIPE = DataConfig(name="cifar100", crop_padding=4, flip=True, auto_augment=True, cutout=8, mixup=0.8, cutmix=1.0)
-NUM_CLASSES = 100
+RECIPE = Augmentation(crop_padding=4, flip=True, auto_augment=True, cutout=8, mixup=0.8, cutmix=1.0)
+CROP_AND_FLIP = Augmentation(crop_padding=4, flip=True)
+STEP, INPUT, CROPPED = "step_ms", "input_ms", "input_crop_and_flip_ms"
+NUM_STEPS, NUM_CLASSES = 4, 100
+STREAMED_BATCH = 256
 WARM_UP = 20  # streamed batches that are not timed: the workers start and fill what they keep ready
 
 
-def synthetic(directory):
+def synthetic(directory: pathlib.Path) -> pathlib.Path:
     """10,000 smooth random images in the layout of CIFAR-100, prepared."""
     generator = np.random.default_rng(0)
     walk = generator.normal(0, 20, (10000, 32, 32, 3)).cumsum(1).cumsum(2) / 6 + 120
@@ -50,96 +48,96 @@ def synthetic(directory):
     return directory
 
 
-def milliseconds(function, rounds):
-    """Median, after one call that compiles."""
-    jax.block_until_ready(function())
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        jax.block_until_ready(function())
-        times.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times)
-
-
-def resident(dataset, batch_size, width, rounds):
-    """Times of a training step and of the input inside it, ms."""
+def resident_input(dataset: data.Dataset, batch_size: int, augmentation: Augmentation) -> Callable[[], Any]:
+    """Makes one batch after the other, as it happens inside the step of a training set on the device."""
     split = dataset.train.load()
-    inputs, labels = jax.device_put(tuple(split))
+    inputs, labels = jax.device_put((split.inputs, split.labels))
     take = make_take(len(split.labels), batch_size, 0)
+    preprocess = make_preprocess(dataset.mean, dataset.std, NUM_CLASSES, augmentation=augmentation)
     steps = iter(range(10**6))
 
-    def timed_input(config):
-        prepare = make_prepare(config, dataset.mean, dataset.std, NUM_CLASSES)
+    @jax.jit
+    def batch(inputs: jax.Array, labels: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return preprocess(jax.random.fold_in(jax.random.key(0), step), *take(inputs, labels, step))
 
-        @jax.jit
-        def batch(inputs, labels, step):
-            return prepare(jax.random.fold_in(jax.random.key(0), step), *take(inputs, labels, step))
+    return lambda: batch(inputs, labels, jnp.int32(next(steps)))
 
-        return milliseconds(lambda: batch(inputs, labels, jnp.int32(next(steps))), 5 * rounds)
 
-    config = ModelConfig(architecture="resnet18", width=width)
-    network = nn.training_form(build_model(config, (32, 32, 3), NUM_CLASSES, 0))
-    variables = nn.variables_of(build_model(config, (32, 32, 3), NUM_CLASSES, 0))
-    optimizer_config = OptimizerConfig()
-    optimizer = make_optimizer(optimizer_config, warmup_cosine(optimizer_config, 1000, 1), network.per_step)
-    step = make_train_step(network, optimizer, LearningConfig(), lambda key, batch, targets: (batch, targets), 0)
-    ready = jnp.zeros((batch_size, 32, 32, 3)), jnp.zeros((batch_size, NUM_CLASSES))
-    held = {"state": TrainState(jnp.int32(0), *variables, optimizer.init(variables.params))}
-    run = jax.jit(step, donate_argnums=0)
+def training_step(batch_size: int, width: int) -> Callable[[], Any]:
+    """One step after the other on a batch that is ready."""
+    spec = nn.Spec(num_steps=NUM_STEPS, second_neuron=nn.parallel())
+    model = nn.resnet18((32, 32, 3), NUM_CLASSES, width=width, spec=spec, rngs=nnx.Rngs(0))
+    optimizer = optax.sgd(0.01, 0.9, nesterov=True)
+    state, step = start(model, learning.random_step(), losses.cross_entropy(0.1), optimizer)
+    ready = Batch(jnp.zeros((batch_size, 32, 32, 3)), jnp.zeros((batch_size, NUM_CLASSES)))
 
-    def train():
-        held["state"], metrics = run(held["state"], *ready)
+    def train() -> Any:
+        nonlocal state
+        state, metrics = step(state, ready)
         return metrics
 
-    return {
-        "step_ms": milliseconds(train, rounds),
-        "input_ms": timed_input(RECIPE),
-        "input_crop_and_flip_ms": timed_input(DataConfig(name="cifar100", crop_padding=4, flip=True)),
-    }
+    return train
 
 
-def streaming(dataset, batch_size, workers, batches):
-    """Images/s of the streaming feed's batches, read, decoded and in this process."""
-    reader = data.BatchReader(dataset.train, batch_size, 0)
-    start = 0.0
+def streaming(dataset: data.Dataset, workers: int, batches: int) -> float:
+    """Images/s of streamed batches, read, decoded and in this process."""
+    reader = data.BatchReader(dataset.train, STREAMED_BATCH, 0)
+    started = 0.0
     for number, _ in enumerate(data.stream(reader, 0, WARM_UP + batches, workers), 1):
         if number == WARM_UP:
-            start = time.perf_counter()
-    return batches * batch_size / (time.perf_counter() - start)
+            started = time.perf_counter()
+    return batches * STREAMED_BATCH / (time.perf_counter() - started)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def resident(dataset: data.Dataset, batch_size: int, width: int, rounds: int) -> dict[str, float]:
+    """Median milliseconds of a training step, and of the input inside it."""
+    inputs = {
+        INPUT: resident_input(dataset, batch_size, RECIPE),
+        CROPPED: resident_input(dataset, batch_size, CROP_AND_FLIP),
+    }
+    timings = in_turns({STEP: training_step(batch_size, width)}, rounds) | in_turns(inputs, 5 * rounds)
+    return {name: 1e3 * timing.median for name, timing in timings.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dir", type=pathlib.Path, default=pathlib.Path("data"))
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--batches", type=int, default=300, help="streamed batches of 256 images that are timed")
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("benchmarks/results"))
+    parser.add_argument("--batches", type=int, default=300, help=f"streamed batches of {STREAMED_BATCH} images")
+    parser.add_argument("--out", type=pathlib.Path, default=report.RESULTS)
     arguments = parser.parse_args()
+    load = report.load_average()
     with tempfile.TemporaryDirectory() as folder:
         is_real = (arguments.dir / "cifar100").is_dir()
         directory = arguments.dir if is_real else synthetic(pathlib.Path(folder))
-        dataset = data.open_prepared("cifar100", directory, num_steps=4)
-        result = {
-            "load_average": os.getloadavg()[0],  # of the machine: above the number of cores the figures are too low
-            "images": "CIFAR-100" if is_real else "synthetic",
-            "batch": arguments.batch,
-            "width": arguments.width,
-            "workers": arguments.workers,
-            "streaming_images_per_second": streaming(dataset, 256, arguments.workers, arguments.batches),
-        }
-        result |= resident(dataset, arguments.batch, arguments.width, arguments.rounds)
-    result["input_share_of_step"] = result["input_ms"] / (result["input_ms"] + result["step_ms"])
-    print(f"{result['images']}, batch {arguments.batch}, {report.device_name()}")
-    print(f"ResNet-18 step, T = 4            {result['step_ms']:9.1f} ms")
-    print(f"resident input, whole recipe     {result['input_ms']:9.1f} ms  target < 5 %: "
-          f"{100 * result['input_share_of_step']:.1f} %")  # fmt: skip
-    print(f"resident input, crop and flip    {result['input_crop_and_flip_ms']:9.1f} ms")
-    print(f"streaming, {arguments.workers} workers             {result['streaming_images_per_second']:9.0f} images/s  "
-          "target 5,000 on 2 cores")  # fmt: skip
-    report.write(f"input_pipeline-{report.device_slug()}", result, arguments.out)
+        dataset = data.open_prepared("cifar100", directory, num_steps=NUM_STEPS)
+        streamed = streaming(dataset, arguments.workers, arguments.batches)
+        times = resident(dataset, arguments.batch, arguments.width, arguments.rounds)
+    share = times[INPUT] / (times[INPUT] + times[STEP])
+    images = "CIFAR-100" if is_real else "synthetic"
+    print(f"{images}, batch {arguments.batch}, width {arguments.width}, {report.device_name()}")
+    rows: list[list[Any]] = [
+        [f"ResNet-18 step, T = {NUM_STEPS}", f"{times[STEP]:.1f} ms", None],
+        ["resident input, whole recipe", f"{times[INPUT]:.1f} ms", f"{100 * share:.1f} % of both, target < 5 %"],
+        ["resident input, crop and flip", f"{times[CROPPED]:.1f} ms", None],
+        [f"streaming, {arguments.workers} workers", f"{streamed:.0f} images/s", "target 5,000 on 2 cores"],
+    ]
+    print(report.table(("", "", ""), rows).lstrip())
+    description = {
+        "benchmark": "input_pipeline",
+        "load_average_before": load,  # above the number of cores the figures are too low
+        "images": images,
+        "batch": arguments.batch,
+        "width": arguments.width,
+        "workers": arguments.workers,
+        "streaming_images_per_second": streamed,
+        **times,
+        "input_share_of_step": share,
+    }
+    report.write(f"input_pipeline-{report.device_slug()}", description, arguments.out)
 
 
 if __name__ == "__main__":

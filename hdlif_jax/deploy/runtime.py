@@ -15,7 +15,7 @@ from hdlif_jax.deploy.manifest import program_file
 from hdlif_jax.deploy.program import rebuild
 from hdlif_jax.deploy.signatures import array_dtypes, signature_of
 
-CPU_CHUNK = 4  # images at once: what T time-steps of them need stays in the caches (benchmarks/inference.py)
+CPU_CHUNK = 4  # images at once: what T time-steps of them need stays in the caches (experiments.benchmarks.inference)
 
 
 class StreamState(NamedTuple):
@@ -146,7 +146,7 @@ def _check_shape(inputs: np.ndarray | jax.Array, shape: tuple[int, ...]) -> None
 
 
 def fastest_arithmetic(backend: Literal["cpu", "gpu", "tpu"] | str) -> Arithmetic:
-    """The faster of the two exact paths, by measurement (`benchmarks/inference.py`).
+    """The faster of the two exact paths, by measurement (`experiments.benchmarks.inference`).
 
     On a CPU with vector instructions for int8, XLA's integer convolutions are the faster ones: clearly so from jax 0.12
     on, slightly before. On other backends this is not measured, and XLA promises no fast integer convolution there: the
