@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-MIN_OUT_CHANNELS = 24  # from which on int8 convolutions are the faster ones
 STEPS_PER_DISPATCH = 32  # of training, where a loop can be rolled around a step
 
 
@@ -31,17 +30,29 @@ def steps_per_dispatch() -> int:
     return 1 if on_cpu() else STEPS_PER_DISPATCH
 
 
+def has_fast_integers(kernel_shape: tuple[int, ...]) -> bool:
+    """Whether XLA's CPU backend convolves int8 faster than float32 in a layer of this shape.
+
+    It hands int8 convolutions to a library only from 17 channels on one side on, and writes a naive loop below; and with
+    fewer than 12 on the other side the library is no faster either (jax 0.10 and 0.12, `experiments.benchmarks.
+    integer_layers`). It ends with the version that does not lose at 16 channels.
+
+    Args:
+      kernel_shape: `(..., C_in, C_out)`.
+    """
+    narrow, wide = sorted(kernel_shape[-2:])
+    return wide > 16 and narrow >= 12
+
+
 def prefers_integers(kernel_shape: tuple[int, ...]) -> bool:
     """Whether a convolution was measured to be faster in int8 than in float32 on the default backend.
 
-    On CPUs that depends on the number of output channels alone (`experiments.benchmarks.integer_layers`): XLA has a
-    fast int8 kernel from so many on, and a slow one below (jax 0.10 and 0.12). Elsewhere nothing was measured, so the
-    float convolution stays.
+    Elsewhere than on CPUs nothing was measured, so the float convolution stays.
 
     Args:
       kernel_shape: `(k, k, C_in, C_out)`.
     """
-    return on_cpu() and kernel_shape[-1] >= MIN_OUT_CHANNELS
+    return on_cpu() and has_fast_integers(kernel_shape)
 
 
 def barrier(carry: Any) -> Any:

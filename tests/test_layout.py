@@ -67,7 +67,9 @@ def test_the_core_imports_light(module):
     assert result.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", ["hdlif_jax.training", "hdlif_jax.commands.presets", "hdlif_jax.commands.support.runs"])
+@pytest.mark.parametrize(
+    "module", ["hdlif_jax.training", "hdlif_jax.commands.presets", "hdlif_jax.commands.support.runs"]
+)
 def test_training_on_arrays_needs_no_reader(module):
     """Machines to measure on have jax, flax, optax and orbax; what reads datasets and command lines may be missing."""
     missing = ("grain", "tensorflow_datasets", "array_record", "importlib_resources", "tyro")

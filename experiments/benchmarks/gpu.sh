@@ -10,22 +10,21 @@ export PYTHONUNBUFFERED=1 XLA_PYTHON_CLIENT_PREALLOCATE=false
 backend=$("$python" -c 'import jax; print(jax.default_backend())') || exit 1
 [ $# -gt 0 ] || set -- stbp memory integer_layers train_speed
 
-small() { # NAME: the options of its small version
-  case $1 in
-    stbp) echo --width 8 --steps 4 --batch 8 --rounds 1 ;;
-    memory) echo --steps 1 4 --width 8 ;;
-    integer_layers) echo --batch 8 --rounds 1 ;;
-    train_speed) echo --width 8 --batches 16 --rounds 1 ;;
+options_of() { # NAME
+  case $backend-$1 in
+    cpu-stbp) echo --width 8 --steps 4 --batch 8 --rounds 1 ;;
+    cpu-memory) echo --steps 1 4 --width 8 ;;
+    cpu-integer_layers) echo --parts widths --outputs 8 32 --batch 8 --rounds 1 ;;
+    cpu-train_speed) echo --width 8 --batches 16 --rounds 1 ;;
+    *-memory) echo --steps 1 4 16 ;;
+    *-integer_layers) echo --parts widths --outputs 16 64 256 ;;
   esac
 }
 
 failed=()
 for name in "$@"; do
   printf '\n== %s\n' "$name"
-  options=()
-  if [ "$backend" = cpu ]; then
-    read -ra options <<<"$(small "$name")"
-  fi
+  read -ra options <<<"$(options_of "$name")"
   "$python" -m "experiments.benchmarks.$name" "${options[@]}" --out "$out" || failed+=("$name")
 done
 if [ ${#failed[@]} -gt 0 ]; then

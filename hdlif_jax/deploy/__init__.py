@@ -1,9 +1,64 @@
-"""Deployment: fold, pack, export; and, with jax and numpy alone, load and run.
+"""Deployment: fold, export, prove; and, with jax and numpy alone, load and run.
 
-Importing this package needs no Flax. What makes artifacts is in `fold`, `export` and `nir_export`.
+What makes artifacts needs Flax and is imported when it is first asked for; running them does not.
 """
 
-from hdlif_jax.deploy.errors import ArtifactError
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from hdlif_jax.deploy import anytime
+from hdlif_jax.deploy.format import Arithmetic, Artifact, ArtifactError, InputKind, read, size_on_disk, write
 from hdlif_jax.deploy.runtime import Deployed, StreamState, load
 
-__all__ = ["ArtifactError", "Deployed", "StreamState", "load"]
+if TYPE_CHECKING:
+    from hdlif_jax.deploy import costs, execute, fold, verify
+    from hdlif_jax.deploy.deployment import deploy
+    from hdlif_jax.deploy.export import make_artifact, normalization
+    from hdlif_jax.deploy.fold import Folded, rule
+    from hdlif_jax.deploy.nir import to_nir
+
+__all__ = [
+    "Arithmetic",
+    "Artifact",
+    "ArtifactError",
+    "Deployed",
+    "Folded",
+    "InputKind",
+    "StreamState",
+    "anytime",
+    "costs",
+    "deploy",
+    "execute",
+    "fold",
+    "load",
+    "make_artifact",
+    "normalization",
+    "read",
+    "rule",
+    "size_on_disk",
+    "to_nir",
+    "verify",
+    "write",
+]
+
+_MODULES = ("costs", "execute", "fold", "verify")
+_MODULE_OF = {
+    "Folded": "fold",
+    "deploy": "deployment",
+    "make_artifact": "export",
+    "normalization": "export",
+    "rule": "fold",
+    "to_nir": "nir",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -2,27 +2,26 @@
 
 Every value has a window of time-steps in front, `[W, B, ...]`. With W = T a layer computes all time-steps before the
 next layer begins, which makes one large convolution of T small ones; with W = 1 it is the streaming form. A static
-image's current has W = 1 in either case.
+input's current has W = 1 in either case.
 """
 
+import functools
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
-from hdlif_jax.deploy import graph as ops
-from hdlif_jax.deploy.graph import Graph, Node
-from hdlif_jax.ops import MIN_OUT_CHANNELS
+from hdlif_jax import ops, xla_cpu
+from hdlif_jax.deploy.format.manifest import Arithmetic
+from hdlif_jax.deploy.graph import Add, Conv, Fields, Function, Graph, Linear, Neuron, NeuronState, Node
 
-Arithmetic = Literal["integer", "float"]
-Arrays = Mapping[str, jax.Array]
-State = dict[str, jax.Array]  # residual potentials v_t [B, ...] by neuron
-PER_STEP = ("threshold", "decay", "scale", "bias", "current_scale", "current_shift")
+Arrays = Mapping[str, Fields]  # by node and field
+States = dict[str, NeuronState]  # by neuron
+Values = dict[str, jax.Array]  # [W, B, ...] by name
 
 
 def encode(graph: Graph, arithmetic: Arithmetic, arrays: Arrays, x: jax.Array) -> jax.Array:
-    """The stem: inputs `[W, B, H, W, C]` to the current `[W, B, ...]` of the network's body."""
+    """The stem: inputs `[W, B, ...]` to the current `[W, B, ...]` of the network's body."""
     values, _ = run_nodes(graph.encoder, arithmetic, arrays, {}, {"input": x}, x.shape[0])
     return values[graph.current]
 
@@ -31,102 +30,110 @@ def advance(
     graph: Graph,
     arithmetic: Arithmetic,
     arrays: Arrays,
-    state: State,
+    states: States,
     current: jax.Array,
     t: jax.Array | int,
     window: int,
-) -> tuple[State, dict[str, jax.Array]]:
+) -> tuple[States, Values]:
     """The body over the time-steps t…t+window−1.
 
     Args:
       graph: the network.
-      arithmetic: "integer" convolves int8 levels into int32 where a layer is wide enough for that to be faster (see
-        `ops.prefers_integers`); "float" does the same sums in float32. Both are exact, and all else is float32 in
-        either case.
+      arithmetic: "integer" convolves int8 levels into int32 where a layer is wide enough for that to be faster on a CPU
+        (see `xla_cpu.has_fast_integers`), whatever machine this runs on; "float" does the same sums in float32. Both are
+        exact, and all else is float32 in either case.
       arrays: of the folded network.
-      state: residual potentials v_{t−1}; an empty dict starts a sequence.
+      states: of the neurons after step t−1; an empty dict starts a sequence.
       current: `[W, B, ...]` with W = `window`, or W = 1 for the same current at every step.
       t: first time-step, from 0.
       window: W.
 
     Returns:
-      The potentials after the last step, and all values by name, `[W, B, ...]`.
+      The states after the last step, and all values by name, `[W, B, ...]`.
     """
-    per_step = {
-        name: array if window == graph.num_steps else jax.lax.dynamic_slice_in_dim(array, t, window)
-        for name, array in arrays.items()
-        if name.rpartition(".")[2] in PER_STEP and len(array) == graph.num_steps
-    }
-    values, state = run_nodes(graph.body, arithmetic, {**arrays, **per_step}, state, {graph.current: current}, window)
-    return state, values
-
-
-def logits_of(graph: Graph, values: Mapping[str, jax.Array]) -> jax.Array:
-    """Logits `[W, B, K]` among the values of `advance`."""
-    return values[graph.body[-1].name]
+    if window < graph.num_steps:
+        arrays = {**arrays, **{node.name: _rows(node, arrays, graph.num_steps, t, window) for node in graph.body}}
+    values, states = run_nodes(graph.body, arithmetic, arrays, states, {graph.current: current}, window)
+    return states, values
 
 
 def rollout(graph: Graph, arithmetic: Arithmetic, arrays: Arrays, x: jax.Array) -> jax.Array:
-    """Logits `[T, B, K]` of images `[1, B, H, W, C]` or sequences `[T, B, H, W, C]`, all steps of a layer at once."""
+    """Logits `[T, B, K]` of static inputs `[1, B, ...]` or sequences `[T, B, ...]`, all steps of a layer at once."""
     current = encode(graph, arithmetic, arrays, x)
-    return logits_of(graph, advance(graph, arithmetic, arrays, {}, current, 0, graph.num_steps)[1])
+    _, values = advance(graph, arithmetic, arrays, {}, current, 0, graph.num_steps)
+    logits = values[graph.logits]
+    return jnp.broadcast_to(logits, (graph.num_steps, *logits.shape[1:]))
 
 
 def run_nodes(
     nodes: tuple[Node, ...],
     arithmetic: Arithmetic,
     arrays: Arrays,
-    state: State,
+    states: States,
     values: Mapping[str, jax.Array],
     window: int,
-) -> tuple[dict[str, jax.Array], State]:
-    """Computes nodes in order: all values by name, `[W, B, ...]`, and the new state; arguments as in `advance`."""
-    values, new_state = dict(values), dict(state)
+) -> tuple[Values, States]:
+    """Computes nodes in order.
+
+    Args:
+      nodes: each after those that it reads.
+      arithmetic: see `advance`.
+      arrays: of the nodes, those with a row per time-step with the rows of the window.
+      states: of the neurons before the window.
+      values: what the nodes read and do not compute.
+      window: W, the number of time-steps.
+
+    Returns:
+      All values by name, `[W, B, ...]` (W = 1 where a value is the same at every step), and the neurons' new states.
+    """
+    values, states = dict(values), dict(states)
     for node in nodes:
-        fields = {
-            name.rpartition(".")[2]: array for name, array in arrays.items() if name.rpartition(".")[0] == node.name
-        }
-        operands = [values[source] for source in ops.sources(node)]
-        if isinstance(node, ops.Neuron):
-            values[node.name], residual = _neuron(node, fields, operands[0], state.get(node.name), window)
-            if residual is not None:
-                new_state[node.name] = residual
+        fields = arrays.get(node.name, {})
+        if isinstance(node, Add):
+            values[node.name] = values[node.source] + values[node.other]
+        elif isinstance(node, Function):
+            values[node.name] = _over_window(functools.partial(node.apply, fields), values[node.source])
+        elif isinstance(node, Neuron):
+            state, spikes = _neuron(node, fields, states.get(node.name), values[node.source], window)
+            values[node.name] = _levels(node, spikes)
+            if jax.tree.leaves(state):
+                states[node.name] = state
         else:
-            values[node.name] = OPERATIONS[type(node)](node, arithmetic, fields, *operands)
-    return values, new_state
+            values[node.name] = _synapse(node, arithmetic, fields, values[node.source])
+    return values, states
 
 
-def _conv(node: ops.Conv, arithmetic: Arithmetic, fields: Arrays, x: jax.Array) -> jax.Array:
-    def convolve(x, kernel, accumulator):
-        return jax.lax.conv_general_dilated(
-            x,
-            kernel,
-            (node.stride, node.stride),
-            ((node.padding, node.padding),) * 2,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            preferred_element_type=accumulator,
-        )
+def _rows(node: Node, arrays: Arrays, num_steps: int, t: jax.Array | int, window: int) -> Fields:
+    """A node's arrays with the rows of the window, where they have one for every time-step."""
 
-    return _affine(_accumulate(node, arithmetic, fields, x, convolve), fields)
+    def has_steps(field: str, array: jax.Array) -> bool:
+        indexed = isinstance(node, Neuron) or (isinstance(node, Conv | Linear) and field in ("scale", "bias"))
+        return indexed and len(array) == num_steps
 
-
-def _linear(node: ops.Linear, arithmetic: Arithmetic, fields: Arrays, x: jax.Array) -> jax.Array:
-    def multiply(x, kernel, accumulator):
-        return jnp.matmul(x, kernel, preferred_element_type=accumulator)
-
-    return _affine(_accumulate(node, arithmetic, fields, x, multiply), fields)
+    return {
+        field: jax.lax.dynamic_slice_in_dim(array, t, window) if has_steps(field, array) else array
+        for field, array in arrays.get(node.name, {}).items()
+    }
 
 
-def _accumulate(node, arithmetic, fields, x, product: Callable) -> jax.Array:
-    flat = x.reshape(-1, *x.shape[2:])
-    if arithmetic == "integer" and node.integer and fields["kernel"].shape[-1] >= MIN_OUT_CHANNELS:
-        sums = product(flat.astype(jnp.int8), fields["kernel"], jnp.int32).astype(jnp.float32)
-    else:
-        sums = product(flat.astype(jnp.float32), fields["kernel"].astype(jnp.float32), jnp.float32)
-    return sums.reshape(*x.shape[:2], *sums.shape[1:])
+def _over_window(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+    """A function of `[N, ...]` applied to `[W, B, ...]`."""
+    y = function(x.reshape(-1, *x.shape[2:]))
+    return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
-def _affine(sums: jax.Array, fields: Arrays) -> jax.Array:
+def _synapse(node: Conv | Linear, arithmetic: Arithmetic, fields: Fields, x: jax.Array) -> jax.Array:
+    kernel = fields["kernel"]
+    integer = arithmetic == "integer" and node.integer and xla_cpu.has_fast_integers(kernel.shape)
+    operand, accumulator = (jnp.int8, jnp.int32) if integer else (jnp.float32, jnp.float32)
+
+    def product(x: jax.Array) -> jax.Array:
+        x, weights = x.astype(operand), kernel.astype(operand)
+        if isinstance(node, Conv):
+            return ops.convolve(x, weights, node.stride, node.padding, accumulator)
+        return jnp.matmul(x, weights, preferred_element_type=accumulator)
+
+    sums = _over_window(product, x).astype(jnp.float32)
     scaled = sums * _over_channels(fields["scale"], sums) if "scale" in fields else sums
     return scaled + _over_channels(fields["bias"], sums)
 
@@ -137,70 +144,44 @@ def _over_channels(per_step: jax.Array, value: jax.Array) -> jax.Array:
     return per_step.reshape(window, *(1,) * (value.ndim - 2), channels)
 
 
-def _neuron(node, fields, current, residual, window) -> tuple[jax.Array, jax.Array | None]:
-    per_step = {name: _over_channels(array, current) for name, array in fields.items()}
-    if "current_scale" in per_step:
-        current = per_step["current_scale"] * current + per_step["current_shift"]  # Î (Eq. 8)
-    threshold = per_step["threshold"]
-    if node.kind == "parallel":
-        return _levels(node, jnp.maximum(current - threshold, 0)), None
+def _neuron(
+    node: Neuron, fields: Fields, state: NeuronState | None, current: jax.Array, window: int
+) -> tuple[NeuronState, jax.Array]:
+    """The state after the window, and spikes `[W, B, ...]`."""
+
+    def step(fields_t: Fields, state: NeuronState, current_t: jax.Array) -> tuple[NeuronState, jax.Array]:
+        rows = {field: _broadcastable(row, current_t.ndim) for field, row in fields_t.items()}
+        return node.step(rows, state, current_t)
+
+    if state is None:
+        state = node.start(current[0])
+    inputs = (dict(fields), current)
+    if not jax.tree.leaves(state):  # without memory, all steps at once
+        length = max(len(array) for array in jax.tree.leaves(inputs))
+        repeated = jax.tree.map(lambda array: jnp.broadcast_to(array, (length, *array.shape[1:])), inputs)
+        return state, jax.vmap(lambda fields_t, current_t: step(fields_t, state, current_t)[1])(*repeated)
     spikes = []
-    for step in range(window):
-        decay, theta, membrane = (
-            jax.lax.index_in_dim(array, step % len(array), keepdims=False)
-            for array in (per_step["decay"], threshold, current)
-        )
-        if residual is not None:
-            membrane = decay * residual + membrane
-        if node.kind == "lif":
-            fires = membrane >= theta
-            residual = jnp.where(fires, membrane - theta, membrane)
-            spikes.append(fires.astype(jnp.uint8))
-        else:
-            residual = jnp.minimum(membrane, theta)
-            spikes.append(_levels(node, jnp.maximum(membrane - theta, 0)))
-    return jnp.stack(spikes), residual
+    for index in range(window):
+        fields_t, current_t = jax.tree.map(functools.partial(_at, index), inputs)
+        state, spikes_t = step(fields_t, state, current_t)
+        spikes.append(spikes_t)
+    return state, jnp.stack(spikes)
 
 
-def _levels(node: ops.Neuron, raw_spikes: jax.Array) -> jax.Array:
+def _at(index: int, array: jax.Array) -> jax.Array:
+    return jax.lax.index_in_dim(array, index % len(array), keepdims=False)
+
+
+def _broadcastable(row: jax.Array, rank: int) -> jax.Array:
+    """An array's row at a time-step as a neuron's step reads it, see `graph.Neuron.step`."""
+    if row.shape == (1,):
+        return row.reshape(())
+    return row.reshape((1,) * (rank - 1) + row.shape) if row.ndim == 1 else row
+
+
+def _levels(node: Neuron, spikes: jax.Array) -> jax.Array:
+    """Spikes as the levels of Q (Eq. 4)."""
     if node.max_level is None:
-        return raw_spikes
-    return jnp.minimum(jnp.round(raw_spikes / node.level_size), node.max_level).astype(jnp.uint8)
-
-
-def _attention(node: ops.Attention, arithmetic: Arithmetic, fields: Arrays, current: jax.Array) -> jax.Array:
-    (size,), channels = fields["kernel"].shape, current.shape[-1]
-    pooled = jnp.mean(current, (2, 3))
-    padded = jnp.pad(pooled, ((0, 0), (0, 0), (size // 2, size // 2)))
-    filtered = sum(fields["kernel"][offset] * padded[..., offset : offset + channels] for offset in range(size))
-    return jax.nn.sigmoid(filtered + fields["bias"][None, None, :])[:, :, None, None, :] * current
-
-
-def _add(node: ops.Add, arithmetic: Arithmetic, fields: Arrays, left: jax.Array, right: jax.Array) -> jax.Array:
-    return left + right
-
-
-def _pool(node: ops.Pool, arithmetic: Arithmetic, fields: Arrays, x: jax.Array) -> jax.Array:
-    if node.kind == "flatten":
-        return x.reshape(*x.shape[:2], -1)
-    if node.kind == "global-average":
-        return jnp.mean(x.astype(jnp.float32), (2, 3))
-    if node.kind == "maximum":
-        return jax.lax.reduce_window(
-            x, -jnp.inf, jax.lax.max, (1, 1, 3, 3, 1), (1, 1, 2, 2, 1), ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0))
-        )
-    window, batch, height, width, channels = x.shape
-    even = x[:, :, : height // 2 * 2, : width // 2 * 2]
-    squares = even.reshape(window, batch, height // 2, 2, width // 2, 2, channels)
-    if node.kind == "average":
-        return jnp.mean(squares.astype(jnp.float32), (3, 5))
-    return jnp.sum(squares, (3, 5), dtype=x.dtype)
-
-
-OPERATIONS: dict[type[Node], Callable[..., jax.Array]] = {
-    ops.Conv: _conv,
-    ops.Linear: _linear,
-    ops.Attention: _attention,
-    ops.Add: _add,
-    ops.Pool: _pool,
-}
+        return spikes
+    size = node.level_size or 1.0  # spikes of height 0 are at level 0
+    return jnp.clip(jnp.round(spikes / size), 0, node.max_level).astype(jnp.uint8)

@@ -7,20 +7,36 @@ import jax
 import jax.numpy as jnp
 
 from hdlif_jax.deploy import execute
-from hdlif_jax.deploy import graph as ops
-from hdlif_jax.deploy.artifact import Artifact, encode_arrays
-from hdlif_jax.deploy.execute import Arithmetic
 from hdlif_jax.deploy.fold import Folded
-from hdlif_jax.deploy.manifest import InputKind, Manifest, ProgramSpec
-from hdlif_jax.deploy.program import PLATFORMS, export_program
-from hdlif_jax.deploy.signatures import signature_of
+from hdlif_jax.deploy.format.artifact import Artifact, encode_arrays
+from hdlif_jax.deploy.format.manifest import Arithmetic, InputKind, Manifest, ProgramSpec
+from hdlif_jax.deploy.format.program import PLATFORMS, export_program
+from hdlif_jax.deploy.format.signatures import signature_of
+from hdlif_jax.deploy.states import Layout, layout, named
 
-PrepareInputs = Callable[[jax.Array], jax.Array]
+Preprocess = Callable[[jax.Array], jax.Array]  # uint8 [..., *input_shape] to what the network was trained on
+Flat = dict[str, jax.Array]  # by "<node>.<field>", as a file has them
+
+
+def normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> Preprocess:
+    """The function of uint8 inputs `[..., C]` to float32 of zero mean and unit variance per channel.
+
+    Args:
+      mean: per channel, of inputs in [0, 1].
+      std: per channel, of inputs in [0, 1].
+    """
+
+    def preprocess(inputs: jax.Array) -> jax.Array:
+        channels = (1,) * (inputs.ndim - 1) + (-1,)
+        mean_, std_ = (jnp.asarray(values, jnp.float32).reshape(channels) for values in (mean, std))
+        return (inputs.astype(jnp.float32) / 255 - mean_) / std_
+
+    return preprocess
 
 
 def make_artifact(
     folded: Folded,
-    prepare_inputs: PrepareInputs,
+    preprocess: Preprocess,
     *,
     input_kind: InputKind,
     class_names: tuple[str, ...],
@@ -32,30 +48,31 @@ def make_artifact(
 
     Args:
       folded: from `fold`.
-      prepare_inputs: uint8 frames `[..., H, W, C]` to what the network was trained on, such as a normalisation; it
+      preprocess: uint8 inputs `[..., *input_shape]` to what the network was trained on, such as a normalisation; it
         becomes part of the programs.
-      input_kind: "image", shown at every step, or "sequence" of event frames.
+      input_kind: "image", shown at every step, or "sequence" of frames.
       class_names: one per class.
       config: of the run, for the reader.
 
     Returns:
-      The artifact, ready for `artifact.write`.
+      The artifact, ready for `write`.
 
     Raises:
-      ValueError: class names that do not fit, or a `prepare_inputs` that cannot be exported.
+      ValueError: class names that do not fit, or a neuron or `preprocess` that cannot be exported.
     """
     graph = folded.graph
     if len(class_names) != graph.num_classes:
         raise ValueError(f"{len(class_names)} class names for {graph.num_classes} classes; name each class once")
-    specs, _ = encode_arrays(folded.arrays)
-    state = _state_shapes(folded)
-    synapses = [node for node in graph.encoder + graph.body if isinstance(node, ops.Conv | ops.Linear)]
-    integer_layers = sum(node.integer for node in synapses)
+    arrays = {f"{node}.{field}": array for node, fields in folded.arrays.items() for field, array in fields.items()}
+    specs, _ = encode_arrays(arrays)
+    carried = layout(folded)
+    integer_layers = sum(node.integer for node in graph.synapses)
     programs, descriptions = {}, {}
-    for arithmetic in ("integer", "float") if integer_layers else ("float",):
+    arithmetics: tuple[Arithmetic, ...] = ("integer", "float") if integer_layers else ("float",)
+    for arithmetic in arithmetics:
         for kind, function in (
-            ("rollout", _rollout(folded, arithmetic, prepare_inputs, input_kind)),
-            ("step", _step(folded, arithmetic, prepare_inputs)),
+            ("rollout", _rollout(folded, arithmetic, preprocess, input_kind)),
+            ("step", _step(folded, arithmetic, preprocess, carried)),
         ):
             name = f"{kind}-{arithmetic}"
             signature = signature_of(
@@ -64,7 +81,7 @@ def make_artifact(
                 num_classes=graph.num_classes,
                 input_kind=input_kind,
                 input_shape=graph.input_shape,
-                state=state,
+                state=carried.shapes,
                 arrays=specs,
             )
             exported = export_program(function, signature)
@@ -75,7 +92,7 @@ def make_artifact(
         input_kind=input_kind,
         input_shape=graph.input_shape,
         class_names=tuple(class_names),
-        state=state,
+        state=carried.shapes,
         arrays=specs,
         programs=descriptions,
         files={},
@@ -83,30 +100,33 @@ def make_artifact(
         integer_layers=integer_layers,
         config=config or {},
     )
-    return Artifact(manifest, folded.arrays, programs)
+    return Artifact(manifest, arrays, programs)
 
 
-def _rollout(folded: Folded, arithmetic: Arithmetic, prepare_inputs: PrepareInputs, input_kind: InputKind):
-    def rollout(arrays, inputs):
+def _rollout(
+    folded: Folded, arithmetic: Arithmetic, preprocess: Preprocess, input_kind: InputKind
+) -> Callable[[Flat, jax.Array], jax.Array]:
+    def rollout(arrays: Flat, inputs: jax.Array) -> jax.Array:
         by_time = inputs[None] if input_kind == "image" else jnp.moveaxis(inputs, 1, 0)
-        return execute.rollout(folded.graph, arithmetic, arrays, prepare_inputs(by_time))
+        return execute.rollout(folded.graph, arithmetic, _nested(folded, arrays), preprocess(by_time))
 
     return rollout
 
 
-def _step(folded: Folded, arithmetic: Arithmetic, prepare_inputs: PrepareInputs):
-    def step(arrays, state, t, x_t):
-        current = execute.encode(folded.graph, arithmetic, arrays, prepare_inputs(x_t)[None])
-        state, values = execute.advance(folded.graph, arithmetic, arrays, state, current, t, 1)
-        return state, execute.logits_of(folded.graph, values)[0]
+def _step(
+    folded: Folded, arithmetic: Arithmetic, preprocess: Preprocess, carried: Layout
+) -> Callable[[Flat, Flat, jax.Array, jax.Array], tuple[Flat, jax.Array]]:
+    graph = folded.graph
+
+    def step(arrays: Flat, state: Flat, t: jax.Array, x_t: jax.Array) -> tuple[Flat, jax.Array]:
+        fields = _nested(folded, arrays)
+        states = carried.begun(carried.unnamed(state), t, x_t.shape[0])
+        current = execute.encode(graph, arithmetic, fields, preprocess(x_t)[None])
+        states, values = execute.advance(graph, arithmetic, fields, states, current, t, 1)
+        return named(states), values[graph.logits][0]
 
     return step
 
 
-def _state_shapes(folded: Folded) -> dict[str, tuple[int, ...]]:
-    def first_step(arrays, x):
-        current = execute.encode(folded.graph, "float", arrays, x)
-        return execute.advance(folded.graph, "float", arrays, {}, current, 0, 1)[0]
-
-    x = jax.ShapeDtypeStruct((1, 1, *folded.graph.input_shape), jnp.float32)
-    return {name: leaf.shape[1:] for name, leaf in jax.eval_shape(first_step, folded.arrays, x).items()}
+def _nested(folded: Folded, arrays: Flat) -> dict[str, Flat]:
+    return {node: {field: arrays[f"{node}.{field}"] for field in fields} for node, fields in folded.arrays.items()}

@@ -1,9 +1,18 @@
-"""The folded network as data: a short list of operations on named values. No Flax, no arrays."""
+"""The folded network as data: a short list of operations on named values. No Flax, no arrays.
+
+A node says what is computed; what a neuron or a memoryless layer computes it holds as a pure function of its arrays, so
+that nothing that runs a graph has to know the kinds of neurons there are.
+"""
 
 import dataclasses
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any
 
-NeuronKind = Literal["lif", "hd-lif", "parallel"]
+import jax
+
+NeuronState = Any  # a pytree of float32 arrays [B, ...]
+Fields = Mapping[str, jax.Array]  # the arrays of one node
+NeuronStep = Callable[[Fields, NeuronState, jax.Array], tuple[NeuronState, jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +28,7 @@ class Conv:
       stride: in both directions.
       padding: rows and columns of zeros on every side.
       integer: whether its input and its kernel are integers that fit int8.
+      reads: name of the neuron whose spikes, pooled or not, it reads; None for currents.
     """
 
     name: str
@@ -26,6 +36,7 @@ class Conv:
     stride: int
     padding: int
     integer: bool
+    reads: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,36 +46,57 @@ class Linear:
     name: str
     source: str
     integer: bool
+    reads: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Neuron:
     """A spiking layer.
 
-    Arrays, each `[T, 1]` or `[T, C]`: `threshold` θ_t, but for parallel neurons `decay` λ_t, and where a Mem-BN could
-    not be moved into the layer before, `current_scale` α*_t and `current_shift` −β*_t (Eq. 8).
+    Arrays by the names that its step reads, `[1 or T, ...]`: a row for every time-step, or one for all.
 
     Attributes:
       name: the module's path.
-      source: name of its input.
-      kind: its dynamics.
-      max_level: 2ⁿ − 1 ≤ 255, and the output is uint8 levels (0 or 1 for LIF); None for float spikes.
-      level_size: what one level stands for, s of Eq. 4 or θ of LIF; 1 for float spikes.
+      source: name of its input, a current.
+      kind: name of its dynamics, such as "lif"; only exports to other formats look at it.
+      step: `(fields, state, current [B, ...]) -> (state, spikes)`. The fields are the rows of a time-step: a row of one
+        entry is a scalar, one of C entries has the shape `[1, ..., C]`, to broadcast against the current.
+      start: the state before the first step, from a current `[B, ...]` whose shape alone matters. An empty state is no
+        memory.
+      max_level: the output is uint8 levels 0…`max_level` ≤ 255 (0 or 1 for binary spikes); None for float spikes.
+      level_size: what one level stands for, s of Eq. 4 or the height of a binary spike; 1 for float spikes.
+      bits: n of quantised spikes; None for binary and float ones.
+      operations: NOPs of a neuron and step.
+      traits: what its kind leaves open, such as the reset of a LIF neuron; only exports to other formats look at it.
     """
 
     name: str
     source: str
-    kind: NeuronKind
+    kind: str
+    step: NeuronStep
+    start: Callable[[jax.Array], NeuronState]
     max_level: int | None
     level_size: float
+    bits: int | None
+    operations: int
+    traits: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
-class Attention:
-    """SECA (Eq. 9); arrays `kernel` `[K]` and `bias` `[1]`."""
+class Function:
+    """A layer without memory: attention, pooling, an affine map that has no convolution before it.
+
+    Attributes:
+      name: the module's path.
+      source: name of its input.
+      kind: name of what it computes, such as "average"; only exports to other formats look at it.
+      apply: `(fields, x [N, ...]) -> y [N, ...]`; the fields are its arrays as they are stored.
+    """
 
     name: str
     source: str
+    kind: str
+    apply: Callable[[Fields, jax.Array], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,23 +108,7 @@ class Add:
     other: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Pool:
-    """Pooling without parameters.
-
-    Attributes:
-      name: the module's path.
-      source: name of its input.
-      kind: "average" over 2×2; "sum" over 2×2, an average of levels that stay integers, and the consumer divides by 4;
-        "maximum" over 3×3 with stride 2; "global-average" over the image; "flatten".
-    """
-
-    name: str
-    source: str
-    kind: Literal["average", "sum", "maximum", "global-average", "flatten"]
-
-
-Node = Conv | Linear | Neuron | Attention | Add | Pool
+Node = Conv | Linear | Neuron | Function | Add
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,24 +117,36 @@ class Graph:
 
     Attributes:
       num_steps: T.
-      input_shape: (H, W, C) of one input at one time-step.
+      input_shape: of one input at one time-step, such as (H, W, C).
       num_classes: width of the logits.
-      encoder: from the value "input" to the value `current`; without memory, so a static image passes it once.
-      body: from `current` to the logits, the output of the last node.
+      encoder: from the value "input" to the value `current`; without memory, so a static input passes it once.
+      body: from `current` to `logits`.
       current: name of the value between the two.
+      logits: name of the value that the network gives.
     """
 
     num_steps: int
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     num_classes: int
     encoder: tuple[Node, ...]
     body: tuple[Node, ...]
     current: str
+    logits: str
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, in the order of computation."""
+        return self.encoder + self.body
 
     @property
     def neurons(self) -> tuple[Neuron, ...]:
         """The spiking layers, first to last."""
-        return tuple(node for node in self.encoder + self.body if isinstance(node, Neuron))
+        return tuple(node for node in self.nodes if isinstance(node, Neuron))
+
+    @property
+    def synapses(self) -> tuple[Conv | Linear, ...]:
+        """The convolutions and linear layers, first to last."""
+        return tuple(node for node in self.nodes if isinstance(node, Conv | Linear))
 
 
 def sources(node: Node) -> tuple[str, ...]:

@@ -2,18 +2,17 @@
 
 import pathlib
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hdlif_jax.deploy.artifact import Artifact, read
-from hdlif_jax.deploy.errors import require
-from hdlif_jax.deploy.execute import Arithmetic
-from hdlif_jax.deploy.manifest import program_file
-from hdlif_jax.deploy.program import rebuild
-from hdlif_jax.deploy.signatures import array_dtypes, signature_of
+from hdlif_jax.deploy.format.artifact import Artifact, read
+from hdlif_jax.deploy.format.errors import require
+from hdlif_jax.deploy.format.manifest import Arithmetic, program_file
+from hdlif_jax.deploy.format.program import rebuild
+from hdlif_jax.deploy.format.signatures import array_dtypes, signature_of
 
 CPU_CHUNK = 4  # images at once: what T time-steps of them need stays in the caches (experiments.benchmarks.inference)
 
@@ -23,11 +22,11 @@ class StreamState(NamedTuple):
 
     Attributes:
       t: number of time-steps seen.
-      residuals: v_t `[B, ...]` by neuron.
+      neurons: what they carry, `[B, ...]` by name, such as the potentials v_t.
     """
 
     t: int
-    residuals: dict[str, jax.Array]
+    neurons: dict[str, jax.Array]
 
 
 class Deployed:
@@ -38,7 +37,7 @@ class Deployed:
       arithmetic: "integer" or "float", the path in use.
 
     Args:
-      artifact: from `artifact.read`.
+      artifact: from `read`.
       arithmetic: None chooses by backend, see `fastest_arithmetic`.
 
     Raises:
@@ -61,7 +60,7 @@ class Deployed:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input: (H, W, C) of an image, (T, H, W, C) of a sequence."""
+        """Shape of one input, such as (H, W, C) of an image or (T, H, W, C) of a sequence."""
         manifest = self.manifest
         frames = () if manifest.input_kind == "image" else (manifest.num_steps,)
         return (*frames, *manifest.input_shape)
@@ -70,7 +69,7 @@ class Deployed:
         """Logits at every time-step.
 
         Args:
-          inputs: uint8 images `[B, H, W, C]`, or sequences `[B, T, H, W, C]`, as the dataset distributes them.
+          inputs: uint8, as the dataset distributes them: static `[B, ...]`, such as images, or sequences `[B, T, ...]`.
 
         Returns:
           `[T, B, K]`. The prediction after t steps is the argmax of the sum of the first t.
@@ -80,7 +79,8 @@ class Deployed:
         """
         self.check_inputs(inputs)
         if jax.default_backend() != "cpu" or len(inputs) <= CPU_CHUNK:
-            return self._rollout(self._arrays, inputs)
+            logits: jax.Array = self._rollout(self._arrays, inputs)
+            return logits
         missing = -len(inputs) % CPU_CHUNK  # full chunks only, so that one program serves every batch size
         padded = np.concatenate([inputs, np.repeat(inputs[-1:], missing, 0)])
         chunks = np.split(padded, len(padded) // CPU_CHUNK)
@@ -91,7 +91,7 @@ class Deployed:
         _check_shape(inputs, self.input_shape)
 
     def init_state(self, batch_size: int) -> StreamState:
-        """The start of `batch_size` streams, v_0 = 0."""
+        """The start of `batch_size` streams: zeros, in whose place neurons that start from other values put those."""
         shapes = self.manifest.state.items()
         return StreamState(0, {name: jnp.zeros((batch_size, *shape), jnp.float32) for name, shape in shapes})
 
@@ -100,7 +100,7 @@ class Deployed:
 
         Args:
           state: from `init_state` or the step before.
-          x_t: uint8 frame `[B, H, W, C]`.
+          x_t: uint8 frame `[B, ...]`.
 
         Returns:
           The new state and the step's logits `[B, K]`.
@@ -115,13 +115,13 @@ class Deployed:
                 "step; begin the next window with init_state()"
             )
         _check_shape(x_t, self.manifest.input_shape)
-        streams = {len(residual) for residual in state.residuals.values()} - {len(x_t)}
+        streams = {len(array) for array in state.neurons.values()} - {len(x_t)}
         if streams:
             raise ValueError(
                 f"a frame of {len(x_t)} streams for a state of {min(streams)}; begin with init_state({len(x_t)})"
             )
-        residuals, logits = self._step(self._arrays, state.residuals, np.int32(state.t), x_t)
-        return StreamState(state.t + 1, residuals), logits
+        neurons, logits = self._step(self._arrays, state.neurons, np.int32(state.t), x_t)
+        return StreamState(state.t + 1, neurons), logits
 
     def _program(self, artifact: Artifact, kind: str) -> Callable[..., Any]:
         name, manifest = f"{kind}-{self.arithmetic}", artifact.manifest
@@ -145,7 +145,7 @@ def _check_shape(inputs: np.ndarray | jax.Array, shape: tuple[int, ...]) -> None
         raise ValueError(f"inputs are {inputs.dtype} of shape {list(inputs.shape)}; expected uint8 [B, {expected}]")
 
 
-def fastest_arithmetic(backend: Literal["cpu", "gpu", "tpu"] | str) -> Arithmetic:
+def fastest_arithmetic(backend: str) -> Arithmetic:
     """The faster of the two exact paths, by measurement (`experiments.benchmarks.inference`).
 
     On a CPU with vector instructions for int8, XLA's integer convolutions are the faster ones: clearly so from jax 0.12
@@ -159,7 +159,7 @@ def load(path: str | pathlib.Path, arithmetic: Arithmetic | None = None) -> Depl
     """Loads an artifact.
 
     Args:
-      path: the folder that `experiments.deploy` wrote.
+      path: the folder of an artifact.
       arithmetic: "integer", "float", or None for the faster one on this backend.
 
     Raises:

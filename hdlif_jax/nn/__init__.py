@@ -15,6 +15,7 @@ from hdlif_jax.nn.cells import (
     parallel,
 )
 from hdlif_jax.nn.forms import inference_form, init_state, training_form, variables_of, with_variables
+from hdlif_jax.nn.intercept import intercept, modules
 from hdlif_jax.nn.module import Carry, Form, Module, Stateful, Tick
 from hdlif_jax.nn.network import Network, Params, SequenceOutput, SpikingNetwork, StepOutput, Variables
 from hdlif_jax.nn.norms import BatchNorm, NormFactory, batch_norm
@@ -69,9 +70,11 @@ __all__ = [
     "hd_lif",
     "inference_form",
     "init_state",
+    "intercept",
     "lif",
     "mem_bn",
     "mlp",
+    "modules",
     "parallel",
     "resnet18",
     "resnet19",

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from hdlif_jax.nn.cell import CellFactory, NeuronCell, SpikeInput
+from hdlif_jax.nn.cell import Cell, CellFactory, NeuronCell, SpikeInput
 from hdlif_jax.nn.cells import Dropout
 from hdlif_jax.nn.module import Carry, Stateful, Tick
 from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage
@@ -26,7 +26,7 @@ class Sequential(Stateful):
 
     Args:
       *layers: modules `x -> y`, stateful modules `(state, x, tick) -> (state, y)`, or cell factories such as
-        `nn.lif()`, whose number of channels follows from the layers before them.
+        `nn.lif()` or a class of cells, whose number of channels follows from the layers before them.
       num_steps: T.
       input_shape: of one input at one time-step, such as (F,) or (H, W, C).
 
@@ -53,7 +53,7 @@ class Sequential(Stateful):
         shape: tuple[int, ...] = (1, *self.input_shape)
         reads: SpikeInput | None = None
         for index, layer in enumerate(layers):
-            if inspect.isclass(layer) or not callable(layer):
+            if not callable(layer) or (inspect.isclass(layer) and not issubclass(layer, Cell)):
                 raise TypeError(f"layer {index}, {layer!r}, is no module and makes none; call it first")
             module = layer if isinstance(layer, nnx.Module) else layer(num_steps, shape[-1])
             if isinstance(module, Synapse) and module.spikes is None:

@@ -1,5 +1,6 @@
 """Networks for the deployment tests: small, and with no parameter or statistic at its initial value."""
 
+import dataclasses
 import functools
 
 import jax
@@ -12,6 +13,15 @@ from hdlif_jax.deploy.export import make_artifact
 from hdlif_jax.deploy.fold import fold
 
 NUM_CLASSES = 5
+GRADED = {"hd-lif": nn.hd_lif, "mem-bn": nn.mem_bn, "parallel": nn.parallel}
+
+
+def spec_of(neuron="hd-lif", parallel=None, spike_bits=4, spike_scale=0.25, **options):
+    """A network's parts by short names; unless it is said, the second neuron of a block is parallel, except for LIF."""
+    if neuron == "lif":
+        return nn.Spec(neuron=nn.lif(), **options)
+    second = None if parallel is False else nn.parallel(spike_bits, spike_scale)
+    return nn.Spec(neuron=GRADED[neuron](spike_bits, spike_scale), second_neuron=second, **options)
 
 
 def unsettled(model, seed=0):
@@ -30,8 +40,10 @@ def unsettled(model, seed=0):
 @functools.cache
 def _build(constructor, input_shape, num_classes, seed, sizes, options):
     rngs = nnx.Rngs(seed)
-    model = constructor(input_shape, num_classes, options=nn.SpikingOptions(**dict(options)), rngs=rngs, **dict(sizes))
-    return unsettled(model, seed)
+    spec = spec_of(**dict(options))
+    if constructor in (nn.vgg13, nn.vgg_snn):  # no blocks
+        spec = dataclasses.replace(spec, second_neuron=None)
+    return unsettled(constructor(input_shape, num_classes, spec=spec, rngs=rngs, **dict(sizes)), seed)
 
 
 def conv_net(input_shape=(8, 8, 2), seed=0, **options):
@@ -50,7 +62,7 @@ def inputs_for(model, batch=3, seed=1, sequence=False):
 
 
 def unfolded_logits(model, x):
-    network, variables = nn.inference_form(model, integer_forward=False), nn.variables_of(model)
+    network, variables = nn.inference_form(model, integer=False), nn.variables_of(model)
     return np.asarray(jax.jit(lambda variables, x: rollout.rollout(network, variables, x))(variables, x))
 
 

@@ -12,8 +12,8 @@ import jax
 import numpy as np
 import pytest
 
-from hdlif_jax.deploy import ArtifactError, artifact, load, manifest, runtime, tensors
-from hdlif_jax.deploy.artifact import read, write
+from hdlif_jax.deploy import ArtifactError, load, read, runtime, size_on_disk, write
+from hdlif_jax.deploy.format import manifest, tensors
 from tests.deploy.networks import small_artifact
 
 
@@ -38,7 +38,7 @@ def test_size_on_disk(written):
     assert first.manifest.files["weights.safetensors"].bytes < weights / 5 + 4 * sum(
         array.size for array in first.arrays.values() if array.dtype != np.int8
     ) + 100 * len(first.arrays)
-    assert artifact.size_on_disk(written) == sum(file.stat().st_size for file in written.iterdir())
+    assert size_on_disk(written) == sum(file.stat().st_size for file in written.iterdir())
 
 
 def test_nothing_is_overwritten(written, tmp_path):

@@ -67,7 +67,7 @@ def check_family(build, options, sequence):
     expected = unfolded_logits(model, x)
     folded = fold(model)
     values, by_float = run(folded, x, ("integer", "float"))
-    np.testing.assert_allclose(values[folded.graph.body[-1].name], expected, atol=1e-4 * np.abs(expected).max(), rtol=0)
+    np.testing.assert_allclose(values[folded.graph.logits], expected, atol=1e-4 * np.abs(expected).max(), rtol=0)
     for neuron in folded.graph.neurons:
         np.testing.assert_array_equal(values[neuron.name], by_float[neuron.name])
         assert values[neuron.name].any()
@@ -89,11 +89,12 @@ def test_folded_equals_unfolded_in_every_family(family):
 
 def test_levels_and_types():
     folded = fold(conv_net(weights="ternary"))
-    for name, array in folded.arrays.items():
-        quantized = name.endswith(".kernel") and not name.startswith(("stem", "head"))
-        assert array.dtype == (np.int8 if quantized else np.float32)
-        if quantized:
-            assert set(np.unique(array)) == {-1, 0, 1}
+    for node, fields in folded.arrays.items():
+        for field, array in fields.items():
+            quantized = field == "kernel" and not node.startswith(("stem", "head"))
+            assert array.dtype == (np.int8 if quantized else np.float32)
+            if quantized:
+                assert set(np.unique(array)) == {-1, 0, 1}
 
 
 def test_batch_norm_goes_into_scale_and_bias():
@@ -104,8 +105,8 @@ def test_batch_norm_goes_into_scale_and_bias():
     gain = np.asarray(norm.scale[...]) / np.sqrt(np.asarray(norm.var[...]) + 1e-5)
     scale = np.abs(kernel).mean((0, 1, 2)) * gain * 0.25  # 0.25: the size of a spike level
     bias = np.asarray(norm.bias[...]) - gain * np.asarray(norm.mean[...])
-    np.testing.assert_allclose(folded.arrays["blocks.0.conv1.scale"][0], scale, rtol=1e-5)
-    np.testing.assert_allclose(folded.arrays["blocks.0.conv1.bias"][0], bias, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(folded.arrays["blocks.0.conv1"]["scale"][0], scale, rtol=1e-5)
+    np.testing.assert_allclose(folded.arrays["blocks.0.conv1"]["bias"][0], bias, rtol=1e-4, atol=1e-6)
 
 
 def test_mem_bn_becomes_decay_and_affine_by_equations_7_and_8():
@@ -119,21 +120,21 @@ def test_mem_bn_becomes_decay_and_affine_by_equations_7_and_8():
     gain = np.asarray(cell.scale[...]) / np.sqrt(np.asarray(cell.var[...]) + 1e-5)
     alpha = sigmoid(cell.raw_membrane_weight) + sigmoid(cell.raw_normalized_weight) * gain
     beta = sigmoid(cell.raw_normalized_weight) * (gain * np.asarray(cell.mean[...]) - np.asarray(cell.shift[...]))
-    np.testing.assert_allclose(folded.arrays["blocks.0.neuron1.decay"], alpha * sigmoid(cell.raw_decay), rtol=1e-5)
-    np.testing.assert_allclose(folded.arrays["blocks.0.neuron1.current_scale"], alpha, rtol=1e-5)
-    np.testing.assert_allclose(folded.arrays["blocks.0.neuron1.current_shift"], -beta, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(folded.arrays["blocks.0.neuron1"]["decay"], alpha * sigmoid(cell.raw_decay), rtol=1e-5)
+    np.testing.assert_allclose(folded.arrays["blocks.0.neuron1"]["current_scale"], alpha, rtol=1e-5)
+    np.testing.assert_allclose(folded.arrays["blocks.0.neuron1"]["current_shift"], -beta, rtol=1e-4, atol=1e-6)
 
 
 def test_mem_bn_moves_into_the_convolution_before_it_where_that_feeds_nothing_else():
     block = fold(conv_net(**MEM_BN)).arrays
-    assert "blocks.0.neuron1.current_scale" in block  # its current is the residual stream
-    assert "blocks.0.neuron2.current_scale" not in block  # its current is a Conv-BN's
-    assert block["blocks.0.conv1.scale"].shape == block["blocks.0.conv1.bias"].shape == (4, 6)
+    assert "current_scale" in block["blocks.0.neuron1"]  # its current is the residual stream
+    assert "current_scale" not in block["blocks.0.neuron2"]  # its current is a Conv-BN's
+    assert block["blocks.0.conv1"]["scale"].shape == block["blocks.0.conv1"]["bias"].shape == (4, 6)
     vgg = fold(named(nn.vgg_snn, (16, 16, 2), **MEM_BN)).arrays
-    left = [name for name in vgg if name.endswith("current_scale")]
-    assert left == ["units.0.neuron.current_scale"]  # a static image passes the first convolution once for all steps
+    left = [node for node, fields in vgg.items() if "current_scale" in fields]
+    assert left == ["units.0.neuron"]  # a static image passes the first convolution once for all steps
     with_attention = fold(conv_net(**MEM_BN, attention="seca-1")).arrays
-    assert "blocks.0.neuron2.current_scale" in with_attention
+    assert "current_scale" in with_attention["blocks.0.neuron2"]
 
 
 def test_folding_leaves_the_model_alone():
@@ -155,10 +156,9 @@ class OwnNetwork(nnx.Module):
     """A network that the library does not know, of parts that it knows."""
 
     def __init__(self, rngs):
-        options = nn.SpikingOptions(num_steps=3)
         self.input_shape, self.num_classes, self.num_steps = (6, 6, 2), 5, 3
         self.stem = nn.Conv(2, 4, rngs=rngs)
-        self.neuron = nn.make_cell("hd-lif", 3, 4, options.quantizer)
+        self.neuron = nn.hd_lif()(3, 4)
         self.left = nn.Conv(4, 6, 1, weights="ternary", spikes=self.neuron.emits, rngs=rngs)
         self.right = nn.Conv(4, 6, weights="binary", spikes=self.neuron.emits, rngs=rngs)
         self.average = nn.GlobalAverage()
@@ -167,9 +167,9 @@ class OwnNetwork(nnx.Module):
     def encode(self, x):
         return self.stem(x)
 
-    def __call__(self, state, current, t):
-        neuron, spikes = self.neuron((state or {}).get("neuron"), current, t)
-        return {"neuron": neuron}, self.head(self.average(self.left(spikes) + self.right(spikes)))
+    def __call__(self, state, current, tick):
+        state, spikes = self.neuron(state, current, tick)
+        return state, self.head(self.average(self.left(spikes) + self.right(spikes)))
 
 
 def test_a_new_network_of_known_modules_needs_no_code():
@@ -181,20 +181,20 @@ def test_a_new_network_of_known_modules_needs_no_code():
 
 
 class Multiplies(OwnNetwork):
-    def __call__(self, state, current, t):
-        return super().__call__(state, current * 2, t)
+    def __call__(self, state, current, tick):
+        return super().__call__(state, current * 2, tick)
 
 
 class AddsSpikes(OwnNetwork):
-    def __call__(self, state, current, t):
-        neuron, spikes = self.neuron((state or {}).get("neuron"), current, t)
-        return {"neuron": neuron}, self.head(self.average(spikes + spikes))
+    def __call__(self, state, current, tick):
+        state, spikes = self.neuron(state, current, tick)
+        return state, self.head(self.average(spikes + spikes))
 
 
 class Repeats(OwnNetwork):
-    def __call__(self, state, current, t):
-        neuron, spikes = self.neuron((state or {}).get("neuron"), current, t)
-        return {"neuron": neuron}, self.head(self.average(self.left(spikes) + self.left(spikes)))
+    def __call__(self, state, current, tick):
+        state, spikes = self.neuron(state, current, tick)
+        return state, self.head(self.average(self.left(spikes) + self.left(spikes)))
 
 
 class AddsANumber(OwnNetwork):
@@ -242,21 +242,21 @@ def test_one_layer_by_numpy():
     node = next(node for node in folded.graph.body if isinstance(node, ops.Conv))
     assert values[node.source].dtype == np.uint8
     assert values[node.source].max() <= 15
-    levels, kernel = values[node.source].astype(int), folded.arrays[f"{node.name}.kernel"].astype(int)
+    levels, kernel = values[node.source].astype(int), folded.arrays[node.name]["kernel"].astype(int)
     padded = np.pad(levels, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)))
     sums = 0
     for row, column in np.ndindex(3, 3):
         sums = sums + padded[:, :, row : row + 8, column : column + 8] @ kernel[row, column]
-    expected = sums * folded.arrays[f"{node.name}.scale"] + folded.arrays[f"{node.name}.bias"]
+    expected = sums * folded.arrays[node.name]["scale"] + folded.arrays[node.name]["bias"]
     np.testing.assert_allclose(values[node.name], expected, rtol=1e-5, atol=1e-5)
 
 
 class HardResetLIF(nn.LIFCell):
     """A cell of another kind that inherits from one of the library."""
 
-    def _step(self, state, current, t):
-        state, spikes = super()._step(state, current, t)
-        return state._replace(residual=jnp.where(spikes > 0, 0, state.residual)), spikes
+    def advance(self, state, x, tick):
+        state, spikes = super().advance(state, x, tick)
+        return jnp.where(spikes > 0, 0, state), spikes
 
 
 class HalvingBatchNorm(nn.BatchNorm):
@@ -266,19 +266,22 @@ class HalvingBatchNorm(nn.BatchNorm):
 
 @pytest.mark.parametrize(
     ("place", "module"),
-    [("neuron1", lambda: HardResetLIF()), ("norm1", lambda: HalvingBatchNorm(6, nnx.Rngs(0)))],
+    [("neuron1", lambda: HardResetLIF()), ("norm1", lambda: HalvingBatchNorm(6))],
 )
 def test_a_subclass_is_not_folded_as_what_it_inherits_from(place, module):
     model = conv_net(neuron="lif")
     setattr(model.blocks[0], place, module())
-    with pytest.raises(TypeError, match=rf"blocks.0.{place} is a \w+, which has no folded form; add a rule"):
+    with pytest.raises(TypeError, match=rf"blocks.0.{place} is a \w+, which has no folded form; register one"):
         fold(model)
 
 
 def test_a_cell_without_a_rule_is_refused_by_name():
     class OwnCell(nn.NeuronCell):
-        def __call__(self, state, current, t):
-            return None, current
+        emits = nn.BINARY
+        operations = 3
+
+        def advance(self, state, x, tick):
+            return state, x
 
     model = conv_net()
     model.blocks[1].neuron2 = OwnCell()

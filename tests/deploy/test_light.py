@@ -11,7 +11,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 BLOCKED = ("flax", "optax", "orbax", "chex", "flatbuffers", "safetensors", "tyro", "rich", "matplotlib", "sklearn",
            "tensorflow_datasets", "grain", "PIL", "nir", "h5py")  # fmt: skip
-BLOCK = f"""
+BLOCKER = f"""
 import sys
 
 class Blocker:
@@ -20,9 +20,20 @@ class Blocker:
             raise ImportError(f"{{name}} is blocked")
 
 sys.meta_path.insert(0, Blocker())
+"""
+INFER = f"""{BLOCKER}
 import runpy
 sys.argv = ["infer", *sys.argv[1:]]
 runpy.run_module("experiments.infer", run_name="__main__")
+"""
+RUN = f"""{BLOCKER}
+import numpy as np
+from hdlif_jax import deploy
+network = deploy.load(sys.argv[1])
+inputs = np.load(sys.argv[2])
+network(inputs)
+network.step(network.init_state(len(inputs)), inputs)
+print(*sorted(name for name in sys.modules if name.startswith("hdlif_jax.")), sep="\\n")
 """
 
 
@@ -33,10 +44,29 @@ def inputs(tmp_path):
 
 
 def test_infer_imports_jax_and_numpy_only(written, inputs):
-    command = [sys.executable, "-c", BLOCK, str(written), str(inputs)]
+    command = [sys.executable, "-c", INFER, str(written), str(inputs)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert [line.split("\t")[0] for line in result.stdout.splitlines()] == [f"{inputs}[0]", f"{inputs}[1]"]
+
+
+def test_running_an_artifact_imports_none_of_the_networks_code(written, inputs):
+    command = [sys.executable, "-c", RUN, str(written), str(inputs)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    allowed = ("hdlif_jax.accounting", "hdlif_jax.deploy", "hdlif_jax.deploy.anytime", "hdlif_jax.deploy.runtime")
+    others = [name for name in result.stdout.split() if not name.startswith("hdlif_jax.deploy.format")]
+    assert sorted(others) == sorted(allowed)
+
+
+def test_every_public_name_is_there():
+    from hdlif_jax import deploy
+
+    for name in deploy.__all__:
+        if name != "to_nir":  # its package may be missing
+            assert getattr(deploy, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'unfold'"):
+        _ = deploy.unfold
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdlif_jax.deploy import ArtifactError
-from hdlif_jax.deploy.pack import encoding_of, pack, packed_size, unpack
+from hdlif_jax.deploy.format.pack import encoding_of, pack, packed_size, unpack
 
 
 def test_bytes_by_hand():

@@ -7,7 +7,7 @@ from jax.extend.mlir import ir
 from jax.extend.mlir.dialects import stablehlo
 
 from hdlif_jax.deploy import ArtifactError
-from hdlif_jax.deploy.program import PLATFORMS, Signature, export_program, rebuild
+from hdlif_jax.deploy.format.program import PLATFORMS, Signature, export_program, rebuild
 
 
 def signature():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from hdlif_jax import nn
-from hdlif_jax.deploy import anytime, artifact, load
-from tests.deploy.networks import conv_net, named, prepare_inputs, small_artifact, unfolded_logits
+from hdlif_jax.deploy import anytime, load, size_on_disk, write
+from tests.deploy.networks import conv_net, named, prepare_inputs, small_artifact, spec_of, unfolded_logits
 
 
 def random_inputs(shape, seed=0):
@@ -31,7 +31,7 @@ def test_logits_and_stream_are_those_of_the_network(network):
     state, streamed = stream(network, [inputs] * 4)
     np.testing.assert_allclose(streamed, expected, atol=1e-4 * np.abs(expected).max(), rtol=0)
     assert state.t == 4
-    assert {residual.shape[0] for residual in state.residuals.values()} == {4}
+    assert {array.shape[0] for array in state.neurons.values()} == {4}
     with pytest.raises(ValueError, match="has had its 4 time-steps"):
         network.step(state, inputs)
 
@@ -46,7 +46,7 @@ def test_any_batch_size(network):
 
 def test_sequences_stream_frame_by_frame(tmp_path):
     model = named(nn.vgg_snn, (16, 16, 2), neuron="mem-bn", num_steps=3)
-    artifact.write(tmp_path / "artifact", small_artifact(model, "sequence"))
+    write(tmp_path / "artifact", small_artifact(model, "sequence"))
     network = load(tmp_path / "artifact", "float")
     assert network.input_shape == (3, 16, 16, 2)
     inputs = random_inputs((2, 3, 16, 16, 2))
@@ -60,7 +60,7 @@ def test_sequences_stream_frame_by_frame(tmp_path):
 
 
 def test_float_weights_have_no_integer_path(tmp_path):
-    artifact.write(tmp_path / "artifact", small_artifact(conv_net(weights="float", num_steps=2)))
+    write(tmp_path / "artifact", small_artifact(conv_net(weights="float", num_steps=2)))
     network = load(tmp_path / "artifact")
     assert network.arithmetic == "float"
     assert network.manifest.integer_layers == 0
@@ -102,7 +102,7 @@ def test_wrong_number_of_class_names():
 def test_size_of_resnet18(tmp_path, weights, megabytes):
     from flax import nnx
 
-    model = nn.resnet18((32, 32, 3), 100, options=nn.SpikingOptions(weights=weights), rngs=nnx.Rngs(0))
-    artifact.write(tmp_path / "artifact", small_artifact(model))
-    assert artifact.size_on_disk(tmp_path / "artifact") <= megabytes * 1e6
+    model = nn.resnet18((32, 32, 3), 100, spec=spec_of(weights=weights), rngs=nnx.Rngs(0))
+    write(tmp_path / "artifact", small_artifact(model))
+    assert size_on_disk(tmp_path / "artifact") <= megabytes * 1e6
     assert load(tmp_path / "artifact").manifest.integer_layers == 16

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hdlif_jax.deploy import ArtifactError
-from hdlif_jax.deploy.tensors import dump, parse, parse_json
+from hdlif_jax.deploy.format.tensors import dump, parse, parse_json
 
 ARRAYS = {
     "b": np.arange(6, dtype=np.float32).reshape(2, 3),

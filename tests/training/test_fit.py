@@ -23,7 +23,9 @@ def trainer():
 
 def test_trains_reports_and_saves(trainer, checkpoints):
     steps, epochs = [], []
-    state = trainer.fit(jax.tree.map(np.copy, trainer.initial_state), checkpoints, Callbacks(steps.append, epochs.append))
+    state = trainer.fit(
+        jax.tree.map(np.copy, trainer.initial_state), checkpoints, Callbacks(steps.append, epochs.append)
+    )
     assert trainer.plan.steps_per_epoch == 6
     assert [record["step"] for record in steps] == list(range(1, 13))
     assert [record["epoch"] for record in epochs] == [1, 2]

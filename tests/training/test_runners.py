@@ -122,9 +122,7 @@ def test_without_augmentation_a_batch_is_normalised_and_keeps_its_labels(key):
 def test_a_recording_moves_as_one_and_comes_out_time_major(key):
     frames = np.repeat(GENERATOR.integers(0, 9, (5, 1, 8, 8, 2), dtype=np.uint8), 3, axis=1)
     moved = Augmentation(crop_padding=2, flip=True, roll=2, rotation=20.0)
-    batch, _ = make_preprocess((0.0,) * 2, (1 / 255,) * 2, 3, augmentation=moved)(
-        key, frames, SPLIT.labels[:5]
-    )
+    batch, _ = make_preprocess((0.0,) * 2, (1 / 255,) * 2, 3, augmentation=moved)(key, frames, SPLIT.labels[:5])
     assert batch.shape == (3, 5, 8, 8, 2)
     for step in (1, 2):
         np.testing.assert_array_equal(batch[step], batch[0])

@@ -102,7 +102,10 @@ def test_an_own_loss_and_rule_are_functions(images, labels):
     first, metrics = step(learner, Batch(images, labels))
     second, later = step(first, Batch(images, labels))
     assert later.loss < metrics.loss
-    moved = second.params["blocks"][0]["neuron1"]["raw_threshold"] != learner.params["blocks"][0]["neuron1"]["raw_threshold"]
+    moved = (
+        second.params["blocks"][0]["neuron1"]["raw_threshold"]
+        != learner.params["blocks"][0]["neuron1"]["raw_threshold"]
+    )
     np.testing.assert_array_equal(moved, [True, False, False, False])
 
 

@@ -3,6 +3,7 @@
 Files are read with their size known, compared with their checksum, and only then parsed. Nothing is ever unpickled.
 """
 
+import dataclasses
 import gzip
 import hashlib
 import os
@@ -14,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hdlif_jax.deploy import manifest as manifests
-from hdlif_jax.deploy import tensors
-from hdlif_jax.deploy.errors import ArtifactError, require
-from hdlif_jax.deploy.manifest import MANIFEST, WEIGHTS, ArraySpec, FileSpec, Manifest, program_file
-from hdlif_jax.deploy.pack import encoding_of, pack, unpack
+from hdlif_jax.deploy.format import manifest as manifests
+from hdlif_jax.deploy.format import tensors
+from hdlif_jax.deploy.format.errors import ArtifactError, require
+from hdlif_jax.deploy.format.manifest import MANIFEST, WEIGHTS, ArraySpec, FileSpec, Manifest, program_file
+from hdlif_jax.deploy.format.pack import encoding_of, pack, unpack
 
 
 class Artifact(NamedTuple):
@@ -66,7 +67,7 @@ def write(directory: pathlib.Path, artifact: Artifact) -> Artifact:
         program_file(name): gzip.compress(program, 9, mtime=0) for name, program in artifact.programs.items()
     }
     files = {name: FileSpec(len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()}
-    manifest = manifests.dataclasses.replace(artifact.manifest, arrays=specs, files=files)
+    manifest = dataclasses.replace(artifact.manifest, arrays=specs, files=files)
     contents[MANIFEST] = manifests.dump(manifest)
     partial = directory.with_name(f".{directory.name}.partial-{os.getpid()}")
     partial.mkdir(parents=True)
@@ -89,7 +90,7 @@ def read(directory: pathlib.Path) -> Artifact:
       ArtifactError: it is damaged, of another version, or not an artifact.
     """
     directory = pathlib.Path(directory)
-    require(directory.is_dir(), f"{directory} is not a folder; name one that experiments.deploy wrote")
+    require(directory.is_dir(), f"{directory} is not a folder; name one that holds an artifact")
     manifest = manifests.parse(_read_file(directory, MANIFEST, None))
     for name in manifest.files:  # sizes of all before the content of any
         _size_of(directory, name, manifest.files[name].bytes)

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from flax import nnx
 
 from hdlif_jax import nn
-from hdlif_jax.deploy.fold import fold
-from tests.deploy.networks import conv_net, inputs_for, named, unfolded_logits
+from hdlif_jax.deploy import register
+from hdlif_jax.deploy.fold import fold, rule
+from tests.deploy.networks import conv_net, inputs_for, named, unfolded_logits, unsettled
 
 nir = pytest.importorskip("nir", reason="nir is not installed; it is in the nir extra")
 
@@ -54,12 +56,21 @@ def simulate(graph, image, dt):
             elif isinstance(node, nir.LIF):
                 before = voltages.get(name, np.zeros(node.tau.shape))
                 voltage = before + dt / node.tau * (node.v_leak - before + node.r * x)
-                values[name] = (voltage >= node.v_threshold).astype(float)
-                voltages[name] = voltage - node.v_threshold * values[name]
+                fires = node.metadata["fires"]
+                fired = {"v >= v_threshold": np.greater_equal, "v > v_threshold": np.greater}[fires](
+                    voltage, node.v_threshold
+                )
+                values[name] = fired.astype(float)
+                soft = node.metadata["reset"] == "subtract v_threshold"
+                voltages[name] = voltage - node.v_threshold * fired if soft else np.where(fired, node.v_reset, voltage)
             else:
                 values[name] = x
         logits.append(values["output"])
     return np.stack(logits)
+
+
+def perceptron(neuron):
+    return unsettled(nn.mlp((6,), 3, widths=(8, 8), spec=nn.Spec(num_steps=3, neuron=neuron), rngs=nnx.Rngs(0)))
 
 
 @pytest.mark.parametrize(
@@ -67,11 +78,12 @@ def simulate(graph, image, dt):
     [
         (lambda: conv_net(neuron="lif", num_steps=3), 1e-3),
         (lambda: named(nn.vgg_snn, (16, 16, 2), neuron="lif", num_steps=3), 0.5),
+        (lambda: perceptron(nn.lif(reset="hard", height=1.0, tie=">")), 1e-3),
     ],
-    ids=["residual", "vgg"],
+    ids=["residual", "vgg", "hard reset"],
 )
 def test_round_trip_through_a_file_and_an_independent_simulation(build, dt, tmp_path):
-    from hdlif_jax.deploy.nir_export import to_nir
+    from hdlif_jax.deploy.nir import to_nir
 
     model = build()
     nir.write(tmp_path / "network.nir", to_nir(fold(model), dt))
@@ -81,7 +93,8 @@ def test_round_trip_through_a_file_and_an_independent_simulation(build, dt, tmp_
     x = inputs_for(model, batch=2)
     expected = unfolded_logits(model, x)
     for index in range(2):
-        logits = simulate(graph, np.asarray(x[index], np.float64).transpose(2, 0, 1), dt)
+        image = np.asarray(x[index], np.float64)
+        logits = simulate(graph, image.transpose(2, 0, 1) if image.ndim == 3 else image, dt)
         np.testing.assert_allclose(logits, expected[:, index], rtol=1e-3, atol=1e-4)
 
 
@@ -95,14 +108,39 @@ def test_round_trip_through_a_file_and_an_independent_simulation(build, dt, tmp_
     ],
 )
 def test_what_nir_cannot_express_is_said(options, message):
-    from hdlif_jax.deploy.nir_export import to_nir
+    from hdlif_jax.deploy.nir import to_nir
 
     with pytest.raises(ValueError, match=message):
         to_nir(fold(conv_net(**options)))
 
 
 def test_time_step_must_be_positive():
-    from hdlif_jax.deploy.nir_export import to_nir
+    from hdlif_jax.deploy.nir import to_nir
 
     with pytest.raises(ValueError, match="must be positive"):
         to_nir(fold(conv_net(neuron="lif")), dt=0.0)
+
+
+def test_a_neuron_that_does_not_reset_is_refused_by_name():
+    from hdlif_jax.deploy.nir import to_nir
+
+    with pytest.raises(ValueError, match=r"cannot express the lif neuron layers\.1: it does not reset"):
+        to_nir(fold(perceptron(nn.lif(reset="none"))))
+
+
+def test_a_neuron_of_an_unknown_kind_is_refused_by_name(monkeypatch):
+    from hdlif_jax.deploy.nir import to_nir
+
+    class OwnCell(nn.LIFCell):
+        pass
+
+    monkeypatch.setattr(register, "RULES", dict(register.RULES))
+
+    @rule(OwnCell)
+    def fold_own(folding, cell, name, source):
+        folding.neuron(name, source, cell, lambda params, state, current: (state, current), {}, height=1.0)
+
+    model = perceptron(nn.lif())
+    model.layers[3] = OwnCell()
+    with pytest.raises(ValueError, match=r"cannot express the OwnCell neuron layers\.3: NIR has no such neuron"):
+        to_nir(fold(model))

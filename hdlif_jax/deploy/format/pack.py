@@ -4,10 +4,10 @@ from typing import Literal
 
 import numpy as np
 
-from hdlif_jax.deploy.errors import require
+from hdlif_jax import accounting
+from hdlif_jax.deploy.format.errors import require
 
 Encoding = Literal["binary", "ternary", "float32"]
-WEIGHTS_PER_BYTE = {"binary": 8, "ternary": 5}  # 3⁵ = 243 ≤ 256
 POWERS_OF_3 = 3 ** np.arange(5)
 TRITS = (np.arange(243)[:, None] // POWERS_OF_3 % 3 - 1).astype(np.int8)  # of every byte, [243, 5]
 
@@ -21,7 +21,7 @@ def encoding_of(array: np.ndarray) -> Encoding:
 
 def packed_size(num_weights: int, encoding: Encoding) -> int:
     """Bytes of so many weights."""
-    return 4 * num_weights if encoding == "float32" else -(-num_weights // WEIGHTS_PER_BYTE[encoding])
+    return accounting.packed_bytes(num_weights, "float" if encoding == "float32" else encoding)
 
 
 def pack(levels: np.ndarray, encoding: Encoding) -> np.ndarray:

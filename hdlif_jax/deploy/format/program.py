@@ -5,7 +5,7 @@ follows from the signature, so it is rebuilt by exporting a function of that sig
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +14,7 @@ from jax import export
 from jax.extend.mlir import ir
 from jax.extend.mlir.dialects import stablehlo
 
-from hdlif_jax.deploy.errors import ArtifactError, require
+from hdlif_jax.deploy.format.errors import ArtifactError, require
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 MAX_ELEMENTS = 2**31  # of one tensor with the batch size left out
@@ -46,7 +46,7 @@ class Signature(NamedTuple):
     result: Any
 
 
-def export_program(function: Callable, signature: Signature) -> export.Exported:
+def export_program(function: Callable[..., Any], signature: Signature) -> export.Exported:
     """Lowers a function for all platforms; equal functions give equal programs, without names of source files.
 
     Raises:
@@ -88,7 +88,7 @@ def rebuild(program: bytes, signature: Signature, calling_convention: int, name:
         f"{name} has calling convention {calling_convention}; jax {jax.__version__} supports {low} to {high}",
     )
 
-    def of_this_signature(*arguments):
+    def of_this_signature(*arguments: Any) -> Any:
         batch = jax.tree.leaves(arguments)[-1].shape[0]
         return jax.tree.map(lambda leaf: _zeros(leaf, batch), signature.result)
 
@@ -117,7 +117,7 @@ def _check(program: bytes, template: export.Exported, name: str = "the program")
         _check_calls("main", functions, (), {}, name)
 
 
-def _main_type(module) -> str:
+def _main_type(module: Any) -> str:
     for operation in module.body.operations:
         if operation.operation.name == "func.func" and ir.StringAttr(operation.attributes["sym_name"]).value == "main":
             return str(operation.attributes["function_type"])
@@ -129,7 +129,9 @@ def _difference(has: str, needs: str) -> str:
     return f"{has[max(first - 30, 0) : first + 30]!r} instead of {needs[max(first - 30, 0) : first + 30]!r}"
 
 
-def _check_calls(function: str, functions: dict, callers: tuple[str, ...], counted: dict[str, int], name: str) -> int:
+def _check_calls(
+    function: str, functions: dict[str, Any], callers: tuple[str, ...], counted: dict[str, int], name: str
+) -> int:
     """Number of operations of a function with its calls written out; refuses calls that never end, or grow."""
     require(function in functions, f"{name} calls a function that it does not have")
     require(function not in callers and len(callers) < MAX_DEPTH, f"{name} has calls without end")
@@ -144,7 +146,7 @@ def _check_calls(function: str, functions: dict, callers: tuple[str, ...], count
     return counted[function]
 
 
-def _operations_in(operation):
+def _operations_in(operation: Any) -> Iterator[Any]:
     for region in operation.regions:
         for block in region.blocks:
             for inner in block.operations:
@@ -152,7 +154,7 @@ def _operations_in(operation):
                 yield from _operations_in(inner.operation)
 
 
-def _check_operations(operation, name: str) -> None:
+def _check_operations(operation: Any, name: str) -> None:
     require(operation.name in ALLOWED_OPERATIONS, f"{name} has the operation {operation.name}, which no artifact has")
     if operation.name == "stablehlo.custom_call":
         target = ir.StringAttr(operation.attributes["call_target_name"]).value

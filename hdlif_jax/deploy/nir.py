@@ -2,7 +2,8 @@
 
 NIR describes neurons by differential equations. A LIF layer becomes `nir.LIF` such that the forward Euler method with
 time-step dt gives Eq. 1 exactly: λ = 1 − dt/τ and (dt/τ)·R = 1. Two things NIR leaves to the simulator, and the
-metadata says them: on firing the threshold is subtracted, and a neuron fires at its threshold, not only above it.
+metadata of every neuron says them: what happens on firing (the threshold is subtracted, or the membrane set to
+v_reset = 0), and whether a neuron fires at its threshold or only above it.
 """
 
 import itertools
@@ -13,14 +14,20 @@ import nir
 import numpy as np
 
 from hdlif_jax.deploy import execute
-from hdlif_jax.deploy import graph as ops
 from hdlif_jax.deploy.fold import Folded
+from hdlif_jax.deploy.graph import Add, Conv, Function, Linear, Neuron, Node
 
-METADATA = {"method": "forward Euler", "reset": "subtract v_threshold", "fires": "v >= v_threshold"}
+METADATA = {"method": "forward Euler"}
+RESETS = {"soft": "subtract v_threshold", "hard": "set to v_reset"}
 REASONS = {
     "hd-lif": "its spikes carry the strength m − θ, which NIR's spikes (0 or 1) cannot, and λ and θ change from step "
     "to step, where NIR's parameters are constant",
     "parallel": "it has no membrane, its spikes carry the strength I − θ, and θ changes from step to step",
+    "lif": "it does not reset, and NIR's LIF neurons do",
+}
+FUNCTIONS = {
+    "attention": "SECA multiplies currents by a function of their average",
+    "maximum": "it is a maximum",
 }
 Shape = tuple[int, ...]
 
@@ -46,8 +53,8 @@ def to_nir(folded: Folded, dt: float = 1e-3) -> nir.NIRGraph:
     edges: list[tuple[str, str]] = []
     outputs: dict[str, tuple[str, ...]] = {"input": ("input",)}  # of a value: the nodes whose outputs add up to it
     flattened: dict[str, Shape] = {}  # the image that a flat value was
-    for node in folded.graph.encoder + folded.graph.body:
-        if isinstance(node, ops.Add):  # NIR adds up the edges into a node, so a sum is no node of its own
+    for node in folded.graph.nodes:
+        if isinstance(node, Add):  # NIR adds up the edges into a node, so a sum is no node of its own
             outputs[node.name] = outputs[node.source] + outputs[node.other]
             continue
         chain = _convert(folded, node, shapes, flattened, dt)
@@ -56,50 +63,54 @@ def to_nir(folded: Folded, dt: float = 1e-3) -> nir.NIRGraph:
         edges += [(source, names[0]) for source in outputs[node.source]]
         edges += list(itertools.pairwise(names))
         outputs[node.name] = (names[-1],)
-    last = folded.graph.body[-1].name
-    nodes["output"] = nir.Output({"output": np.array(shapes[last])})
-    edges += [(source, "output") for source in outputs[last]]
+    logits = folded.graph.logits
+    nodes["output"] = nir.Output({"output": np.array(shapes[logits])})
+    edges += [(source, "output") for source in outputs[logits]]
     return nir.NIRGraph(nodes, edges, metadata=METADATA | {"dt": dt, "num_steps": folded.graph.num_steps})
 
 
 def _convert(
-    folded: Folded, node: ops.Node, shapes: dict[str, Shape], flattened: dict[str, Shape], dt: float
+    folded: Folded, node: Node, shapes: dict[str, Shape], flattened: dict[str, Shape], dt: float
 ) -> dict[str, Any]:
     shape = shapes[node.source]
-    if isinstance(node, ops.Neuron):
+    if isinstance(node, Neuron):
         return {node.name: _lif(folded, node, shape, dt)}
-    if isinstance(node, ops.Conv):
+    if isinstance(node, Conv):
         weight, bias = _weight(folded, node.name)
         return {node.name: nir.Conv2d(shape[:2], weight.transpose(3, 2, 0, 1), node.stride, node.padding, 1, 1, bias)}
-    if isinstance(node, ops.Linear):
+    if isinstance(node, Linear):
         weight, bias = _weight(folded, node.name)
         if node.source in flattened:  # rows in the order of channels first
             order = np.arange(len(weight)).reshape(flattened[node.source]).transpose(2, 0, 1).reshape(-1)
             weight = weight[order]
         return {node.name: nir.Affine(np.ascontiguousarray(weight.T), bias)}
-    if isinstance(node, ops.Pool) and node.kind in ("sum", "average"):
-        if shape[0] % 2 or shape[1] % 2:
-            raise ValueError(f"{node.name} cuts an odd row or column off {shape}, which no pooling of NIR does")
-        pool = nir.SumPool2d if node.kind == "sum" else nir.AvgPool2d
-        return {node.name: pool(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))}
-    if isinstance(node, ops.Pool) and node.kind == "global-average":
-        window = np.array(shape[:2])
-        flat = nir.Flatten({"input": np.array([shape[2], 1, 1])}, 0, -1)
-        return {node.name: nir.AvgPool2d(window, window, np.array([0, 0])), f"{node.name}.flat": flat}
-    if isinstance(node, ops.Pool) and node.kind == "flatten":
-        flattened[node.name] = shape
-        return {node.name: nir.Flatten({"input": np.array(_channels_first(shape))}, 0, -1)}
-    what = "SECA multiplies currents by a function of their average" if isinstance(node, ops.Attention) else "a maximum"
+    if isinstance(node, Function) and len(shape) == 3:
+        if node.kind in ("sum", "average"):
+            if shape[0] % 2 or shape[1] % 2:
+                raise ValueError(f"{node.name} cuts an odd row or column off {shape}, which no pooling of NIR does")
+            pool = nir.SumPool2d if node.kind == "sum" else nir.AvgPool2d
+            return {node.name: pool(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))}
+        if node.kind == "global-average":
+            window = np.array(shape[:2])
+            flat = nir.Flatten({"input": np.array([shape[2], 1, 1])}, 0, -1)
+            return {node.name: nir.AvgPool2d(window, window, np.array([0, 0])), f"{node.name}.flat": flat}
+        if node.kind == "flatten":
+            flattened[node.name] = shape
+            return {node.name: nir.Flatten({"input": np.array(_channels_first(shape))}, 0, -1)}
+    kind = node.kind if isinstance(node, Function) else type(node).__name__
+    what = FUNCTIONS.get(kind, f"it computes {kind!r} of a value of shape {shape}")
     raise ValueError(f"NIR cannot express {node.name}: {what}, and NIR has only sums, averages and affine maps")
 
 
-def _lif(folded: Folded, node: ops.Neuron, shape: Shape, dt: float) -> nir.LIF:
-    if node.kind != "lif":
+def _lif(folded: Folded, node: Neuron, shape: Shape, dt: float) -> nir.LIF:
+    reset, fires = node.traits.get("reset", ""), node.traits.get("tie", "")
+    if node.kind != "lif" or reset not in RESETS:
+        reason = REASONS.get(node.kind, "NIR has no such neuron")
         raise ValueError(
-            f"NIR cannot express the {node.kind} neuron {node.name}: {REASONS[node.kind]}; "
-            "export a network with neuron='lif', or deploy this one with experiments.deploy"
+            f"NIR cannot express the {node.kind} neuron {node.name}: {reason}; "
+            "export a network of nn.lif() neurons that reset, or deploy this one as an artifact"
         )
-    decay, threshold = (float(folded.arrays[f"{node.name}.{name}"].item()) for name in ("decay", "threshold"))
+    decay, threshold = (float(folded.arrays[node.name][field].item()) for field in ("decay", "threshold"))
     if not threshold > 0:
         raise ValueError(f"{node.name} has the threshold {threshold}; NIR's neurons need a positive one")
     full = np.ones(_channels_first(shape) if len(shape) == 3 else shape)
@@ -108,25 +119,27 @@ def _lif(folded: Folded, node: ops.Neuron, shape: Shape, dt: float) -> nir.LIF:
         r=full / (1 - decay),
         v_leak=0 * full,
         v_threshold=threshold * full,
-        metadata=METADATA | {"dt": dt},
+        v_reset=0 * full,
+        metadata=METADATA | {"dt": dt, "reset": RESETS[reset], "fires": f"v {fires} v_threshold"},
     )
 
 
 def _weight(folded: Folded, name: str) -> tuple[np.ndarray, np.ndarray]:
-    kernel = folded.arrays[f"{name}.kernel"].astype(np.float32)
-    scale = folded.arrays.get(f"{name}.scale", np.ones((1, 1), np.float32))
-    return kernel * scale[0], folded.arrays[f"{name}.bias"][0]
+    arrays = folded.arrays[name]
+    scale = arrays.get("scale", np.ones((1, 1), np.float32))
+    return arrays["kernel"].astype(np.float32) * scale[0], arrays["bias"][0]
 
 
 def _shapes(folded: Folded) -> dict[str, Shape]:
     """Shape of every value for one input."""
+    graph = folded.graph
 
-    def one_step(arrays, x):
-        nodes = folded.graph.encoder + folded.graph.body
-        per_step = {name: array[:1] if name.endswith(execute.PER_STEP) else array for name, array in arrays.items()}
-        return execute.run_nodes(nodes, "float", per_step, {}, {"input": x}, 1)[0]
+    def one_step(arrays: execute.Arrays, x: jax.Array) -> execute.Values:
+        encoded, _ = execute.run_nodes(graph.encoder, "float", arrays, {}, {"input": x}, 1)
+        _, values = execute.advance(graph, "float", arrays, {}, encoded[graph.current], 0, 1)
+        return encoded | values
 
-    x = jax.ShapeDtypeStruct((1, 1, *folded.graph.input_shape), np.float32)
+    x = jax.ShapeDtypeStruct((1, 1, *graph.input_shape), np.float32)
     return {name: leaf.shape[2:] for name, leaf in jax.eval_shape(one_step, folded.arrays, x).items()}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hdlif_jax.deploy.errors import ArtifactError, require
+from hdlif_jax.deploy.format.errors import ArtifactError, require
 
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "U8": np.dtype("u1")}
 MAX_HEADER = 4_000_000  # bytes; a network of a thousand layers has 0.5 MB
@@ -80,12 +80,12 @@ def parse_json(data: bytes, name: str) -> Any:
       ArtifactError: anything else.
     """
 
-    def unique(pairs):
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         require(len(set(keys)) == len(keys), f"{name} has a key twice")
         return dict(pairs)
 
-    def no_constant(text):
+    def no_constant(text: str) -> None:
         raise ArtifactError(f"{name} holds {text}, which is not JSON")
 
     try:

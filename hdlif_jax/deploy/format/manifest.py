@@ -5,9 +5,9 @@ import hashlib
 import json
 from typing import Any, Literal, get_args
 
-from hdlif_jax.deploy.errors import ArtifactError, require
-from hdlif_jax.deploy.pack import Encoding, packed_size
-from hdlif_jax.deploy.tensors import is_shape, parse_json
+from hdlif_jax.deploy.format.errors import require
+from hdlif_jax.deploy.format.pack import Encoding, packed_size
+from hdlif_jax.deploy.format.tensors import is_shape, parse_json
 
 FORMAT = "hdlif_jax artifact"
 VERSION = 1  # raised when an older reader would misunderstand a newer artifact
@@ -18,6 +18,7 @@ MAX_PROGRAM = 64_000_000  # bytes of a decompressed program
 MAX_STEPS, MAX_CLASSES, MAX_WEIGHTS = 10_000, 1_000_000, 4_000_000_000
 PROGRAM_NAMES = ("rollout-integer", "rollout-float", "step-integer", "step-float")
 InputKind = Literal["image", "sequence"]
+Arithmetic = Literal["integer", "float"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,10 +63,11 @@ class Manifest:
 
     Attributes:
       num_steps: T.
-      input_kind: "image" `[H, W, C]`, shown at every step, or "sequence" `[T, H, W, C]` of event frames.
-      input_shape: (H, W, C); inputs are uint8, as the dataset distributes them.
+      input_kind: "image", a static input shown at every step, or "sequence" of T frames.
+      input_shape: of one input at one time-step, such as (H, W, C); inputs are uint8, as the dataset distributes them.
       class_names: one per class, in the order of the logits.
-      state: shape of each residual potential without its batch axis, by neuron.
+      state: shape of each array that the neurons carry from step to step, without its batch axis. An array is named as
+        its neuron, or `"<neuron>.<field>"` where a neuron carries several.
       arrays: by name.
       programs: by name, of `PROGRAM_NAMES`.
       files: by name, all but the manifest.
@@ -76,7 +78,7 @@ class Manifest:
 
     num_steps: int
     input_kind: InputKind
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     class_names: tuple[str, ...]
     state: dict[str, tuple[int, ...]]
     arrays: dict[str, ArraySpec]
@@ -124,7 +126,7 @@ def parse(data: bytes) -> Manifest:
     manifest = Manifest(
         num_steps=_integer(fields["num_steps"], "num_steps", 1, MAX_STEPS),
         input_kind=_choice(fields["input_kind"], "input_kind", get_args(InputKind)),
-        input_shape=_shape(fields["input_shape"], "input_shape", rank=3),  # type: ignore[arg-type]
+        input_shape=_shape(fields["input_shape"], "input_shape", ranks=range(1, 8)),
         class_names=_strings(fields["class_names"], "class_names"),
         state={name: _shape(shape, f"state.{_short(name)}") for name, shape in _items(fields, "state")},
         arrays={name: _array(spec, f"arrays.{_short(name)}") for name, spec in _items(fields, "arrays")},
@@ -179,16 +181,16 @@ def _items(fields: dict[str, Any], name: str) -> list[tuple[str, Any]]:
 
 def _integer(value: Any, name: str, low: int, high: int) -> int:
     require(type(value) is int and low <= value <= high, f"{MANIFEST}: {name}={_short(value)} must be in {low}…{high}")
-    return value
+    return int(value)
 
 
-def _choice(value: Any, name: str, allowed: tuple) -> Any:
+def _choice(value: Any, name: str, allowed: tuple[str, ...]) -> Any:
     require(value in allowed, f"{MANIFEST}: {name}={_short(value)} must be one of {', '.join(allowed)}")
     return value
 
 
-def _shape(value: Any, name: str, rank: int | None = None) -> tuple[int, ...]:
-    valid = is_shape(value) and len(value) in ((rank,) if rank else range(9)) and 0 not in value
+def _shape(value: Any, name: str, ranks: range = range(9)) -> tuple[int, ...]:
+    valid = is_shape(value) and len(value) in ranks and 0 not in value
     require(valid, f"{MANIFEST}: {name}={_short(value)} is not a shape")
     return tuple(value)
 
@@ -202,7 +204,7 @@ def _strings(value: Any, name: str) -> tuple[str, ...]:
 def _record(value: Any, name: str, fields: set[str]) -> dict[str, Any]:
     valid = isinstance(value, dict) and value.keys() == fields
     require(valid, f"{MANIFEST}: {name}={_short(value)} must have the fields {', '.join(sorted(fields))}")
-    return value
+    return dict(value)
 
 
 def _array(value: Any, name: str) -> ArraySpec:
@@ -230,6 +232,3 @@ def _file(value: Any, name: str) -> FileSpec:
     require(valid, f"{MANIFEST}: files.{name}.sha256 is not a SHA-256")
     limit = MAX_BYTES[WEIGHTS if name == WEIGHTS else "program"]
     return FileSpec(_integer(record["bytes"], f"files.{name}.bytes", 1, limit), digest)
-
-
-__all__ = ["ArraySpec", "ArtifactError", "FileSpec", "Manifest", "ProgramSpec", "dump", "parse", "program_file"]

@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
-from hdlif_jax.deploy.execute import Arithmetic
-from hdlif_jax.deploy.manifest import ArraySpec, InputKind
-from hdlif_jax.deploy.program import Signature
+from hdlif_jax.deploy.format.manifest import Arithmetic, ArraySpec, InputKind
+from hdlif_jax.deploy.format.program import Signature
 
 
 def array_dtypes(arrays: Mapping[str, ArraySpec], arithmetic: Arithmetic) -> dict[str, jnp.dtype]:
@@ -25,22 +24,22 @@ def signature_of(
     num_steps: int,
     num_classes: int,
     input_kind: InputKind,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     state: Mapping[str, tuple[int, ...]],
     arrays: Mapping[str, ArraySpec],
 ) -> Signature:
     """The signature of a program, with a symbolic batch size B.
 
-    "rollout-*": `(arrays, inputs)` to logits `[T, B, K]`; inputs are uint8 images `[B, H, W, C]` or sequences
-    `[B, T, H, W, C]`. "step-*": `(arrays, state, t, x_t [B, H, W, C])` to `(state, logits [B, K])`.
+    "rollout-*": `(arrays, inputs)` to logits `[T, B, K]`; inputs are uint8, static `[B, ...]` or sequences
+    `[B, T, ...]`. "step-*": `(arrays, state, t, x_t [B, ...])` to `(state, logits [B, K])`.
 
     Args:
       program: its name.
       num_steps: T.
       num_classes: K.
-      input_kind: images or sequences.
-      input_shape: (H, W, C).
-      state: shapes of the residual potentials without the batch axis.
+      input_kind: static inputs or sequences.
+      input_shape: of one input at one time-step.
+      state: shapes of what the neurons carry, without the batch axis.
       arrays: of the network.
     """
     kind, _, arithmetic = program.partition("-")
@@ -49,9 +48,9 @@ def signature_of(
     structs = {name: jax.ShapeDtypeStruct(spec.shape, dtypes[name]) for name, spec in arrays.items()}
     frame = jax.ShapeDtypeStruct((batch, *input_shape), jnp.uint8)
     if kind == "step":
-        residuals = {name: jax.ShapeDtypeStruct((batch, *shape), jnp.float32) for name, shape in state.items()}
+        carried = {name: jax.ShapeDtypeStruct((batch, *shape), jnp.float32) for name, shape in state.items()}
         logits = jax.ShapeDtypeStruct((batch, num_classes), jnp.float32)
-        return Signature((structs, residuals, jax.ShapeDtypeStruct((), jnp.int32), frame), (residuals, logits))
+        return Signature((structs, carried, jax.ShapeDtypeStruct((), jnp.int32), frame), (carried, logits))
     logits = jax.ShapeDtypeStruct((num_steps, batch, num_classes), jnp.float32)
     sequence = jax.ShapeDtypeStruct((batch, num_steps, *input_shape), jnp.uint8)
     return Signature((structs, frame if input_kind == "image" else sequence), logits)

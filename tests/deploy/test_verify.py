@@ -1,0 +1,72 @@
+"""From a trained network to a proven artifact, with library calls alone."""
+
+import numpy as np
+import pytest
+
+from hdlif_jax import deploy, nn
+from hdlif_jax.data import Split
+from hdlif_jax.deploy.verify import accuracies, all_logits, compare, logits_function, verify
+from tests.deploy.networks import conv_net, named, prepare_inputs, unfolded_logits
+
+CLASSES = ("a", "b", "c", "d", "e")
+PIXELS = {"mean": (0.4, 0.4), "std": (0.3, 0.3)}
+
+
+def split(shape, seed=0):
+    generator = np.random.default_rng(seed)
+    return Split(
+        generator.integers(0, 256, shape).astype(np.uint8), generator.integers(0, 5, shape[0]).astype(np.int32)
+    )
+
+
+def test_one_call_deploys_and_one_call_proves(tmp_path):
+    model, trained = conv_net(), conv_net(seed=3)
+    test = split((70, 8, 8, 2))
+    variables = nn.variables_of(trained)
+    folded = deploy.deploy(
+        model, variables, tmp_path / "artifact", **PIXELS, input_kind="image", class_names=CLASSES, config={"seed": 3}
+    )
+    assert isinstance(folded, deploy.Folded)
+    assert deploy.load(tmp_path / "artifact").manifest.config == {"seed": 3}
+    found = verify(model, tmp_path / "artifact", test, **PIXELS, variables=variables)
+    expected = unfolded_logits(trained, prepare_inputs(test.inputs))
+    assert found.accuracy_per_step == accuracies(expected, test.labels)
+    assert found.comparisons.keys() == {"integer", "float"}
+    for comparison in found.comparisons.values():
+        assert comparison.accuracy_per_step == pytest.approx(found.accuracy_per_step, abs=0.002)
+        assert comparison.max_logit_difference < 1e-4 * comparison.largest_logit
+        assert comparison.largest_logit == pytest.approx(np.abs(expected).max(), rel=1e-5)
+        assert comparison.other_predictions == 0
+    np.testing.assert_allclose(found.logits, expected, atol=1e-4 * np.abs(expected).max(), rtol=0)
+
+
+def test_sequences_are_proven_too(tmp_path):
+    model = named(nn.vgg_snn, (16, 16, 2), num_steps=2, weights="float")
+    test = split((3, 2, 16, 16, 2))
+    deploy.deploy(model, None, tmp_path / "artifact", **PIXELS, input_kind="sequence", class_names=CLASSES)
+    found = verify(model, tmp_path / "artifact", test, **PIXELS)
+    assert found.comparisons.keys() == {"float"}
+    assert found.arithmetic == "float"
+    expected = unfolded_logits(model, prepare_inputs(np.moveaxis(test.inputs, 1, 0)))
+    np.testing.assert_allclose(found.logits, expected, atol=1e-4 * np.abs(expected).max(), rtol=0)
+
+
+def test_an_artifact_of_another_network_is_found_out(written):
+    other = conv_net(seed=3)
+    inputs = split((64, 8, 8, 2)).inputs
+    labels = unfolded_logits(other, prepare_inputs(inputs)).sum(0).argmax(-1).astype(np.int32)
+    network = logits_function(other, prepare_inputs)
+    with pytest.raises(ValueError, match=r"in integer arithmetic its accuracies are .* those of the network") as found:
+        compare(network, written, Split(inputs, labels))
+    assert "\n" not in str(found.value)
+
+
+def test_accuracies_by_hand():
+    logits = np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 3.0], [0.0, 1.0]]])
+    assert accuracies(logits, np.array([1, 1])) == [0.5, 1.0]
+
+
+def test_logits_of_a_last_batch_that_is_not_full():
+    test = split((67, 4))
+    logits = all_logits(lambda inputs: np.stack([inputs, inputs + 1.0]), test)
+    np.testing.assert_array_equal(logits, np.stack([test.inputs, test.inputs + 1.0]))

@@ -1,0 +1,261 @@
+"""What everything that the registry holds must do; no entry is named here, so what is added later is tested too."""
+
+import dataclasses
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from hdlif_jax import analysis, deploy, learning, losses, nn, rollout
+from hdlif_jax.commands import registry
+from hdlif_jax.commands.config import DataConfig, LearningConfig, ModelConfig, OptimizerConfig
+from hdlif_jax.neurons import surrogates
+
+NUM_STEPS, BATCH, CLASSES = 3, 4, 3
+SHAPE = (6, 6, 2)
+CONFIG = ModelConfig(num_steps=NUM_STEPS)
+LOSS = losses.cross_entropy()
+
+
+def conv_net(neuron=nn.hd_lif(), norm=nn.batch_norm(), num_steps=NUM_STEPS):
+    spec = nn.Spec(num_steps=num_steps, neuron=neuron, norm=norm)
+    return nn.conv_net(SHAPE, CLASSES, widths=(4,), spec=spec, rngs=nnx.Rngs(0))
+
+
+def batch_for(model, sequence=False):
+    steps = (model.num_steps,) if sequence else ()
+    inputs = jax.random.normal(jax.random.key(1), (*steps, BATCH, *model.input_shape))
+    return learning.Batch(inputs, jnp.arange(BATCH) % CLASSES)
+
+
+def step_by_step(network, variables, inputs, key):
+    """Logits `[T, B, K]` and the statistics after the last step."""
+    hoisted, stats = rollout.hoist(network, *variables, inputs)
+    state, logits = nn.init_state(network, variables, BATCH), []
+    for t in range(network.num_steps):
+        output = rollout.forward_step(network, hoisted, stats, state, inputs, t, key=key)
+        state, stats = output.state, output.batch_stats
+        logits.append(output.logits)
+    return jnp.stack(logits), stats
+
+
+def check_layer_by_layer_is_step_by_step(model, train=True):
+    key = jax.random.key(2)
+    for form in (nn.training_form, nn.inference_form) if train else (nn.inference_form,):
+        network, variables, batch = form(model, integer=False), nn.variables_of(model), batch_for(model)
+
+        @jax.jit
+        def both(variables, inputs, network=network):
+            sequence = network.sequence(network.quantize(variables.params), variables.batch_stats, inputs, key)
+            return step_by_step(network, variables, inputs, key), (sequence.logits, sequence.batch_stats)
+
+        (expected, stats), (logits, sequence_stats) = both(variables, batch.inputs)
+        np.testing.assert_allclose(logits, expected, atol=2e-6 * max(1, float(jnp.abs(expected).max())), rtol=0)
+        chex.assert_trees_all_close(sequence_stats, stats, atol=1e-6)
+
+
+def check_learns(model, rule=None, loss=LOSS):
+    """It compiles once, and its gradient is finite and not all zero."""
+    rule = learning.random_step() if rule is None else rule
+    network, variables, batch = nn.training_form(model), nn.variables_of(model), batch_for(model)
+    chex.clear_trace_counter()
+
+    @jax.jit
+    @chex.assert_max_traces(1)
+    def gradient(variables, key):
+        return rule.gradient(network, loss, variables, batch, key)
+
+    for seed in (0, 1):
+        found = gradient(variables, jax.random.key(seed))
+    chex.assert_tree_all_finite(found.grads)
+    assert any(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves(found.grads))
+
+
+def check_online_is_stbp_at_one_step(build):
+    model = build(num_steps=1)
+    network, variables, batch = nn.training_form(model), nn.variables_of(model), batch_for(model)
+
+    @jax.jit
+    def both(variables):
+        rules = learning.random_step(), learning.stbp()
+        return [rule.gradient(network, LOSS, variables, batch, jax.random.key(0)).grads for rule in rules]
+
+    online, full = both(variables)
+    chex.assert_trees_all_close(online, full, atol=1e-6)
+
+
+def check_costs(model):
+    costs = analysis.measure(model, [batch_for(model).inputs])
+    neurons = {path: cell for path, cell in nn.modules(model) if isinstance(cell, nn.NeuronCell)}
+    assert {row.path for row in costs.neurons} == set(neurons)
+    for row in costs.neurons:
+        assert row.nops == row.neurons * neurons[row.path].operations * model.num_steps
+    assert costs.summary()["param_mb_paper"] > 0
+
+
+def check_folds_exactly_or_is_refused(model):
+    variables, inputs = nn.variables_of(model), batch_for(model).inputs
+    try:
+        folded, refusal = deploy.fold.fold(model), None
+    except (TypeError, ValueError) as error:
+        folded, refusal = None, str(error)
+    if folded is None:
+        assert any(path and path in refusal for path, _ in nn.modules(model)), refusal
+        return
+    network = nn.inference_form(model, integer=False)
+    expected = jax.jit(lambda variables: rollout.rollout(network, variables, inputs))(variables)
+    logits = jax.jit(lambda arrays: deploy.execute.rollout(folded.graph, "float", arrays, inputs[None]))(folded.arrays)
+    np.testing.assert_allclose(logits, expected, atol=1e-5 * max(1, float(jnp.abs(expected).max())), rtol=1e-4)
+
+
+def check_everything(build):
+    """The whole contract of a network: `build(num_steps=…)`."""
+    model = build(num_steps=NUM_STEPS)
+    check_learns(model)
+    check_online_is_stbp_at_one_step(build)
+    check_layer_by_layer_is_step_by_step(model)
+    check_costs(model)
+    check_folds_exactly_or_is_refused(model)
+
+
+@pytest.mark.parametrize("name", registry.NEURONS)
+def test_every_neuron(name):
+    factory = registry.NEURONS[name](dataclasses.replace(CONFIG, neuron=name, parallel=None))
+    assert factory == registry.NEURONS[name](dataclasses.replace(CONFIG, neuron=name, parallel=None))
+    assert hash(factory) == hash(factory)
+    cell = factory(NUM_STEPS, 4)
+    assert isinstance(cell.emits, nn.SpikeInput)
+    assert cell.operations >= 1
+    check_everything(functools.partial(conv_net, factory))
+
+
+@pytest.mark.parametrize("name", registry.SURROGATES)
+def test_every_surrogate(name):
+    surrogate = registry.SURROGATES[name](dataclasses.replace(CONFIG, surrogate=name))
+    excess = jnp.linspace(-3, 3, 601)
+    np.testing.assert_array_equal(surrogate(excess), (excess >= 0).astype(jnp.float32))
+    np.testing.assert_array_equal(surrogate(excess, tie=">"), (excess > 0).astype(jnp.float32))
+    derivative = jax.vmap(jax.grad(surrogate))(excess)
+    np.testing.assert_allclose(derivative, surrogate.derivative(excess), rtol=1e-6)
+    assert jnp.all(derivative >= 0)
+    np.testing.assert_allclose(derivative, derivative[::-1], atol=1e-6)  # alike on both sides of the threshold
+    assert derivative[300] == derivative.max() > 0
+    assert isinstance(surrogate, surrogates.Surrogate)
+    check_learns(conv_net(nn.lif(surrogate=surrogate)))
+
+
+@pytest.mark.parametrize("name", registry.NORMS)
+def test_every_norm(name):
+    norm = registry.NORMS[name](dataclasses.replace(CONFIG, norm=name))
+    check_everything(lambda num_steps: conv_net(norm=norm, num_steps=num_steps))
+
+
+@pytest.mark.parametrize("name", registry.LOSSES)
+def test_every_loss(name):
+    loss = registry.LOSSES[name](LearningConfig(loss=name, rule="stbp"))
+    logits, labels = jax.random.normal(jax.random.key(0), (NUM_STEPS, BATCH, CLASSES)), jnp.arange(BATCH) % CLASSES
+    sequence = isinstance(loss, losses.SequenceLoss)
+    value, gradient = jax.value_and_grad(loss)(logits if sequence else logits[0], labels)
+    assert value.shape == ()
+    chex.assert_tree_all_finite(gradient)
+    mixed = loss(logits if sequence else logits[0], jax.nn.one_hot(labels, CLASSES))
+    np.testing.assert_allclose(mixed, value, rtol=1e-6)  # labels may be distributions
+    check_learns(conv_net(), learning.stbp(), loss)
+
+
+@pytest.mark.parametrize("name", registry.RULES)
+def test_every_rule(name):
+    rule = registry.RULES[name](LearningConfig(rule=name, k=1))
+    assert rule == registry.RULES[name](LearningConfig(rule=name, k=1))
+    found = {}
+    for num_steps in (NUM_STEPS, 1):
+        model = conv_net(num_steps=num_steps)
+        network, variables, batch = nn.training_form(model), nn.variables_of(model), batch_for(model)
+        chex.clear_trace_counter()
+        updates = []
+
+        def descend(grads, opt_state, params, learned, updates=updates):
+            updates.append(learned.shape)
+            return jax.tree.map(lambda param, grad: param - 0.1 * grad, params, grads), opt_state
+
+        @jax.jit
+        @chex.assert_max_traces(1)
+        def learn(variables, key, network=network, batch=batch, descend=descend):
+            return rule(network, LOSS, descend, learning.Learner(variables, ()), batch, key)
+
+        for seed in (0, 1):
+            learner, learned = learn(variables, jax.random.key(seed))
+        chex.assert_tree_all_finite(learner.variables)
+        chex.assert_shape(learned.loss, ())
+        chex.assert_shape(learned.logits, (BATCH, CLASSES))
+        chex.assert_shape(learned.steps, (num_steps,))
+        assert learned.steps.any()
+        assert set(updates) == {(num_steps,)}
+        assert rule.updates_per_batch(num_steps) in (1, num_steps)
+        found[num_steps] = learner.variables.params
+    one = conv_net(num_steps=1)
+    full = jax.jit(
+        lambda variables: learning.stbp().gradient(nn.training_form(one), LOSS, variables, batch_for(one)).grads
+    )(nn.variables_of(one))
+    expected = jax.tree.map(lambda param, grad: param - 0.1 * grad, nn.variables_of(one).params, full)
+    chex.assert_trees_all_close(found[1], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", registry.NETWORKS)
+def test_every_network(name):
+    architecture = registry.NETWORKS[name]
+    size = {architecture.size: (2, 2) if architecture.size == "widths" else 2}
+    shape = (16, 16, 2)
+
+    def build(num_steps):
+        spec = nn.Spec(num_steps=num_steps)
+        return architecture.build(shape, CLASSES, spec=spec, rngs=nnx.Rngs(0), **size)
+
+    model = build(2)
+    assert (model.num_steps, model.input_shape, model.num_classes) == (2, shape, CLASSES)
+    check_learns(model)
+    check_layer_by_layer_is_step_by_step(model, train=False)
+    check_costs(model)
+    check_folds_exactly_or_is_refused(model)
+
+
+@pytest.mark.parametrize("name", registry.OPTIMIZERS)
+def test_every_optimizer_lowers_a_loss(name):
+    config = OptimizerConfig(name=name, learning_rate=0.05)
+    params = {"a": jnp.ones((3, 2)), "b": jnp.ones(2)}
+    optimizer = registry.make_optimizer(config, lambda count: 0.05, jax.tree.map(lambda leaf: False, params))
+    state = optimizer.init(params)
+    value = lambda params: sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(params))  # noqa: E731
+    start = value(params)
+    with jax.numpy_dtype_promotion("standard"):  # optax' Adam mixes its counter with floats
+        for _ in range(5):
+            updates, state = optimizer.update(jax.grad(value)(params), state, params)
+            params = jax.tree.map(jnp.add, params, updates)
+    assert value(params) < start
+
+
+@pytest.mark.parametrize("name", registry.ENCODINGS)
+def test_every_encoding(name):
+    encoding = registry.make_encoding(DataConfig(encoding=name), NUM_STEPS)
+    inputs = jax.random.uniform(jax.random.key(0), (BATCH, *SHAPE))
+    if encoding is None:  # the input itself, shown at every step
+        return
+    frames = jax.jit(encoding)(jax.random.key(1), inputs)
+    assert frames.shape == (NUM_STEPS, BATCH, *SHAPE)
+    assert frames.dtype == inputs.dtype
+    np.testing.assert_array_equal(frames, encoding(jax.random.key(1), inputs))
+    chex.assert_tree_all_finite(frames)
+    assert 0 <= frames.min() < frames.max() <= 1
+
+
+@pytest.mark.parametrize("name", registry.DATASETS)
+def test_every_dataset_says_what_a_network_reads(name):
+    spec = registry.DATASETS[name].input_spec()
+    assert len(spec.shape) == 3
+    assert min(spec.shape) >= 1
+    assert spec.num_classes >= 2
+    assert DataConfig(name=name).name == name
