@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hdlif_jax import nn, ops
-from hdlif_jax.ops import float_conv, integer_conv, prefers_integers
+from hdlif_jax import learning, nn, xla_cpu
+from hdlif_jax.nn import Form, Tick
+from hdlif_jax.nn.forms import in_form
+from hdlif_jax.ops import float_conv, integer_conv
 from hdlif_jax.quantize import SpikeQuantizer, weight_quantizer
-from hdlif_jax.rollout import gradient_at_steps, rollout_spikes
-from tests.conftest import cross_entropy
+from hdlif_jax.rollout import rollout_spikes
+from hdlif_jax.xla_cpu import prefers_integers
+from tests.conftest import cross_entropy, spec_of
 
 UNIT = 0.25
 
@@ -72,13 +75,13 @@ def test_which_inputs_lie_on_a_grid(quantizer, pooled, unit):
     assert nn.SpikeInput(quantizer, pooled).unit == unit
 
 
-def integer_convolutions(model, integer_forward):
+def integer_convolutions(model, integer):
     """Number of int8 convolutions that a step of the network runs."""
-    network, variables = nn.inference_form(model, integer_forward=integer_forward), nn.variables_of(model)
+    network, variables = nn.inference_form(model, integer=integer), nn.variables_of(model)
 
     def step(x):
         current, batch_stats = network.encode(*variables, x)
-        return network.step(variables.params, batch_stats, None, current, 0)
+        return network.step(variables.params, batch_stats, None, current, Tick(0)).logits
 
     program = str(jax.make_jaxpr(step)(jnp.zeros((1, *model.input_shape))))
     return program.count("preferred_element_type=int32")
@@ -96,18 +99,16 @@ def integer_convolutions(model, integer_forward):
     ],
 )
 def test_only_quantised_spikes_on_quantised_kernels_run_in_integers(options, expected, monkeypatch):
-    model = nn.conv_net(
-        (6, 6, 2), 3, widths=(4, 6), options=nn.SpikingOptions(num_steps=2, **options), rngs=nnx.Rngs(0)
-    )
+    model = nn.conv_net((6, 6, 2), 3, widths=(4, 6), spec=spec_of(num_steps=2, **options), rngs=nnx.Rngs(0))
     assert integer_convolutions(model, True) == expected
     assert integer_convolutions(model, False) == 0
     assert integer_convolutions(model, None) == 0  # such narrow layers are faster in float
-    monkeypatch.setattr(ops, "MIN_OUT_CHANNELS", 5)
+    monkeypatch.setattr(xla_cpu, "MIN_OUT_CHANNELS", 5)
     assert integer_convolutions(model, None) == (expected // 2 if prefers_integers((3, 3, 4, 6)) else 0)
 
 
 def test_each_layer_is_computed_in_what_is_faster_for_its_width():
-    model = nn.conv_net((6, 6, 2), 3, widths=(4, 24), options=nn.SpikingOptions(num_steps=2), rngs=nnx.Rngs(0))
+    model = nn.conv_net((6, 6, 2), 3, widths=(4, 24), spec=spec_of(num_steps=2), rngs=nnx.Rngs(0))
     assert integer_convolutions(model, None) == (2 if jax.default_backend() == "cpu" else 0)
     assert integer_convolutions(model, True) == 4
 
@@ -121,12 +122,13 @@ def test_pooled_spikes_run_in_integers_too():
 @pytest.mark.parametrize("build", [nn.conv_net, nn.vgg_snn])
 def test_networks_give_the_same_spikes_and_logits(build, weights):
     size = {"widths": (4, 6)} if build is nn.conv_net else {"width": 2}
-    options = nn.SpikingOptions(num_steps=3, weights=weights)
-    model = build((16, 16, 2), 3, options=options, rngs=nnx.Rngs(0), **size)
+    parallel = None if build is nn.conv_net else False  # a VGG has no second neurons
+    spec = spec_of(num_steps=3, weights=weights, parallel=parallel)
+    model = build((16, 16, 2), 3, spec=spec, rngs=nnx.Rngs(0), **size)
     variables, x = nn.variables_of(model), jax.random.normal(jax.random.key(4), (4, 16, 16, 2))
     (logits, spikes), (float_logits, float_spikes) = (
         jax.jit(lambda variables, network=network: rollout_spikes(network, variables, x))(variables)
-        for network in (nn.inference_form(model, record=True, integer_forward=integer) for integer in (True, False))
+        for network in (nn.inference_form(model, record=True, integer=integer) for integer in (True, False))
     )
     assert max(float(jnp.mean(layer != 0)) for layer in spikes.values()) > 0.1
     for path, layer in spikes.items():
@@ -135,12 +137,12 @@ def test_networks_give_the_same_spikes_and_logits(build, weights):
 
 
 def test_training_gives_the_same_gradients():
-    model = nn.conv_net((6, 6, 2), 3, widths=(4, 6), rngs=nnx.Rngs(0))
+    model = nn.conv_net((6, 6, 2), 3, widths=(4, 6), spec=spec_of(), rngs=nnx.Rngs(0))
     variables, x = nn.variables_of(model), jax.random.normal(jax.random.key(4), (4, 6, 6, 2))
     ours, reference = (
         jax.jit(
-            lambda variables, network=nn.training_form(model, integer_forward=integer): gradient_at_steps(
-                network, cross_entropy, variables, x, jnp.arange(4) % 3, jnp.array([1])
+            lambda variables, network=nn.training_form(model, integer=integer): learning.gradient_at_steps(
+                network, cross_entropy, variables, learning.Batch(x, jnp.arange(4) % 3), jnp.array([1])
             )
         )(variables)
         for integer in (True, False)
@@ -158,15 +160,15 @@ def test_binary_spikes_are_not_taken_for_quantised_ones():
     cell = UnitSpikes()
     cell.threshold[...] = jnp.float32(0.93)
     conv = nn.Conv(2, 3, weights="ternary", spikes=cell.emits, rngs=nnx.Rngs(0))
-    conv.integer_forward = True
+    conv.kernel[...] = conv.effective_kernel()
+    conv = in_form(conv, Form(train=False, integer=True))
     spikes = 0.93 * jax.random.bernoulli(jax.random.key(0), 0.5, (1, 4, 4, 2)).astype(jnp.float32)
     np.testing.assert_array_equal(conv(spikes), float_conv(spikes, conv.effective_kernel(), 1))
 
 
 @pytest.mark.parametrize("neuron", ["lif", "hd-lif", "parallel", "mem-bn"])
 def test_layers_read_what_the_neuron_before_them_emits(neuron):
-    options = nn.SpikingOptions(num_steps=2, neuron=neuron)
-    block = nn.ResidualBlock(3, 3, options=options, rngs=nnx.Rngs(0))
+    block = nn.ResidualBlock(3, 3, spec=spec_of(num_steps=2, neuron=neuron), rngs=nnx.Rngs(0))
     assert block.conv1.spikes == block.neuron1.emits
     assert block.conv2.spikes == block.neuron2.emits
     assert (block.neuron1.emits.unit is None) == (neuron == "lif")
