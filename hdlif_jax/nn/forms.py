@@ -186,12 +186,18 @@ class _Cells:
 
     Attributes:
       records: spikes by path.
+
+    Raises:
+      ValueError: offsets of what is no cell.
     """
 
     def __init__(self, paths: list[str], form: Form, offsets: Mapping[str, jax.Array] | None):
         self._index = {path: index for index, path in enumerate(paths)}
         self._form = form
         self._offsets = offsets or {}
+        for path in self._offsets:
+            if path not in self._index:
+                raise ValueError(f"offsets name {path}, and the network's cells are {', '.join(paths)}")
         self.records: ByPath = {}
 
     def at_a_step(self, path: str, module: nnx.Module) -> Interceptor | None:
