@@ -64,7 +64,9 @@ def layerwise_loss(network, variables, offsets=None):
 
 
 @pytest.mark.parametrize("loss", [full_loss, layerwise_loss])
-@pytest.mark.parametrize("factory", [nn.lif(), nn.hd_lif(), nn.parallel(), nn.mem_bn()], ids=["lif", "hd-lif", "parallel", "mem-bn"])
+@pytest.mark.parametrize(
+    "factory", [nn.lif(), nn.hd_lif(), nn.parallel(), nn.mem_bn()], ids=["lif", "hd-lif", "parallel", "mem-bn"]
+)
 def test_the_gradient_of_offsets_is_that_of_zeros_in_the_cell(factory, loss):
     """Through the whole sequence, in both orders."""
     plain, variables, own, own_variables = networks(factory)
