@@ -26,11 +26,41 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def spec_of(
+    *,
+    num_steps=4,
+    neuron="hd-lif",
+    parallel=None,
+    weights="ternary",
+    spike_bits=4,
+    spike_scale=0.25,
+    attention="none",
+):
+    """A specification from the paper's words.
+
+    Args:
+      num_steps: T.
+      neuron: "lif", "hd-lif", "mem-bn" or "parallel".
+      parallel: whether the second neuron of a block is parallel; None is yes, except for LIF.
+      weights: of the convolutions.
+      spike_bits: of the neurons that quantise; None for unquantised spikes.
+      spike_scale: of the neurons that quantise.
+      attention: of the blocks.
+    """
+    levels = {"bits": spike_bits, "scale": spike_scale}
+    factories = {
+        "lif": nn.lif(),
+        "hd-lif": nn.hd_lif(**levels),
+        "mem-bn": nn.mem_bn(**levels),
+        "parallel": nn.parallel(**levels),
+    }
+    second = factories["parallel"] if (neuron != "lif" if parallel is None else parallel) else None
+    return nn.Spec(num_steps, factories[neuron], second, weights=weights, attention=attention)
+
+
 def small_network(*, input_shape=(6, 6, 2), widths=(4, 6), num_classes=3, seed=0, **options):
-    """A two-block network for tests."""
-    return nn.conv_net(
-        input_shape, num_classes, widths=widths, options=nn.SpikingOptions(**options), rngs=nnx.Rngs(seed)
-    )
+    """A two-block network for tests; options as `spec_of`."""
+    return nn.conv_net(input_shape, num_classes, widths=widths, spec=spec_of(**options), rngs=nnx.Rngs(seed))
 
 
 def perturbed(tree, seed=0, scale=0.3):
