@@ -1,6 +1,7 @@
 """What a network costs, counted by walking the model and watching it run (Tables 1-2 of the paper)."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -8,15 +9,44 @@ import jax
 import numpy as np
 from flax import nnx
 
-from hdlif_jax.analysis.meter import LayerShape, layout, make_counter, modules, synapses
+from hdlif_jax.analysis.counting import make_counter
+from hdlif_jax.analysis.meter import LayerShape, check_kernels, layout, synapses
 from hdlif_jax.nn import NeuronCell, SpikingNetwork, Synapse
-from hdlif_jax.rollout.time import batch_size, is_static
+from hdlif_jax.nn.intercept import modules
+from hdlif_jax.quantize import WeightKind
+from hdlif_jax.rollout import batch_size, is_static
 
 BYTES_PER_WEIGHT = {"float": 4.0, "ternary": 0.375, "binary": 0.25}  # as the paper counts
 WEIGHTS_PER_BYTE = {"ternary": 5, "binary": 8}  # packed: 3⁵ ≤ 2⁸
 ACCUMULATE_PJ = 0.9
 MULTIPLY_ACCUMULATE_PJ = 4.6
 FULL_BITS = 32  # the paper divides the power of n-bit spikes by 32 / n
+
+
+def layer_bytes(kernel_shape: tuple[int, ...], kind: WeightKind, num_biases: int = 0) -> tuple[float, int]:
+    """Memory of a convolution or linear layer, by the paper's counting and packed.
+
+    Args:
+      kernel_shape: `(..., C_in, C_out)`.
+      kind: of its weights. Packed ones have float32 scales: one per output channel (binary) or layer (ternary).
+      num_biases: entries of its bias, float32 in either way of counting.
+    """
+    num_weights = math.prod(kernel_shape)
+    paper = num_weights * BYTES_PER_WEIGHT[kind] + 4 * num_biases
+    if kind == "float":
+        return paper, 4 * (num_weights + num_biases)
+    num_scales = kernel_shape[-1] if kind == "binary" else 1
+    return paper, -(-num_weights // WEIGHTS_PER_BYTE[kind]) + 4 * (num_scales + num_biases)
+
+
+def accumulate_mj(sops: float, bits: int | None = None) -> float:
+    """Energy of synaptic operations in millijoules, 0.9 pJ each, divided by 32 / n for quantised spikes of n bits."""
+    return sops * ACCUMULATE_PJ * 1e-9 * (1.0 if bits is None else bits / FULL_BITS)
+
+
+def multiply_accumulate_mj(macs: float) -> float:
+    """Energy of multiply-accumulates in millijoules, 4.6 pJ each."""
+    return macs * MULTIPLY_ACCUMULATE_PJ * 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +104,7 @@ class Costs:
     """A network's costs per image, with a row per layer in the order of the model.
 
     Attributes:
-      num_images: images or recordings that the SOPs and firing rates are means of.
+      num_images: images, recordings or other inputs that the SOPs and firing rates are means of.
       other_bytes: norms, neurons and attention in float32; with `bytes_packed` of all layers, the size of the model.
     """
 
@@ -120,31 +150,29 @@ class CompiledCost:
 
 
 def parameter_bytes(synapse: Synapse) -> tuple[float, int]:
-    """Memory of one layer, by the paper's counting and packed.
-
-    Args:
-      synapse: shapes are enough.
-
-    Returns:
-      4, 0.375 or 0.25 bytes per weight and 4 of a bias; and 8 binary or 5 ternary weights a byte with float32 scales,
-      one per output channel (binary) or layer (ternary), and bias.
-    """
-    weights, bias = synapse.kernel.size, _bias_size(synapse)
-    paper = weights * BYTES_PER_WEIGHT[synapse.weights] + 4 * bias
-    if synapse.weights == "float":
-        return paper, 4 * (weights + bias)
-    scales = synapse.kernel.shape[-1] if synapse.weights == "binary" else 1
-    return paper, -(-weights // WEIGHTS_PER_BYTE[synapse.weights]) + 4 * (scales + bias)
+    """Memory of one layer by the paper's counting and packed, see `layer_bytes`; shapes are enough."""
+    return layer_bytes(synapse.kernel.shape, synapse.weights, _bias_size(synapse))
 
 
 def parameter_megabytes(model: SpikingNetwork) -> float:
-    """Memory of all convolution and linear layers by the paper's counting, in 10⁶ bytes; shapes are enough."""
+    """Memory of all convolution and linear layers by the paper's counting, in 10⁶ bytes; shapes are enough.
+
+    Raises:
+      TypeError: a kernel that is in no `Synapse`.
+    """
+    check_kernels(model)
     return sum(parameter_bytes(synapse)[0] for _, synapse in synapses(model)) / 1e6
 
 
 def neural_operations(model: SpikingNetwork) -> dict[str, int]:
-    """NOPs of every neuron layer for one image over all time-steps, by tracing shapes: nothing is computed."""
+    """NOPs of every neuron layer for one input over all time-steps, by tracing shapes: nothing is computed.
+
+    Raises:
+      TypeError: a neuron that does not declare what it costs and emits, or a kernel that is in no `Synapse`.
+    """
     cells = {path: module for path, module in modules(model) if isinstance(module, NeuronCell)}
+    for path, cell in cells.items():
+        _check_declares(path, cell)
     return {path: neurons * cells[path].operations * model.num_steps for path, neurons in layout(model).neurons.items()}
 
 
@@ -152,27 +180,28 @@ def measure(model: SpikingNetwork, batches: Iterable[jax.Array], *, batch_statis
     """Runs the network and counts.
 
     Args:
-      model: any network of the library.
+      model: any network, of the library's modules or of your own.
       batches: inputs as the network takes them, all static `[B, ...]` or all sequences `[T, B, ...]`.
       batch_statistics: whether to normalise by the batch, as for a network whose running statistics are not trained;
         else the network runs in inference form.
 
     Raises:
+      TypeError: a neuron that does not declare what it costs and emits, or a kernel that is in no `Synapse`.
       ValueError: there is no batch, or one does not fit the network.
     """
+    nops, sizes = neural_operations(model), layout(model)
     count = make_counter(model, batch_statistics=batch_statistics)
-    num_images, static, totals = 0, set(), None
+    num_inputs, static, totals = 0, set(), None
     for batch in batches:
         static.add(is_static(model, batch))
         # Summed in int64 on the host: a batch may have more than 2³¹ operations.
         counts = jax.tree.map(lambda leaf: int(np.asarray(leaf, np.int64).sum()), count(batch))
         totals = counts if totals is None else jax.tree.map(int.__add__, totals, counts)
-        num_images += batch_size(model, batch)
+        num_inputs += batch_size(model, batch)
     if totals is None or len(static) > 1:
         found = "both static inputs and sequences" if static else "nothing"
         raise ValueError(f"the batches hold {found}; give at least one, all static or all sequences")
-    sizes = layout(model)
-    passes = num_images * model.num_steps
+    passes = num_inputs * model.num_steps
     rows = []
     for path, shape in sizes.synapses.items():
         runs = 1 if shape.encodes and static == {True} else model.num_steps
@@ -182,20 +211,19 @@ def measure(model: SpikingNetwork, batches: Iterable[jax.Array], *, batch_statis
                 path,
                 shape,
                 runs,
-                totals.operations[path] / num_images if spiking else 0.0,
+                totals.operations[path] / num_inputs if spiking else 0.0,
                 totals.active[path] / (passes * shape.inputs) if spiking else None,
             )
         )
-    nops = neural_operations(model)
     neurons = tuple(
         NeuronCost(path, size, nops[path], totals.fired[path] / (passes * size)) for path, size in sizes.neurons.items()
     )
     everything = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, (nnx.Param, nnx.BatchStat))))
     other = everything - sum(row.parameters for row in rows)
-    return Costs(num_images, 4 * other, tuple(rows), neurons)
+    return Costs(num_inputs, 4 * other, tuple(rows), neurons)
 
 
-def compiled_cost(function: Callable, *arguments: Any) -> CompiledCost:
+def compiled_cost(function: Callable[..., Any], *arguments: Any) -> CompiledCost:
     """Compiles a function, without running it, and reads XLA's account of it.
 
     Args:
@@ -236,16 +264,22 @@ def _synapse_row(path: str, shape: LayerShape, runs: int, sops: float, input_rat
 
 def _power(synapse: Synapse, sops: float, macs: int) -> tuple[float, float]:
     """Millijoules by the paper's formula and by the strict one."""
-    if synapse.spikes is None:
-        return 0.0, macs * MULTIPLY_ACCUMULATE_PJ * 1e-9
-    bits = synapse.spikes.bits
-    binary = synapse.spikes.quantizer is None and synapse.spikes.pooled == 1
-    discount = 1.0 if bits is None or synapse.spikes.quantizer is None else bits / FULL_BITS
-    multiplies = synapse.weights == "float" and not binary
-    paper = sops * ACCUMULATE_PJ * 1e-9 * discount
-    return paper, sops * MULTIPLY_ACCUMULATE_PJ * 1e-9 if multiplies else paper
+    spikes = synapse.spikes
+    if spikes is None:
+        return 0.0, multiply_accumulate_mj(macs)
+    paper = accumulate_mj(sops, None if spikes.quantizer is None else spikes.bits)
+    is_binary = spikes.quantizer is None and spikes.pooled == 1
+    multiplies = synapse.weights == "float" and not is_binary
+    return paper, multiply_accumulate_mj(sops) if multiplies else paper
 
 
 def _bias_size(synapse: Synapse) -> int:
     bias = getattr(synapse, "bias", None)
-    return 0 if bias is None else bias.size
+    return 0 if bias is None else int(bias.size)
+
+
+def _check_declares(path: str, cell: NeuronCell) -> None:
+    for name, example in (("operations", "the NOPs of a neuron and step, as operations = 3"),
+                          ("emits", "what the layer behind it reads, as emits = nn.BINARY")):  # fmt: skip
+        if not hasattr(cell, name):
+            raise TypeError(f"{path} ({type(cell).__name__}) declares no {name}; give its class {example}")

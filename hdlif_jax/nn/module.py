@@ -31,7 +31,7 @@ class Form(NamedTuple):
     Attributes:
       train: whether normalisers use the statistics of the batch and move the running ones, and whether what is random
         in training is so.
-      record: whether the spikes of every cell come back.
+      record: whether the spikes of every layer of neurons come back.
       integer: whether convolutions of quantised spikes with quantised kernels compute in integers; None takes for each
         layer what was measured to be faster.
       dtype: name of the type of convolutions and of the currents and spikes between them.

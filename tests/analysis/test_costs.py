@@ -8,7 +8,7 @@ from flax import nnx
 
 from hdlif_jax import analysis, nn
 from hdlif_jax.analysis.costs import parameter_bytes
-from tests.conftest import small_network
+from tests.conftest import small_network, spec_of
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,8 @@ def test_totals(measured):
 
 
 def test_pooled_spikes_are_operations():
-    model = nn.vgg_snn((16, 16, 2), 3, width=2, options=nn.SpikingOptions(num_steps=2), rngs=nnx.Rngs(0))
+    spec = spec_of(num_steps=2, parallel=False)
+    model = nn.vgg_snn((16, 16, 2), 3, width=2, spec=spec, rngs=nnx.Rngs(0))
     events = jax.random.normal(jax.random.key(0), (2, 2, 16, 16, 2))
     costs = analysis.measure(model, [events], batch_statistics=True)
     assert [row.reads for row in costs.synapses] == ["currents"] + ["spikes"] * 8

@@ -2,14 +2,9 @@
 
 from hdlif_jax.analysis.separability.agreement import Agreement
 from hdlif_jax.analysis.separability.alignment import Alignment, spatial_alignment
-from hdlif_jax.analysis.separability.comparison import (
-    Comparison,
-    Estimator,
-    GradientSums,
-    RuleComparison,
-    gradient_sums,
-    make_comparison,
-)
+from hdlif_jax.analysis.separability.cells import CellNeuron, cell_at, first_layer, neuron_of
+from hdlif_jax.analysis.separability.coherence import coherence_observer
+from hdlif_jax.analysis.separability.comparison import Comparison, Estimator, RuleComparison, make_comparison
 from hdlif_jax.analysis.separability.contributions import (
     Contributions,
     closed_form_contributions,
@@ -18,31 +13,37 @@ from hdlif_jax.analysis.separability.contributions import (
 )
 from hdlif_jax.analysis.separability.dispersion import OnlineError, distinct_values, online_error, separability_index
 from hdlif_jax.analysis.separability.gradients import NetworkGradients, online_gradients, stbp_gradients
-from hdlif_jax.analysis.separability.inputs import StepFunction
+from hdlif_jax.analysis.separability.neurons import neuron_figures
+from hdlif_jax.analysis.separability.study import ModelStudy, study
 from hdlif_jax.analysis.separability.theorem import TheoremDeviation, theorem_deviation
 
 __all__ = [
     "Agreement",
     "Alignment",
+    "CellNeuron",
     "Comparison",
     "Contributions",
     "Estimator",
-    "GradientSums",
+    "ModelStudy",
     "NetworkGradients",
     "OnlineError",
     "RuleComparison",
-    "StepFunction",
     "TheoremDeviation",
+    "cell_at",
     "closed_form_contributions",
+    "coherence_observer",
     "contributions_of_firing",
     "distinct_values",
-    "gradient_sums",
+    "first_layer",
     "make_comparison",
+    "neuron_figures",
+    "neuron_of",
     "online_error",
     "online_gradients",
     "separability_index",
     "spatial_alignment",
     "stbp_gradients",
+    "study",
     "temporal_contributions",
     "theorem_deviation",
 ]

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from hdlif_jax.analysis.separability.inputs import StepFunction, check_finite, check_params, check_step
-from hdlif_jax.neurons import NeuronState
+from hdlif_jax.analysis.separability.inputs import check_finite, check_params, check_step, start_of
+from hdlif_jax.neurons import NeuronStep
 
 
 class Alignment(NamedTuple):
@@ -25,7 +25,9 @@ class Alignment(NamedTuple):
     relative_error: jax.Array
 
 
-def spatial_alignment(step: StepFunction, params_t: Any, membranes: jax.Array, *, radius: float = 0.125) -> Alignment:
+def spatial_alignment(
+    step: NeuronStep, params_t: Any, membranes: jax.Array, *, state: Any = None, radius: float = 0.125
+) -> Alignment:
     """Compares a neuron's derivative with the finite-difference response of its forward pass (Section 4.1).
 
     LIF's step of height θ answers θ/2r within r of the threshold and nothing elsewhere: a surrogate that is not this
@@ -35,11 +37,12 @@ def spatial_alignment(step: StepFunction, params_t: Any, membranes: jax.Array, *
     Args:
       step: a neuron of the library or your own, with its quantiser, as in `temporal_contributions`.
       params_t: the neuron's parameters at one step.
-      membranes: m `[...]` to ask at, charged from rest; float.
+      membranes: m `[...]` to ask at, which are the currents that charge a neuron at rest; float.
+      state: at rest, any pytree of arrays; zeros like the membranes by default.
       radius: r > 0 of the finite difference; below half a level of Q, 1/8 by default, single levels show.
 
     Raises:
-      TypeError: `step` does not have the signature, or ignores the perturbation.
+      TypeError: `step` does not have the signature, or lets neurons influence each other.
       ValueError: membranes or parameters that are not finite, or a radius that is not positive.
     """
     if not radius > 0:
@@ -48,16 +51,17 @@ def spatial_alignment(step: StepFunction, params_t: Any, membranes: jax.Array, *
         )
     check_finite("membranes", membranes)
     check_params(params_t)
-    check_step(step, params_t, membranes)
+    check_step(step, params_t, membranes, state)
+    rest = start_of(membranes, state)
 
-    def emit(perturbation):
-        _, spikes = step(params_t, NeuronState(jnp.zeros_like(membranes), perturbation), membranes)
+    def emit(membranes: jax.Array) -> jax.Array:
+        _, spikes = step(params_t, rest, membranes)
         return spikes
 
-    spikes, pullback = jax.vjp(emit, jnp.zeros_like(membranes))
+    spikes, pullback = jax.vjp(emit, membranes)
     (derivative,) = pullback(jnp.ones_like(spikes))
     offset = jnp.full_like(membranes, radius)
-    response = (emit(offset) - emit(-offset)) / (2 * offset)
+    response = (emit(membranes + offset) - emit(membranes - offset)) / (2 * offset)
     norms = jnp.linalg.norm(derivative.reshape(-1)), jnp.linalg.norm(response.reshape(-1))
     both_zero = (norms[0] == 0) & (norms[1] == 0)
     product = norms[0] * norms[1]

@@ -1,16 +1,18 @@
 """Online gradients of a whole network against STBP: layer by layer, parameter by parameter, step by step."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hdlif_jax import xla_cpu
 from hdlif_jax.analysis.separability.agreement import Agreement, AgreementSums, agreement, agreement_sums, relative
 from hdlif_jax.analysis.separability.gradients import online_gradients, stbp_gradients
-from hdlif_jax.nn import Network, Variables
-from hdlif_jax.rollout.online import LossFunction
+from hdlif_jax.learning import Batch, Loss
+from hdlif_jax.learning.base import check_step_loss
+from hdlif_jax.nn import Network, Params, Variables
 
 
 class Estimator(NamedTuple):
@@ -86,23 +88,25 @@ class GradientSums(NamedTuple):
 
 def gradient_sums(
     network: Network,
-    loss_function: LossFunction,
+    loss: Loss,
     variables: Variables,
-    inputs: jax.Array,
-    labels: jax.Array,
+    batch: Batch,
     *,
+    key: jax.Array | None = None,
     unroll: bool | None = None,
 ) -> GradientSums:
     """All gradients of a batch, reduced to the sums that measure their agreement; arguments as `make_comparison`."""
     _check_steps(network)
-    _check_inputs(inputs)
-    reference = stbp_gradients(network, loss_function, variables, inputs, labels, unroll=unroll)
+    _check_inputs(batch.inputs)
+    step_loss = check_step_loss("a comparison with online learning", loss)
+    options: dict[str, Any] = {"key": key, "unroll": unroll}
+    reference = stbp_gradients(network, step_loss, variables, batch, **options)
     # The barriers keep XLA from running both at once, and from computing gradients again for each sum over them.
-    variables, reference = jax.lax.optimization_barrier((variables, reference))
-    online = online_gradients(network, loss_function, variables, inputs, labels, unroll=unroll)
-    reference, online = jax.lax.optimization_barrier((reference, online))
+    variables, reference = xla_cpu.barrier((variables, reference))
+    online = online_gradients(network, step_loss, variables, batch, **options)
+    reference, online = xla_cpu.barrier((reference, online))
 
-    def of_parameter(per_step, stbp):
+    def of_parameter(per_step: jax.Array, stbp: jax.Array) -> ParameterSums:
         per_step = per_step.reshape(network.num_steps, -1)
         estimates = network.num_steps * per_step  # all that the scaled random step can be
         estimates = jnp.concatenate([estimates, jnp.mean(estimates, axis=0, keepdims=True)])
@@ -110,19 +114,29 @@ def gradient_sums(
         distances = jnp.sum((estimates - accumulated) ** 2, axis=1)
         return ParameterSums(agreement_sums(estimates, stbp.reshape(1, -1)), distances)
 
-    def of_membrane(estimates, stbp):
+    def of_membrane(estimates: jax.Array, stbp: jax.Array) -> AgreementSums:
         return agreement_sums(estimates.reshape(network.num_steps, -1), stbp.reshape(network.num_steps, -1))
 
     return GradientSums(
         _by_path(of_parameter, online.params, reference.params),
-        _by_path(of_membrane, online.membrane, reference.membrane),
+        {path: of_membrane(online.membrane[path], reference.membrane[path]) for path in reference.membrane},
     )
 
 
-def make_comparison(
-    network: Network, loss_function: LossFunction, *, unroll: bool | None = None
-) -> Callable[[Variables, jax.Array, jax.Array], Comparison]:
-    """Builds `(variables, inputs, labels) -> Comparison`, one jitted computation for all batches of a shape.
+class Compare(Protocol):
+    """A comparison, compiled once for all batches of a shape."""
+
+    def __call__(self, variables: Variables, batch: Batch, key: jax.Array | None = None) -> Comparison:
+        """Compares the gradients of a batch; `key` is for cells that draw.
+
+        Raises:
+          ValueError: a network that does not record, inputs that are not finite, or inputs or labels that do not fit
+            the network.
+        """
+
+
+def make_comparison(network: Network, loss: Loss, *, unroll: bool | None = None) -> Compare:
+    """Builds `(variables, batch, key=None) -> Comparison`, one jitted computation for all batches of a shape.
 
     The rules share their per-step gradients g_t: on a fixed batch `accumulate` is Σ g_t, and `random_step` has only T
     possible values, g_1…g_T, equally likely. So its mean, bias and variance are computed exactly from the g_t instead
@@ -134,27 +148,28 @@ def make_comparison(
 
     Args:
       network: in training form, recording (`training_form(model, record=True)`), T ≥ 2.
-      loss_function: `(logits [B, K], labels) -> scalar` of one step; the loss is the sum over the steps.
+      loss: `(logits [B, K], labels) -> scalar` of one step; the loss is the sum over the steps.
       unroll: None unrolls the time loops on CPU, which takes long to compile for large T but runs fast; see
-        `rollout.time.fold_steps`.
+        `rollout.over_steps`.
 
     Returns:
-      A function of the variables, of inputs `[B, H, W, C]` (images) or `[T, B, H, W, C]` (sequences), and of labels,
-      `[B]` integers or `[B, K]` distributions. It raises ValueError for a network that does not record, for inputs that
-      are not finite, and for inputs or labels that do not fit the network.
+      A function of the variables and of a batch: static inputs `[B, ...]` or sequences `[T, B, ...]`, and labels, `[B]`
+      integers or `[B, K]` distributions.
 
     Raises:
+      TypeError: a loss of the whole sequence, which online learning does not have.
       ValueError: T = 1.
     """
     _check_steps(network)
+    check_step_loss("a comparison with online learning", loss)
 
     @jax.jit
-    def compute(variables, inputs, labels):
-        return gradient_sums(network, loss_function, variables, inputs, labels, unroll=unroll)
+    def compute(variables: Variables, batch: Batch, key: jax.Array | None) -> GradientSums:
+        return gradient_sums(network, loss, variables, batch, key=key, unroll=unroll)
 
-    def compare(variables: Variables, inputs: jax.Array, labels: jax.Array) -> Comparison:
-        _check_inputs(inputs)  # here, where the values can still be seen
-        sums = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), compute(variables, inputs, labels))
+    def compare(variables: Variables, batch: Batch, key: jax.Array | None = None) -> Comparison:
+        _check_inputs(batch.inputs)  # here, where the values can still be seen
+        sums = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), compute(variables, batch, key))
         by_layer: dict[str, list[ParameterSums]] = {}
         for path, parameter_sums in sums.params.items():
             by_layer.setdefault(path.rpartition(".")[0], []).append(parameter_sums)
@@ -180,7 +195,9 @@ def _check_inputs(inputs: jax.Array) -> None:
         raise ValueError(f"inputs of shape {inputs.shape} are not all finite; remove what is not before the comparison")
 
 
-def _by_path(function: Callable, estimates: Any, references: Any) -> dict[str, Any]:
+def _by_path(
+    function: Callable[[jax.Array, jax.Array], ParameterSums], estimates: Params, references: Params
+) -> dict[str, ParameterSums]:
     return {
         ".".join(str(entry.key) for entry in path): function(estimate, reference)
         for (path, estimate), reference in zip(

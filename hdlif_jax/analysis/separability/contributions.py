@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from hdlif_jax.analysis.separability.inputs import StepFunction, check_neuron, params_at
-from hdlif_jax.neurons import NeuronParams, NeuronState, charge, hd_lif
+from hdlif_jax.analysis.separability.inputs import check_neuron, params_at, start_of
+from hdlif_jax.neurons import NeuronParams, NeuronStep, charge, hd_lif
 
 
 class Contributions(NamedTuple):
@@ -14,45 +14,46 @@ class Contributions(NamedTuple):
 
     Attributes:
       spikes: s_t `[T, ...]`.
-      weights: ε[i,t] `[T, T, ...]`, the derivative ∂s_i/∂m_t along the neuron's own past; zero for i < t.
+      weights: ε[i,t] `[T, T, ...]`, the derivative ∂s_i/∂m_t along the neuron's own past; zero for i < t. It is read at
+        the current, which enters the membrane with weight one; of a neuron that scales its current it is ∂s_i/∂I_t.
     """
 
     spikes: jax.Array
     weights: jax.Array
 
 
-def temporal_contributions(step: StepFunction, params: Any, currents: jax.Array) -> Contributions:
+def temporal_contributions(step: NeuronStep, params: Any, currents: jax.Array, *, state: Any = None) -> Contributions:
     """ε[i,t] = ∂s_i/∂m_i · Π_{j=t+1…i} ∂m_j/∂m_{j−1} (Definition 4.1) by automatic differentiation.
 
     Surrogates and straight-through rules count as derivatives, as in training. Reverse mode, so that a step may carry
     a `custom_vjp` as well as a `custom_jvp`. Works inside `jax.jit`, where the values themselves cannot be checked.
 
     Args:
-      step: a neuron of the library or your own. It must treat every entry of `current` as a neuron of its own, and
-        must add `state.perturbation` to its membrane, which `hdlif_jax.neurons.charge` and `state.perturb` do. The
-        first state has a `residual` of zeros.
+      step: a neuron of the library or your own, which must treat every entry of `current` as a neuron of its own; for
+        the neurons of a network's cell see `neuron_of`.
       params: the neuron's parameters over time, every array `[T, ...]`; step t reads entry t.
       currents: I_t `[T, ...]` of as many independent neurons as you like; float.
+      state: before the first step, any pytree of arrays; by default zeros like a current, the library's v_0.
 
     Returns:
       The spikes `[T, ...]` and ε `[T, T, ...]`.
 
     Raises:
-      TypeError: currents that are no array, or a `step` that does not have the signature above, ignores the
-        perturbation, or lets neurons influence each other.
+      TypeError: currents that are no array, or a `step` that does not have the signature above or lets neurons
+        influence each other.
       ValueError: T = 1, currents or parameters that are not finite, or shapes that do not fit.
     """
-    check_neuron(step, params, currents)
-    num_steps = currents.shape[0]
+    check_neuron(step, params, currents, state)
+    num_steps, first = currents.shape[0], start_of(currents[0], state)
 
-    def emit(perturbations):
-        state, spikes = NeuronState(jnp.zeros_like(currents[0])), []
+    def emit(currents: jax.Array) -> jax.Array:
+        state, spikes = first, []
         for t in range(num_steps):
-            state, step_spikes = step(params_at(params, t), state._replace(perturbation=perturbations[t]), currents[t])
+            state, step_spikes = step(params_at(params, t), state, currents[t])
             spikes.append(step_spikes)
         return jnp.stack(spikes)
 
-    spikes, pullback = jax.vjp(emit, jnp.zeros_like(currents))
+    spikes, pullback = jax.vjp(emit, currents)
     # Neurons do not see each other: one cotangent of ones reads the derivatives of all of them.
     steps = jnp.eye(num_steps, dtype=spikes.dtype).reshape(num_steps, num_steps, *[1] * (spikes.ndim - 1))
     (weights,) = jax.vmap(pullback)(jnp.broadcast_to(steps, (num_steps, *spikes.shape)))
@@ -76,14 +77,13 @@ def closed_form_contributions(params: NeuronParams, currents: jax.Array) -> Cont
       ValueError: as `temporal_contributions`.
     """
     check_neuron(hd_lif.step, params, currents)
-    state, spikes, fires = NeuronState(jnp.zeros_like(currents[0])), [], []
+    potential, spikes, fires = jnp.zeros_like(currents[0]), [], []
     for t in range(currents.shape[0]):
         params_t = params_at(params, t)
-        membrane = charge(params_t, state, currents[t])
-        residual, raw_spikes = hd_lif.fire(membrane, params_t.threshold)
+        membrane = charge(params_t.decay, potential, currents[t])
+        potential, raw_spikes = hd_lif.fire(membrane, params_t.threshold)
         fires.append(membrane > params_t.threshold)
         spikes.append(raw_spikes)
-        state = NeuronState(residual)
     return Contributions(jnp.stack(spikes), contributions_of_firing(jnp.stack(fires), params.decay))
 
 

@@ -100,11 +100,11 @@ def online_error(weights: jax.Array, spikes: jax.Array) -> OnlineError:
     squared = (diagonal(weights) - stbp) ** 2
     fired = spikes != 0
 
-    def root_mean(mask):
+    def root_mean(mask: jax.Array) -> jax.Array:
         count = jnp.sum(mask, dtype=squared.dtype)
         return jnp.sqrt(jnp.sum(jnp.where(mask, squared, 0)) / jnp.maximum(count, 1))
 
-    def share(part, whole):
+    def share(part: jax.Array, whole: jax.Array) -> jax.Array:
         return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), 0)
 
     total = jnp.sum(squared)

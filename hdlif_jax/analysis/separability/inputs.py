@@ -1,17 +1,15 @@
 """What single-neuron analyses take: a step function, its parameters over time, and currents; and why not."""
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hdlif_jax.neurons import NeuronState
+from hdlif_jax.neurons import NeuronStep
 
-# `step(params_t, state, current [...]) -> (state, spikes [...])`, as every step in `hdlif_jax.neurons`.
-StepFunction = Callable[[Any, NeuronState, jax.Array], tuple[NeuronState, jax.Array]]
+SIGNATURE = "expected step(params_t, state, current) -> (state, spikes), as hdlif_jax.neurons.lif.step"
 
 
 def params_at(params: Any, t: int) -> Any:
@@ -19,7 +17,12 @@ def params_at(params: Any, t: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[t], params)
 
 
-def check_neuron(step: StepFunction, params: Any, currents: jax.Array) -> None:
+def start_of(currents: jax.Array, state: Any) -> Any:
+    """The state before the first step: as given, else zeros like a current `[...]`, the library's v_0."""
+    return jnp.zeros_like(currents) if state is None else state
+
+
+def check_neuron(step: NeuronStep, params: Any, currents: jax.Array, state: Any = None) -> None:
     """Raises TypeError or ValueError for a step function, parameters or currents that cannot be analysed."""
     check_currents(currents)
     num_steps = currents.shape[0]
@@ -30,7 +33,7 @@ def check_neuron(step: StepFunction, params: Any, currents: jax.Array) -> None:
                 f"give it one entry per step, shape ({num_steps}, ...)"
             )
     check_params(params)
-    check_step(step, params_at(params, 0), currents[0])
+    check_step(step, params_at(params, 0), currents[0], state)
 
 
 def check_params(params: Any) -> None:
@@ -68,53 +71,73 @@ def check_finite(name: str, values: jax.Array) -> None:
         )
 
 
-def check_step(step: StepFunction, params_t: Any, current: jax.Array) -> None:
-    """Calls `step` once to see that it has the signature of `hdlif_jax.neurons.*.step` and reads the perturbation."""
-    expected = "expected step(params_t, state, current) -> (state, spikes), as hdlif_jax.neurons.lif.step"
-    state = NeuronState(jnp.zeros_like(current), jnp.zeros_like(current))
+def check_step(step: NeuronStep, params_t: Any, current: jax.Array, state: Any = None) -> None:
+    """Calls `step` once to see that it is a `neurons.NeuronStep` whose neurons do not influence each other.
+
+    Raises:
+      TypeError: it is not.
+    """
+    hint = "; if its state is no array like the current, hand over the first one as state=" if state is None else ""
+    state = start_of(current, state)
     try:
         inspect.signature(step).bind(params_t, state, current)
         outputs = jax.eval_shape(step, params_t, state, current)
-    except (TypeError, ValueError, AttributeError, LookupError) as error:
+    except (TypeError, ValueError, AttributeError, LookupError, AssertionError) as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise TypeError(f"the step function cannot be called ({first_line}); {expected}") from error
-    if not (isinstance(outputs, tuple) and len(outputs) == 2 and hasattr(outputs[0], "perturbation")):
-        raise TypeError(f"the step function returns {_describe(outputs)}; {expected} with a NeuronState")
+        raise TypeError(f"the step function cannot be called ({first_line}); {SIGNATURE}{hint}") from error
+    if not (isinstance(outputs, tuple) and len(outputs) == 2):
+        raise TypeError(f"the step function returns {_describe(outputs)}; {SIGNATURE}")
     new_state, spikes = outputs
-    parts = {"spikes": spikes} | ({} if new_state.residual is None else {"residual": new_state.residual})
-    for name, part in parts.items():
-        if getattr(part, "shape", None) != current.shape:
-            raise TypeError(
-                f"the step function returns as {name} {_describe(part)} for a current of shape {current.shape}; "
-                f"{expected}"
-            )
-        if not jnp.issubdtype(part.dtype, jnp.floating):
-            raise TypeError(f"the step function returns {name} of {part.dtype}, which have no gradient; {expected}")
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params_t, current))):
+    if _shapes(new_state) != _shapes(state):
+        raise TypeError(
+            f"the step function returns as state {_describe(new_state)} for {_describe(state)}; {SIGNATURE} with a "
+            f"state of the same structure and shapes{hint}"
+        )
+    if getattr(spikes, "shape", None) != current.shape:
+        raise TypeError(
+            f"the step function returns as spikes {_describe(spikes)} for a current of shape {current.shape}; "
+            f"{SIGNATURE}"
+        )
+    if not jnp.issubdtype(spikes.dtype, jnp.floating):
+        raise TypeError(f"the step function returns spikes of {spikes.dtype}, which have no gradient; {SIGNATURE}")
+    _check_independence(step, params_t, current, state)
+
+
+def _check_independence(step: NeuronStep, params_t: Any, current: jax.Array, state: Any) -> None:
+    """Raises TypeError if the first neuron's current changes the others; checks nothing where values are unknown."""
+    unknown = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params_t, current, state)))
+    if unknown or current.size < 2:
         return
 
-    def answer(perturbation):
-        new_state, spikes = step(params_t, state._replace(perturbation=perturbation), current)
-        return jax.tree.leaves((new_state.residual, spikes))
+    def others(first: float) -> list[Any]:
+        """What the other neurons do while the first has a membrane far below, or far above, every threshold."""
+        driven = current.reshape(-1).at[:1].set(first).reshape(current.shape)
+        return [_without_first(leaf, current.shape) for leaf in jax.tree.leaves(step(params_t, state, driven))]
 
-    # No neuron can answer alike to a membrane far below and one far above every threshold.
-    far = jnp.full_like(current, 1e4)
-    first = jnp.zeros_like(current).reshape(-1).at[:1].set(1e4).reshape(current.shape)
     with jax.ensure_compile_time_eval():
-        low, high, first_low, first_high = (answer(perturbation) for perturbation in (-far, far, -first, first))
+        low, high = others(-1e4), others(1e4)
     if any(isinstance(leaf, jax.core.Tracer) for leaf in low):
         return  # the step closes over values that are not known yet
-    if current.size and all(np.array_equal(a, b) for a, b in zip(low, high, strict=True)):
-        raise TypeError(
-            "the step function ignores state.perturbation, through which gradients are read; add it to the membrane, "
-            "e.g. with hdlif_jax.neurons.state.perturb(state, membrane)"
-        )
-    others = ((np.ravel(a)[1:], np.ravel(b)[1:]) for a, b in zip(first_low, first_high, strict=True))
-    if any(not np.array_equal(a, b) for a, b in others):
+    if not all(np.array_equal(a, b) for a, b in zip(low, high, strict=True)):
         raise TypeError(
             "the step function lets neurons influence each other; ε is defined for one neuron, so treat every entry of "
             "the current alone (a batch-normalised membrane: use its inference form)"
         )
+
+
+def _without_first(leaf: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """A state or spikes without the first neuron's part: one entry, or several, for each neuron of `shape`."""
+    size = int(np.prod(shape))
+    if leaf.shape[: len(shape)] == shape:
+        return leaf.reshape(size, -1)[1:]
+    if leaf.shape[leaf.ndim - len(shape) :] == shape:
+        return leaf.reshape(-1, size)[:, 1:]
+    return leaf  # of no neuron in particular, so it must not follow any
+
+
+def _shapes(tree: Any) -> tuple[Any, list[Any]]:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [getattr(leaf, "shape", None) for leaf in leaves]
 
 
 def _name(path: tuple[Any, ...]) -> str:
@@ -122,6 +145,6 @@ def _name(path: tuple[Any, ...]) -> str:
 
 
 def _describe(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"{len(value)} values" if type(value) is tuple else type(value).__name__
-    return f"an array of shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
+    if hasattr(value, "shape"):
+        return f"an array of shape {value.shape}"
+    return f"{len(value)} values" if type(value) is tuple else f"a {type(value).__name__}"

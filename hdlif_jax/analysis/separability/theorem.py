@@ -57,7 +57,7 @@ def theorem_deviation(weights: jax.Array, decay: jax.Array) -> TheoremDeviation:
     fires = diagonal(weights) > 0.5
     known_weights = contributions_of_firing(fires, decay)
 
-    def backward(following, inputs):
+    def backward(following: jax.Array, inputs: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         """(Π λ to the next firing step, or 0) of step t + 1 to that of step t."""
         fires_t, next_decay = inputs
         value = jnp.where(fires_t, 1, next_decay * following)

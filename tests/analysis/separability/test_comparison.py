@@ -3,18 +3,16 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from flax import nnx
 
-from hdlif_jax import nn, rollout
-from hdlif_jax.analysis.separability import gradient_sums, make_comparison, online_gradients, stbp_gradients
+from hdlif_jax import learning, losses, nn
+from hdlif_jax.analysis.separability import make_comparison, online_gradients, stbp_gradients
+from hdlif_jax.analysis.separability.comparison import gradient_sums
+from hdlif_jax.learning import Batch
+from tests.conftest import cross_entropy, spec_of
 
 BATCH = 4
-
-
-def cross_entropy(logits, labels):
-    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
 
 
 def build(neuron="hd-lif", num_steps=3, *, record=True):
@@ -22,7 +20,7 @@ def build(neuron="hd-lif", num_steps=3, *, record=True):
         (4, 4, 1),
         3,
         widths=(4,),
-        options=nn.SpikingOptions(num_steps=num_steps, neuron=neuron),
+        spec=spec_of(num_steps=num_steps, neuron=neuron),
         rngs=nnx.Rngs(0),
     )
     return nn.training_form(model, record=record), nn.variables_of(model)
@@ -30,7 +28,7 @@ def build(neuron="hd-lif", num_steps=3, *, record=True):
 
 def batch(num_steps=None):
     shape = (BATCH, 4, 4, 1) if num_steps is None else (num_steps, BATCH, 4, 4, 1)
-    return 2 * jax.random.normal(jax.random.key(1), shape), jnp.arange(BATCH) % 3
+    return Batch(2 * jax.random.normal(jax.random.key(1), shape), jnp.arange(BATCH) % 3)
 
 
 def assert_close(actual, expected):
@@ -42,16 +40,16 @@ def assert_close(actual, expected):
 @functools.cache
 def gradients(neuron, event):
     (recording, variables), (plain, _) = build(neuron), build(neuron, record=False)
-    inputs, labels = batch(3 if event else None)
+    inputs = batch(3 if event else None)
 
     @jax.jit
     def compute(variables):
-        arguments = (cross_entropy, variables, inputs, labels)
+        arguments = (cross_entropy, variables, inputs)
         return {
             "stbp": stbp_gradients(recording, *arguments, unroll=False),
             "online": online_gradients(recording, *arguments, unroll=False),
-            "rollout.stbp": rollout.stbp(plain, *arguments, unroll=False).grads,
-            "rollout.accumulate": rollout.accumulate(plain, *arguments, unroll=False).grads,
+            "learning.stbp": learning.stbp(unroll=False).gradient(plain, *arguments).grads,
+            "learning.accumulate": learning.accumulate(unroll=False).gradient(plain, *arguments).grads,
         }
 
     return compute(variables)
@@ -61,10 +59,10 @@ cases = pytest.mark.parametrize(("neuron", "event"), [("lif", False), ("mem-bn",
 
 
 @cases
-def test_gradients_are_those_of_the_rollouts(neuron, event):
+def test_gradients_are_those_of_the_rules(neuron, event):
     found = gradients(neuron, event)
-    assert_close(found["stbp"].params, found["rollout.stbp"])
-    assert_close(jax.tree.map(lambda leaf: jnp.sum(leaf, 0), found["online"].params), found["rollout.accumulate"])
+    assert_close(found["stbp"].params, found["learning.stbp"])
+    assert_close(jax.tree.map(lambda leaf: jnp.sum(leaf, 0), found["online"].params), found["learning.accumulate"])
 
 
 @cases
@@ -79,8 +77,7 @@ def test_last_step_has_the_same_membrane_gradient(neuron, event):
 @functools.cache
 def compared():
     network, variables = build("lif")
-    inputs, labels = batch()
-    return make_comparison(network, cross_entropy, unroll=False)(variables, inputs, labels)
+    return make_comparison(network, cross_entropy, unroll=False)(variables, batch())
 
 
 def flat(tree):
@@ -121,11 +118,10 @@ def test_measures_against_numpy():
 
 def test_estimator_is_the_one_of_sampled_random_steps():
     network, variables = build("lif", record=False)
-    inputs, labels = batch()
 
     @jax.jit
     def draw(key):
-        gradient = rollout.random_step(network, cross_entropy, variables, inputs, labels, key)
+        gradient = learning.random_step().gradient(network, cross_entropy, variables, batch(), key)
         return 3 * jnp.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(gradient.grads)]), gradient.learned
 
     draws = [draw(key) for key in jax.random.split(jax.random.key(0), 60)]
@@ -167,9 +163,9 @@ def test_32_steps_with_one_compilation(event):
 
     compare = make_comparison(network, counting, unroll=False)
     inputs, labels = batch(32 if event else None)
-    result = compare(variables, inputs, labels)
+    result = compare(variables, Batch(inputs, labels))
     traced = traces
-    again = compare(variables, inputs + 1, labels)
+    again = compare(variables, Batch(inputs + 1, labels))
     assert traces == traced
     assert result.membrane["blocks.0.neuron1"].cosine.shape == (32,)
     assert 0 < result.network.accumulate.cosine < 1
@@ -181,24 +177,54 @@ def test_bad_input():
     inputs, labels = batch()
     compare = make_comparison(network, cross_entropy)
     with pytest.raises(ValueError, match="not all finite"):
-        compare(variables, inputs.at[0, 0, 0, 0].set(jnp.nan), labels)
+        compare(variables, Batch(inputs.at[0, 0, 0, 0].set(jnp.nan), labels))
     with pytest.raises(ValueError, match=r"inputs have shape \(4, 5, 5, 1\)"):
-        compare(variables, jnp.ones((4, 5, 5, 1)), labels)
+        compare(variables, Batch(jnp.ones((4, 5, 5, 1)), labels))
     with pytest.raises(ValueError, match="inputs have 2 time-steps but the network has 3"):
-        compare(variables, jnp.ones((2, 4, 4, 4, 1)), labels)
+        compare(variables, Batch(jnp.ones((2, 4, 4, 4, 1)), labels))
     with pytest.raises(ValueError, match=r"labels have shape \(3,\)"):
-        compare(variables, inputs, labels[:3])
+        compare(variables, Batch(inputs, labels[:3]))
     one_step, variables_of_one = build(num_steps=1)
     with pytest.raises(ValueError, match="num_steps=1, where online and STBP gradients are the same"):
         make_comparison(one_step, cross_entropy)
     with pytest.raises(ValueError, match="num_steps=1"):
-        gradient_sums(one_step, cross_entropy, variables_of_one, inputs, labels)
+        gradient_sums(one_step, cross_entropy, variables_of_one, Batch(inputs, labels))
 
 
 def test_network_must_record():
     network, variables = build(record=False)
-    inputs, labels = batch()
     with pytest.raises(
         ValueError, match=r"does not record its spikes; build it with training_form\(model, record=True\)"
     ):
-        make_comparison(network, cross_entropy)(variables, inputs, labels)
+        make_comparison(network, cross_entropy)(variables, batch())
+
+
+def test_online_learning_has_no_loss_of_the_whole_sequence():
+    network, variables = build()
+    loss = losses.of_mean_output(losses.cross_entropy())
+    for function in (
+        lambda: make_comparison(network, loss),
+        lambda: gradient_sums(network, loss, variables, batch()),
+        lambda: online_gradients(network, loss, variables, batch()),
+    ):
+        with pytest.raises(TypeError, match=r"of_mean_output.* is a loss of the whole sequence; use a step loss"):
+            function()
+
+
+def test_stbp_of_a_loss_of_the_whole_sequence_has_membrane_gradients():
+    network, variables = build("lif")
+    loss = losses.of_mean_output(losses.mean_squared_error())
+    found = stbp_gradients(network, loss, variables, batch(), unroll=False)
+    expected = learning.stbp(unroll=False).gradient(network, loss, variables, batch()).grads
+    assert_close(found.params, expected)
+    assert {path: leaf.shape for path, leaf in found.membrane.items()} == {
+        "blocks.0.neuron1": (3, 4, 4, 4, 4),
+        "blocks.0.neuron2": (3, 4, 4, 4, 4),
+    }
+
+
+def test_inference_form_is_refused():
+    model = nn.conv_net((4, 4, 1), 3, widths=(4,), spec=spec_of(num_steps=2), rngs=nnx.Rngs(0))
+    network, variables = nn.inference_form(model, record=True), nn.variables_of(model)
+    with pytest.raises(ValueError, match=r"the network is in inference form; learn with nn.training_form\(model\)"):
+        make_comparison(network, cross_entropy)(variables, batch())

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdlif_jax.analysis.separability import closed_form_contributions, contributions_of_firing, temporal_contributions
-from hdlif_jax.neurons import NeuronParams, NeuronState, hd_lif, lif, parallel
+from hdlif_jax.neurons import NeuronParams, hd_lif, lif, parallel, surrogates
 from hdlif_jax.quantize import SpikeQuantizer
 
 autodiff = jax.jit(temporal_contributions, static_argnums=0)
@@ -132,9 +132,9 @@ def test_user_step_with_custom_vjp(key):
     spike.defvjp(lambda membrane: (spike(membrane), membrane), lambda membrane, tangent: (0.25 * tangent,))
 
     def step(decay, state, current):
-        membrane = decay * state.residual + current + state.perturbation
+        membrane = decay * state + current
         spikes = spike(membrane)
-        return NeuronState(membrane - jax.lax.stop_gradient(spikes)), spikes
+        return membrane - jax.lax.stop_gradient(spikes), spikes
 
     weights = autodiff(step, jnp.full((3,), 0.5), jax.random.normal(key, (3, 4))).weights
     expected = 0.25 * np.tril(0.5 ** (np.arange(3)[:, None] - np.arange(3)[None]))
@@ -182,30 +182,19 @@ def swapped(state, params, current):
     return hd_lif.step(params, state, current)
 
 
-def without_perturbation(params, state, current):
-    membrane = params.decay * state.residual + current
-    residual, spikes = hd_lif.fire(membrane, params.threshold)
-    return NeuronState(residual), spikes
-
-
-def without_perturbation_but_handing_it_on(params, state, current):
-    new_state, spikes = without_perturbation(params, state, current)
-    return state._replace(residual=new_state.residual), spikes
-
-
 def boolean(params, state, current):
     state, spikes = hd_lif.step(params, state, current)
     return state, spikes > 0
 
 
-def one_residual_for_all(params, state, current):
+def one_potential_for_all(params, state, current):
     state, spikes = hd_lif.step(params, state, current)
-    return NeuronState(state.residual[:1]), spikes
+    return state[:1], spikes
 
 
 def coupled_below_the_threshold(params, state, current):
     state, spikes = hd_lif.step(params, state, current)
-    return state, spikes + jnp.roll(state.residual, 1)  # a higher membrane leaves θ too
+    return state, spikes + jnp.roll(state, 1)  # a higher membrane leaves θ too
 
 
 def coupled(params, state, current):
@@ -217,18 +206,14 @@ def coupled(params, state, current):
     ("step", "message"),
     [
         (lambda params, state: (state, state), r"cannot be called \(too many positional arguments\); expected step\("),
-        (swapped, "cannot be called .*'NeuronParams' object has no attribute 'residual'"),
-        (
-            lambda params, state, current: current,
-            r"returns an array of shape \(2,\); expected step\(.*with a NeuronState",
-        ),
+        (swapped, "cannot be called .*has no attribute .*decay"),
+        (lambda params, state, current: state["v"], "cannot be called .*hand over the first one as state="),
+        (lambda params, state, current: current, r"returns an array of shape \(2,\); expected step\("),
         (lambda params, state, current: (state, current, current), "returns 3 values; expected"),
-        (lambda params, state, current: (current, state), "returns 2 values; expected"),
+        (lambda params, state, current: ((state, state), current), "returns as state 2 values for an array"),
         (lambda params, state, current: (state, current[:1]), r"as spikes an array of shape \(1,\) for a current of"),
-        (without_perturbation, "ignores state.perturbation.*perturb"),
-        (without_perturbation_but_handing_it_on, "ignores state.perturbation"),
         (boolean, "returns spikes of bool, which have no gradient"),
-        (one_residual_for_all, r"as residual an array of shape \(1,\) for a current of shape \(2,\)"),
+        (one_potential_for_all, r"as state an array of shape \(1,\) for an array of shape \(2,\)"),
         (coupled, "neurons influence each other"),
         (coupled_below_the_threshold, "neurons influence each other"),
     ],
@@ -236,6 +221,62 @@ def coupled(params, state, current):
 def test_bad_step(step, message):
     with pytest.raises(TypeError, match=message):
         temporal_contributions(step, PARAMS, CURRENTS)
+
+
+def adaptive(decay, state, current):
+    """Two state arrays: the threshold rises with every spike."""
+    membrane = decay * state["v"] + current
+    spikes = surrogates.triangle(2.0)(membrane - 1 - state["a"])
+    return {"v": membrane - spikes, "a": 0.5 * state["a"] + spikes}, spikes
+
+
+def test_a_neuron_of_two_arrays_by_hand():
+    # γ = 2, λ = 0.5, ds/dm = (2 − |m − 1 − a|) / 4. m_1 = 0.6: ds/dm = 0.4, no spike, dv/dm = 1 − 0.4 and da/dm = 0.4.
+    # m_2 = 0.3 + 1 = 1.3: ds/dm = 0.425, and −0.425 for a, so that ε[2,1] = 0.425 (0.5 · 0.6 − 0.4).
+    start = {"v": jnp.zeros(1), "a": jnp.zeros(1)}
+    sample = temporal_contributions(adaptive, jnp.full(2, 0.5), jnp.array([[0.6], [1.0]]), state=start)
+    np.testing.assert_array_equal(sample.spikes[:, 0], [0, 1])
+    np.testing.assert_allclose(sample.weights[:, :, 0], [[0.4, 0], [0.425 * (0.5 * 0.6 - 0.4), 0.425]], rtol=1e-5)
+
+
+def test_the_first_state_counts():
+    # v_0 = 1, λ = 0.5: a current of 0.1 fires over θ = 0.5, which it does not from rest.
+    params = NeuronParams(jnp.full(2, 0.5), jnp.full(2, 0.5))
+    currents = jnp.full((2, 1), 0.1)
+    assert not np.any(temporal_contributions(hd_lif.step, params, currents).spikes)
+    sample = temporal_contributions(hd_lif.step, params, currents, state=jnp.ones(1))
+    np.testing.assert_allclose(sample.spikes[:, 0], [0.1, 0], atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        lambda a: jnp.mean(a, keepdims=True),  # one for all neurons
+        lambda a: jnp.stack([a, jnp.roll(a, 1)]),  # two for each, one of them of its neighbour
+        lambda a: jnp.stack([jnp.roll(a, 1), a], axis=-1),
+    ],
+)
+def test_neurons_must_not_meet_in_the_state(shared):
+    def step(decay, state, current):
+        potential, spikes = hd_lif.step(NeuronParams(decay, jnp.float32(0.5)), state[0], current)
+        return (potential, shared(spikes)), spikes
+
+    currents = jax.random.normal(jax.random.key(0), (3, 4))
+    state = (jnp.zeros(4), shared(jnp.zeros(4)))
+    with pytest.raises(TypeError, match="neurons influence each other"):
+        temporal_contributions(step, jnp.full(3, 0.5), currents, state=state)
+
+
+def test_states_of_several_entries_and_clocks_are_no_meeting():
+    def step(decay, state, current):
+        potential, spikes = hd_lif.step(NeuronParams(decay, jnp.float32(0.5)), state["v"][0], current)
+        return {"v": jnp.stack([potential, spikes]), "t": state["t"] + 1}, spikes
+
+    currents, decay = jax.random.normal(jax.random.key(0), (3, 4)), jnp.full(3, 0.5)
+    state = {"v": jnp.zeros((2, 4)), "t": jnp.zeros((), jnp.int32)}
+    actual = temporal_contributions(step, decay, currents, state=state)
+    expected = temporal_contributions(hd_lif.step, NeuronParams(decay, jnp.full(3, 0.5)), currents)
+    np.testing.assert_array_equal(actual.weights, expected.weights)
 
 
 def test_currents_must_be_an_array():
