@@ -134,7 +134,7 @@ def test_networks_give_the_same_spikes_and_logits(build, weights):
 
 
 def test_training_gives_the_same_gradients():
-    model = nn.conv_net((6, 6, 2), 3, widths=(4, 6), rngs=nnx.Rngs(0))
+    model = nn.conv_net((6, 6, 2), 3, widths=(4, 6), spec=spec_of(), rngs=nnx.Rngs(0))
     variables, x = nn.variables_of(model), jax.random.normal(jax.random.key(4), (4, 6, 6, 2))
     ours, reference = (
         jax.jit(

@@ -14,7 +14,7 @@ from hdlif_jax.deploy.format.manifest import Arithmetic, program_file
 from hdlif_jax.deploy.format.program import rebuild
 from hdlif_jax.deploy.format.signatures import array_dtypes, signature_of
 
-CPU_CHUNK = 4  # images at once: what T time-steps of them need stays in the caches (benchmarks/inference.py)
+CPU_CHUNK = 4  # images at once: what T time-steps of them need stays in the caches (experiments.benchmarks.inference)
 
 
 class StreamState(NamedTuple):

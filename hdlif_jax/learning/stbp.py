@@ -1,7 +1,7 @@
 """Spatio-temporal back-propagation: the full gradient through time, the reference (Eqs. 2-3)."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -64,15 +64,17 @@ class stbp(GradientRule):  # noqa: N801 - a class that is called as a function
             return _layerwise(network, loss, variables, batch, key)
         options: dict[str, Any] = {"key": cells_key(key), "detach": self.detach, "unroll": self.unroll}
 
+        def begin(hoisted: Hoisted) -> Any:  # part of what is differentiated: a cell may learn where it starts
+            params = Variables(hoisted.params, variables.batch_stats)
+            return init_state(network, params, batch_size(network, batch.inputs))
+
         def learn(hoisted: Hoisted, batch_stats: Params) -> tuple[Params, Totals]:
-            state = init_state(network, variables, batch_size(network, batch.inputs))
             if self.segment is not None:
-                return _in_segments(network, loss, hoisted, state, batch_stats, batch, self.segment, options)
+                return _in_segments(network, loss, hoisted, begin, batch_stats, batch, self.segment, options)
 
             def total(hoisted: Hoisted) -> tuple[jax.Array, Any]:
-                _, stats, logits = run_steps(
-                    network, hoisted, state, batch_stats, batch, jnp.arange(network.num_steps), **options
-                )
+                steps = jnp.arange(network.num_steps)
+                _, stats, logits = run_steps(network, hoisted, begin(hoisted), batch_stats, batch, steps, **options)
                 return sequence_loss(loss, logits, batch.labels), (stats, logits)
 
             (value, (batch_stats, logits)), grads = jax.value_and_grad(total, has_aux=True)(hoisted)
@@ -155,7 +157,7 @@ def _in_segments(
     network: Network,
     loss: Loss,
     hoisted: Hoisted,
-    state: Any,
+    begin: Callable[[Hoisted], Any],
     batch_stats: Params,
     batch: Batch,
     segment: int,
@@ -175,6 +177,7 @@ def _in_segments(
         (state, logits), batch_stats = run(hoisted, start, start_stats, steps)
         return (state, batch_stats), (carry, logits)
 
+    state, begin_pullback = jax.vjp(begin, hoisted)
     (_, final_stats), (starts, logits) = jax.lax.scan(forward, (state, batch_stats), segments)
     logits = logits.reshape(network.num_steps, *logits.shape[2:])
     value, logit_grads = jax.value_and_grad(lambda logits: sequence_loss(loss, logits, batch.labels))(logits)
@@ -188,9 +191,15 @@ def _in_segments(
             lambda hoisted, start: run(hoisted, start, start_stats, segments[last]), hoisted, start, has_aux=True
         )
         segment_grads, state_grads = pullback((state_grads, logit_grads[last]))
+        # Integers of a state have no gradient, of a type that no loop carries: zeros stand for it.
+        state_grads = jax.tree.map(
+            lambda grad, zero: zero if grad.dtype == jax.dtypes.float0 else grad, state_grads, zeros
+        )
         return (state_grads, jax.tree.map(jnp.add, grads, segment_grads), starts), None
 
     # The starts go along, so that a segment waits for the one after it and is not computed again before it is needed.
-    carry = (*jax.tree.map(jnp.zeros_like, (state, hoisted)), starts)
-    (_, grads, _), _ = over_steps(backward, carry, len(segments), unroll=options["unroll"])
-    return final_stats, Totals(grads, value, jnp.sum(logits, 0))
+    zeros, no_grads = jax.tree.map(jnp.zeros_like, (state, hoisted))
+    carry = zeros, no_grads, starts
+    (state_grads, grads, _), _ = over_steps(backward, carry, len(segments), unroll=options["unroll"])
+    (begin_grads,) = begin_pullback(state_grads)
+    return final_stats, Totals(jax.tree.map(jnp.add, grads, begin_grads), value, jnp.sum(logits, 0))

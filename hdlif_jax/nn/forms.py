@@ -146,16 +146,11 @@ def network_of(model: SpikingNetwork, form: Form) -> Network:
         key: jax.Array | None = None,
         offsets: Mapping[str, jax.Array] | None = None,
     ) -> SequenceOutput:
-        watch, num_steps = _Cells(cells, form, offsets), model.num_steps
-
-        def encode_frames(module: Any) -> jax.Array:
-            return module.encode(inputs)
-
-        if inputs.ndim == len(model.input_shape) + 1:  # a static input, whose stem runs once
-            current, batch_stats = encode(params, batch_stats, inputs)
-            currents = jnp.broadcast_to(current, (num_steps, *current.shape))
-        else:
-            currents, batch_stats = apply(params, batch_stats, watch.over_time, encode_frames)
+        watch = _Cells(cells, form, offsets)
+        # A static input is one frame for all time-steps, whose stem runs once.
+        frames = inputs[None] if inputs.ndim == len(model.input_shape) + 1 else inputs
+        currents, batch_stats = apply(params, batch_stats, watch.over_time, lambda module: module.encode(frames))
+        currents = jnp.broadcast_to(currents, (model.num_steps, *currents.shape[1:]))
         logits, batch_stats = apply(
             params, batch_stats, watch.over_time, lambda module: module(None, currents, Tick(0, key))[1]
         )
@@ -191,12 +186,18 @@ class _Cells:
 
     Attributes:
       records: spikes by path.
+
+    Raises:
+      ValueError: offsets of what is no cell.
     """
 
     def __init__(self, paths: list[str], form: Form, offsets: Mapping[str, jax.Array] | None):
         self._index = {path: index for index, path in enumerate(paths)}
         self._form = form
         self._offsets = offsets or {}
+        for path in self._offsets:
+            if path not in self._index:
+                raise ValueError(f"offsets name {path}, and the network's cells are {', '.join(paths)}")
         self.records: ByPath = {}
 
     def at_a_step(self, path: str, module: nnx.Module) -> Interceptor | None:

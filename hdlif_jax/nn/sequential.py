@@ -12,7 +12,7 @@ from flax import nnx
 from hdlif_jax.nn.cell import Cell, CellFactory, NeuronCell, SpikeInput
 from hdlif_jax.nn.cells import Dropout
 from hdlif_jax.nn.module import Carry, Stateful, Tick
-from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage
+from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage, MaxPool3x3
 from hdlif_jax.nn.spec import Spec
 from hdlif_jax.nn.synapses import Linear, Synapse
 
@@ -122,10 +122,10 @@ def _shape_after(index: int, module: nnx.Module, shape: tuple[int, ...]) -> tupl
 
     try:
         return jax.eval_shape(run, jax.ShapeDtypeStruct(shape, jnp.float32)).shape
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, IndexError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise ValueError(
-            f"layer {index}, a {type(module).__name__}, cannot read an input of shape {shape[1:]}: {first_line}"
+            f"layer {index} ({type(module).__name__}) cannot read an input of shape {shape[1:]}: {first_line}"
         ) from error
 
 
@@ -133,7 +133,7 @@ def _emitted(module: nnx.Module, reads: SpikeInput | None, shape: tuple[int, ...
     """What the layer behind a module reads: the spikes before it, pooled or not; None for currents."""
     if isinstance(module, NeuronCell):
         return module.emits
-    if reads is None or isinstance(module, Flatten):
+    if reads is None or isinstance(module, Flatten | MaxPool3x3):
         return reads
     if isinstance(module, Dropout):  # scales what it keeps, while training, off the grid of levels
         return reads if reads.quantizer is None else SpikeInput(dataclasses.replace(reads.quantizer, softness=None))

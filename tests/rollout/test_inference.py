@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hdlif_jax import nn, rollout
+from hdlif_jax.nn import Tick
 from tests.conftest import perturbed, small_network
 
 
@@ -20,8 +21,9 @@ def test_rollout_equals_a_python_loop_over_the_module(kind, options, request):
     state, expected = None, []
     for t in range(4):
         current, _ = network.encode(params, variables.batch_stats, inputs if kind == "images" else inputs[t])
-        state, step_logits, _ = network.step(params, variables.batch_stats, state, current, t)
-        expected.append(step_logits)
+        output = network.step(params, variables.batch_stats, state, current, Tick(t))
+        state = output.state
+        expected.append(output.logits)
     np.testing.assert_allclose(logits, jnp.stack(expected), atol=1e-4)
 
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hdlif_jax import analysis, nn, rollout
-from hdlif_jax.rollout import time
+from hdlif_jax import learning, losses, nn, rollout
 from tests.conftest import cross_entropy, small_network
 
 
@@ -20,17 +19,17 @@ from tests.conftest import cross_entropy, small_network
 def test_inputs_that_do_not_fit(shape, message):
     network = nn.training_form(small_network())
     with pytest.raises(ValueError, match=message):
-        time.is_static(network, jnp.zeros(shape))
+        rollout.is_static(network, jnp.zeros(shape))
 
 
 def test_static_and_sequence_inputs_are_told_apart():
     network = nn.training_form(small_network())
-    assert time.is_static(network, jnp.zeros((8, 6, 6, 2)))
-    assert not time.is_static(network, jnp.zeros((4, 8, 6, 6, 2)))
-    assert time.batch_size(network, jnp.zeros((4, 8, 6, 6, 2))) == 8
+    assert rollout.is_static(network, jnp.zeros((8, 6, 6, 2)))
+    assert not rollout.is_static(network, jnp.zeros((4, 8, 6, 6, 2)))
+    assert rollout.batch_size(network, jnp.zeros((4, 8, 6, 6, 2))) == 8
 
 
-class Dense(nnx.Module):
+class Dense(nn.Stateful):
     """A network of two layers on features without space."""
 
     def __init__(self):
@@ -41,8 +40,8 @@ class Dense(nnx.Module):
     def encode(self, x):
         return self.first(x)
 
-    def __call__(self, state, current, t):
-        neuron, spikes = self.neuron((state or {}).get("neuron"), current, t)
+    def __call__(self, state, current, tick):
+        neuron, spikes = self.neuron((state or {}).get("neuron"), current, tick)
         return {"neuron": neuron}, self.second(spikes)
 
 
@@ -52,30 +51,52 @@ def test_inputs_of_any_rank_run(shape):
     x = jax.random.normal(jax.random.key(0), shape)
     logits = rollout.rollout(nn.inference_form(model), nn.variables_of(model), x)
     assert logits.shape == (4, 5, 3)
-    gradient = rollout.stbp(nn.training_form(model), cross_entropy, nn.variables_of(model), x, jnp.arange(5) % 3)
+    batch = learning.Batch(x, jnp.arange(5) % 3)
+    gradient = learning.stbp().gradient(nn.training_form(model), cross_entropy, nn.variables_of(model), batch)
     assert np.any(gradient.grads["first"]["kernel"] != 0)
-    costs = analysis.measure(model, [x])
-    assert costs.num_images == 5
-    assert [row.macs for row in costs.synapses] == [40 * (4 if len(shape) == 3 else 1), 15 * 4]
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (8,), (3, 5, 8)])
 def test_other_shapes_of_features_are_refused(shape):
     with pytest.raises(ValueError, match=r"inputs have (shape|3 time-steps)"):
-        time.is_static(nn.inference_form(Dense()), jnp.zeros(shape))
+        rollout.is_static(nn.inference_form(Dense()), jnp.zeros(shape))
 
 
 @pytest.mark.parametrize("unroll", [True, False, None])
-def test_fold_steps_runs_the_steps_in_order(unroll):
-    total = time.fold_steps(lambda t, carry: 2 * carry + t, jnp.int32(1), 4, unroll=unroll)
+def test_over_steps_runs_the_steps_in_order_and_stacks_what_they_give(unroll):
+    total, seen = rollout.over_steps(lambda carry, t: (2 * carry + t, carry), jnp.int32(1), 4, unroll=unroll)
     assert total == ((((1 * 2 + 0) * 2 + 1) * 2 + 2) * 2) + 3
+    np.testing.assert_array_equal(seen, [1, 2, 5, 12])
+
+
+def test_over_steps_without_outputs():
+    assert rollout.over_steps(lambda carry, t: (carry + t, None), jnp.int32(0), 3, unroll=True) == (3, None)
+
+
+def test_a_static_input_is_hoisted_and_a_sequence_is_not(images, events):
+    """Kernels are quantised once in any case; the stem of a sequence runs at its step."""
+    model = small_network()
+    network, variables = nn.training_form(model), nn.variables_of(model)
+    static, stats = rollout.hoist(network, *variables, images)
+    current, expected_stats = network.encode(*variables, images)
+    np.testing.assert_array_equal(static.current, current)
+    jax.tree.map(np.testing.assert_array_equal, stats, expected_stats)
+    sequence, same_stats = rollout.hoist(network, *variables, events)
+    assert sequence.current is None
+    assert same_stats is variables.batch_stats
+    jax.tree.map(np.testing.assert_array_equal, sequence.params, network.quantize(variables.params))
+    step = rollout.forward_step(network, sequence, same_stats, None, events, 2)
+    frame, stats = network.encode(sequence.params, variables.batch_stats, events[2])
+    by_hand = network.step(sequence.params, stats, None, frame, nn.Tick(2))
+    np.testing.assert_array_equal(step.logits, by_hand.logits)
+    jax.tree.map(np.testing.assert_array_equal, step.batch_stats, by_hand.batch_stats)
 
 
 @pytest.mark.parametrize("shape", [(8,), (8, 3)])
 def test_labels_that_fit(shape):
-    time.check_labels((8, 3), np.zeros(shape))
+    losses.check_labels((8, 3), np.zeros(shape))
 
 
 def test_labels_that_do_not_fit():
     with pytest.raises(ValueError, match=r"labels have shape \(7,\); expected \(8,\) integers or \(8, 3\)"):
-        time.check_labels((8, 3), np.zeros(7))
+        losses.check_labels((8, 3), np.zeros(7))

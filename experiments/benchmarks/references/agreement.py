@@ -1,6 +1,7 @@
 """Comparing outputs with those of another library."""
 
 import contextlib
+from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 
 @contextlib.contextmanager
-def full_float32():
+def full_float32() -> Iterator[None]:
     """Without TensorFloat-32, which moves spikes, in JAX and in PyTorch; on a CPU nothing changes."""
     if jax.default_backend() == "cpu":
         yield
@@ -24,6 +25,6 @@ def full_float32():
         torch.backends.cudnn.allow_tf32 = before[1]
 
 
-def distance(values, expected) -> float:
+def distance(values: np.ndarray, expected: np.ndarray) -> float:
     """‖values − expected‖ / ‖expected‖."""
     return float(np.linalg.norm(values - expected) / np.linalg.norm(expected))

@@ -5,9 +5,18 @@ and not once per time-step, the stem of a static image run once, no graph for th
 the arrays of our network into it, so that both can be shown to compute the same.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.optim import Optimizer
+
+from hdlif_jax.nn import Params, Variables
+
+State = list[torch.Tensor | None]  # residual potentials by block; None is zero
 
 SPIKE_SCALE, MAX_LEVEL = 0.25, 15
 MOMENTUM, WEIGHT_DECAY, LEARNING_RATE, LABEL_SMOOTHING = 0.9, 5e-4, 0.01, 0.1
@@ -17,7 +26,7 @@ class Ternary(torch.autograd.Function):
     """Ŵ = a·sign(W)·1[|W| > 0.7·mean|W|] of the clipped W; straight-through gradient inside (−1, 1)."""
 
     @staticmethod
-    def forward(context, kernel):
+    def forward(context: Any, kernel: torch.Tensor) -> torch.Tensor:
         context.save_for_backward(kernel)
         magnitude = kernel.abs().clamp(max=1)
         kept = (magnitude > 0.7 * magnitude.mean()).to(kernel.dtype)
@@ -25,7 +34,7 @@ class Ternary(torch.autograd.Function):
         return kernel.sign() * kept * scale
 
     @staticmethod
-    def backward(context, gradient):
+    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
         (kernel,) = context.saved_tensors
         return gradient * (kernel.abs() < 1)
 
@@ -34,15 +43,15 @@ class Quantize(torch.autograd.Function):
     """Q = s·clip(round(x/s), 0, 15); gradient 1 everywhere."""
 
     @staticmethod
-    def forward(context, raw_spikes):
+    def forward(context: Any, raw_spikes: torch.Tensor) -> torch.Tensor:
         return (raw_spikes / SPIKE_SCALE).round().clamp(0, MAX_LEVEL) * SPIKE_SCALE
 
     @staticmethod
-    def backward(context, gradient):
+    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
         return gradient
 
 
-def fire(membrane, threshold, quantized):
+def fire(membrane: torch.Tensor, threshold: torch.Tensor, quantized: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """V = min(m, θ) and s = Q(max(m − θ, 0)), with the derivatives of the silent side at the tie."""
     fires = membrane > threshold
     residual = torch.where(fires, threshold, membrane)
@@ -53,7 +62,7 @@ def fire(membrane, threshold, quantized):
 class HDLIF(nn.Module):
     """Eq. 4 with λ_t = sigmoid(raw), θ_t = sigmoid(raw)."""
 
-    def __init__(self, num_steps, quantized):
+    def __init__(self, num_steps: int, quantized: bool):
         super().__init__()
         self.raw_decay = nn.Parameter(torch.zeros(num_steps))
         self.raw_threshold = nn.Parameter(torch.zeros(num_steps))
@@ -67,7 +76,7 @@ class HDLIF(nn.Module):
 class ParallelHDLIF(nn.Module):
     """No leak, no charge, no state."""
 
-    def __init__(self, num_steps, quantized):
+    def __init__(self, num_steps: int, quantized: bool):
         super().__init__()
         self.raw_threshold = nn.Parameter(torch.zeros(num_steps))
         self.quantized = quantized
@@ -79,18 +88,21 @@ class ParallelHDLIF(nn.Module):
 class Conv(nn.Module):
     """Convolution with the kernel that `quantize_kernel` left in `effective`."""
 
-    def __init__(self, in_channels, out_channels, kernel_size=3, stride=1, ternary=False):
+    effective: torch.Tensor
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, ternary: bool = False
+    ):
         super().__init__()
         self.kernel = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
         nn.init.kaiming_normal_(self.kernel)
         self.stride, self.padding, self.ternary = stride, kernel_size // 2, ternary
-        self.effective = None
 
-    def quantize_kernel(self):
+    def quantize_kernel(self) -> None:
         kernel = Ternary.apply(self.kernel) if self.ternary else self.kernel
         self.effective = kernel.to(memory_format=torch.channels_last)
 
-    def forward(self, x, learns):
+    def forward(self, x: torch.Tensor, learns: bool) -> torch.Tensor:
         kernel = self.effective if learns else self.effective.detach()
         return functional.conv2d(x, kernel, stride=self.stride, padding=self.padding)
 
@@ -98,7 +110,7 @@ class Conv(nn.Module):
 class Block(nn.Module):
     """Fig. 3 (b): HD-LIF → conv → BN → Parallel HD-LIF → conv → BN, plus the current."""
 
-    def __init__(self, in_channels, out_channels, stride, num_steps, compressed):
+    def __init__(self, in_channels: int, out_channels: int, stride: int, num_steps: int, compressed: bool):
         super().__init__()
         self.neuron1 = HDLIF(num_steps, compressed)
         self.conv1 = Conv(in_channels, out_channels, stride=stride, ternary=compressed)
@@ -112,7 +124,9 @@ class Block(nn.Module):
                 {"conv": Conv(in_channels, out_channels, 1, stride, compressed), "norm": nn.BatchNorm2d(out_channels)}
             )
 
-    def forward(self, residual, current, t, learns):
+    def forward(
+        self, residual: torch.Tensor | None, current: torch.Tensor, t: Any, learns: bool
+    ) -> tuple[torch.Tensor | None, torch.Tensor]:
         residual, spikes = self.neuron1(residual, current, t)
         hidden = self.norm1(self.conv1(spikes, learns))
         _, spikes = self.neuron2(None, hidden, t)
@@ -125,7 +139,7 @@ class Block(nn.Module):
 class ResNet18(nn.Module):
     """The CIFAR network of `hdlif_jax.nn.resnet18`; `compressed` has ternary kernels and 4-bit spikes, else float."""
 
-    def __init__(self, num_classes=100, num_steps=4, width=64, compressed=True):
+    def __init__(self, num_classes: int = 100, num_steps: int = 4, width: int = 64, compressed: bool = True):
         super().__init__()
         self.num_steps = num_steps
         self.stem = Conv(3, width)
@@ -139,27 +153,27 @@ class ResNet18(nn.Module):
                 in_channels = width * 2**stage
         self.head = nn.Linear(in_channels, num_classes)
 
-    def start(self, current):
+    def start(self, current: torch.Tensor) -> State:
         """The state of v_0 = 0."""
         del current  # the neurons make the zeros
         return [None] * len(self.blocks)
 
-    def encode(self, images):
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Quantises the kernels for this batch and runs the stem."""
         for module in self.modules():
             if isinstance(module, Conv):
                 module.quantize_kernel()
         return self.stem_norm(self.stem(images, True))
 
-    def step(self, state, current, t, learns):
+    def step(self, state: State, current: torch.Tensor, t: Any, learns: bool) -> tuple[State, torch.Tensor]:
         """One time-step: the new state and logits."""
-        new_state = []
+        new_state: State = []
         for residual, block in zip(state, self.blocks, strict=True):
             residual, current = block(residual, current, t, learns)
             new_state.append(residual)
         return new_state, self.head(current.mean((2, 3)))
 
-    def load(self, variables):
+    def load(self, variables: Variables) -> None:
         """Copies the parameters and statistics of our network."""
         load(self, variables, {"kernel": "kernel"})
 
@@ -167,30 +181,35 @@ class ResNet18(nn.Module):
 class CompiledResNet18(ResNet18):
     """The same under torch.compile: zeros as first state and tensors as t, so that all time-steps share two graphs."""
 
-    def __init__(self, *arguments, **options):
+    def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
         self._compiled_encode = torch.compile(super().encode)
         self._compiled_step = torch.compile(super().step)
 
-    def start(self, current):
+    def start(self, current: torch.Tensor) -> State:
         """Zeros of the shape of each block's input."""
-        state, size = [], current.shape[-1]
+        state: State = []
+        size = current.shape[-1]
+        block: Any
         for block in self.blocks:
             shape = (len(current), block.conv1.kernel.shape[1], size, size)
             state.append(torch.zeros(shape, device=current.device).to(memory_format=torch.channels_last))
             size //= block.conv1.stride
         return state
 
-    def encode(self, images):
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
         """As `ResNet18.encode`."""
-        return self._compiled_encode(images)
+        current: torch.Tensor = self._compiled_encode(images)
+        return current
 
-    def step(self, state, current, t, learns):
+    def step(self, state: State, current: torch.Tensor, t: Any, learns: bool) -> tuple[State, torch.Tensor]:
         """As `ResNet18.step`."""
-        return self._compiled_step(state, current, torch.tensor([t], device=current.device), learns)
+        t = torch.tensor([t], device=current.device)
+        result: tuple[State, torch.Tensor] = self._compiled_step(state, current, t, learns)
+        return result
 
 
-def load(model, variables, names):
+def load(model: nn.Module, variables: Variables, names: dict[str, str]) -> None:
     """Copies the arrays of our network into modules of the same names.
 
     Args:
@@ -211,7 +230,7 @@ def load(model, variables, names):
         state[".".join([*modules, theirs])].copy_(value)
 
 
-def _leaves(prefix, tree):
+def _leaves(prefix: str, tree: Params) -> Iterator[tuple[str, np.ndarray]]:
     for name, child in tree.items():
         path = f"{prefix}.{name}" if prefix else str(name)
         if isinstance(child, dict):
@@ -220,7 +239,7 @@ def _leaves(prefix, tree):
             yield path, child
 
 
-def make_optimizer(model):
+def make_optimizer(model: nn.Module) -> Optimizer:
     """SGD with Nesterov momentum and weight decay on kernels, as our trainer's default."""
     decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
     rest = [parameter for parameter in model.parameters() if parameter.ndim < 2]
@@ -228,7 +247,9 @@ def make_optimizer(model):
     return torch.optim.SGD(groups, lr=LEARNING_RATE, momentum=MOMENTUM, nesterov=True)
 
 
-def online_step(model, optimizer, images, labels, step):
+def online_step(
+    model: ResNet18, optimizer: Optimizer, images: torch.Tensor, labels: torch.Tensor, step: int
+) -> torch.Tensor:
     """Algorithm 1 for one batch with t* = `step` (from 0): loss, still on the device."""
     model.train()
     optimizer.zero_grad(set_to_none=True)
@@ -244,21 +265,21 @@ def online_step(model, optimizer, images, labels, step):
     return loss.detach()
 
 
-def stbp_step(model, optimizer, images, labels):
-    """The full gradient through time for one batch: loss, still on the device."""
+def stbp_step(model: ResNet18, optimizer: Optimizer, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The full gradient through time for one batch: mean loss of the time-steps, still on the device."""
     model.train()
     optimizer.zero_grad(set_to_none=True)
     current = model.encode(images)
-    state, loss = model.start(current), 0.0
+    state, loss = model.start(current), torch.zeros((), device=images.device)
     for t in range(model.num_steps):
         state, logits = model.step(state, current, t, learns=True)
         loss = loss + functional.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
     loss.backward()
     optimizer.step()
-    return loss.detach()
+    return loss.detach() / model.num_steps
 
 
-def infer(model, images):
+def infer(model: ResNet18, images: torch.Tensor) -> torch.Tensor:
     """Logits of all time-steps `[T, B, K]` with the running statistics."""
     model.eval()
     with torch.inference_mode():

@@ -1,14 +1,20 @@
-"""What `benchmarks.train_speed` makes of its times: rows, shares of the device's limits, the summary, the table."""
+"""What the times become: rows, shares of the device's limits, the summary, the table."""
 
-from benchmarks import report
-from benchmarks.train_speed_setup import HD_LIF, NUM_IMAGES, NUM_STEPS, Work
+from typing import Any
+
+from experiments.benchmarks import report
+from experiments.benchmarks.train_speed.cases import EVERY_STEP, Implementation
+from experiments.benchmarks.train_speed.setup import HD_LIF, NUM_IMAGES, NUM_STEPS, Work
 
 EPOCHS, TARGET_SECONDS, TARGET_RATIO = 300, 4.0, 8.0
-EVERY_STEP = [f"t*={t + 1}" for t in range(NUM_STEPS)]
 MEAN = "mean over t*"
+EAGER = "PyTorch eager"
 
 
-def rows_of(member, network: str, batch: int, work: Work) -> list[dict]:
+Limits = dict[str, dict[str, float]]  # see `limits.measure`
+
+
+def rows_of(member: Implementation, network: str, batch: int, work: Work) -> list[dict[str, Any]]:
     """What was measured of one implementation, a row per case."""
     rows = []
     timings = {case: member.timing(case) for case in member.cases}
@@ -38,7 +44,7 @@ def rows_of(member, network: str, batch: int, work: Work) -> list[dict]:
     return rows
 
 
-def add_fractions(rows: list[dict], limit: dict) -> None:
+def add_fractions(rows: list[dict[str, Any]], limit: Limits) -> None:
     """How much of the device's measured limits each row reaches; the work is the network's, whoever does it."""
     for row in rows:
         seconds = row["seconds"]["median"]
@@ -48,26 +54,25 @@ def add_fractions(rows: list[dict], limit: dict) -> None:
         )
 
 
-def summarise(rows: list[dict]) -> dict:
-    """The preset at its best batch size, and the ratio to eager PyTorch at batch 64, which the targets are about."""
-    found: dict = {}
+def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The preset at its best batch size, and the ratios to eager PyTorch at batch 64, which the targets are about."""
+    found: dict[str, Any] = {}
     trainer = [row for row in rows if row["network"] == HD_LIF and row["case"] == "trainer"]
     if trainer:
         best = min(trainer, key=lambda row: row["seconds_per_epoch"])
         found["best"] = {name: best[name] for name in ("batch", "precision", "seconds_per_epoch")}
         found["minutes_for_300_epochs"] = EPOCHS * best["seconds_per_epoch"] / 60
     at_64 = [row for row in rows if row["network"] == HD_LIF and row["batch"] == 64]
-    eager = [row for row in at_64 if row["implementation"] == "PyTorch eager" and row["case"] == MEAN]
-    for row in at_64 if eager else []:
-        if row["case"] in (MEAN, "trainer") and row is not eager[0]:
+    eager = {row["case"]: row["seconds"]["median"] for row in at_64 if row["implementation"].startswith(EAGER)}
+    for row in at_64:
+        expected = eager.get({"trainer": MEAN}.get(row["case"], row["case"]))
+        if expected and row["case"] in (MEAN, "trainer", "stbp") and not row["implementation"].startswith(EAGER):
             name = f"{row['implementation']}, {row['precision']}, {row['case']}"
-            found.setdefault("times_as_fast_as_eager_at_batch_64", {})[name] = (
-                eager[0]["seconds"]["median"] / row["seconds"]["median"]
-            )
+            found.setdefault("times_as_fast_as_eager_at_batch_64", {})[name] = expected / row["seconds"]["median"]
     return found
 
 
-def show(rows: list[dict], limit: dict, summary: dict) -> None:
+def show(rows: list[dict[str, Any]], limit: Limits, summary: dict[str, Any]) -> None:
     columns = (
         "implementation",
         "precision",

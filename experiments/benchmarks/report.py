@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from experiments.run_directory import device_name
+from hdlif_jax.commands.support.run_directory import device_name
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 

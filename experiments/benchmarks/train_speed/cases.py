@@ -1,30 +1,36 @@
-"""The implementations that `benchmarks.train_speed` compares: one network, one batch, one object each."""
+"""The implementations that are compared: one network, one batch, one object each."""
 
 import ctypes
 import dataclasses
 import pathlib
 import statistics
 import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 
-from benchmarks import torch_reference
-from benchmarks.train_speed_setup import (
+from experiments.benchmarks.references import torch as torch_reference
+from experiments.benchmarks.train_speed.setup import (
     NUM_CLASSES,
     NUM_STEPS,
-    bare_trainer,
+    Task,
+    bare_step,
     configure,
     drawing_steps,
     synchronize,
     torch_batch,
     torch_device,
 )
-from experiments.presets import PRESETS
 from hdlif_jax import nn
-from hdlif_jax.training import Trainer
+from hdlif_jax.commands.presets import PRESETS
+from hdlif_jax.commands.registry import RULES, make_trainer
+
+EVERY_STEP = [f"t*={t + 1}" for t in range(NUM_STEPS)]
 
 
 class Implementation:
@@ -38,6 +44,7 @@ class Implementation:
       memory_mb: peak memory, in 10⁶ bytes; None where it is not known.
       memory_is: what that figure means.
       first_loss: a case and the loss of its first update; None where the batch is not the one of the others.
+      trains_alike: whether that loss is to be the others', see `references.spikingjelly`.
     """
 
     name: str
@@ -45,10 +52,11 @@ class Implementation:
     memory_mb: float | None = None
     memory_is: str = "not available"
     first_loss: tuple[str, float] | None = None
+    trains_alike: bool = True
 
     def __init__(self, name: str, precision: str):
         self.name, self.precision = name, precision
-        self.cases: dict[str, Any] = {}
+        self.cases: Mapping[str, Callable[[int], Any]] = {}
         self.updates = 1 if jax.default_backend() == "cpu" else 10
         self._times: dict[str, list[tuple[float, float]]] = {}
 
@@ -93,41 +101,26 @@ def _status(name: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024 / 1e6
 
 
-class Ours(Implementation):
-    """`hdlif_jax.training.Trainer`; with `resident` as a preset runs, else single steps on one ready batch."""
+class OurTrainer(Implementation):
+    """A preset as `experiments.train` runs it: resident data, augmentation, many steps per dispatch, random t*."""
 
-    def __init__(
-        self, name, preset, width, dataset, model, images, labels, *, precision, rule="random_step", resident=False
-    ):
+    def __init__(self, name: str, task: Task, *, precision: str = "float32"):
         super().__init__(name, precision)
-        if resident:
-            recipe = dataclasses.replace(PRESETS[preset].config.data, validation_fraction=0.0)
-            config = configure(preset, width, batch_size=len(labels), precision=precision, data=recipe)
-            self.trainer = Trainer(config, dataset)
-        else:
-            self.trainer = bare_trainer(preset, width, dataset, len(labels), rule, precision)
-        self.state = self.trainer.initial_state
-        self._bytes: float | None = None
-        if resident:
-            self._through_feed()
-        else:
-            self._on_batch(rule, preset, jax.device_put((images, labels)))
-
-    def _through_feed(self) -> None:
-        feed = self.trainer.feed()
+        batch_size = len(task.batch.labels)
+        recipe = dataclasses.replace(PRESETS[task.preset].config.data, validation_fraction=0.0)
+        config = configure(task.preset, task.width, batch_size=batch_size, precision=precision, data=recipe)
+        trainer = make_trainer(config, task.dataset)
+        runner, state, at = trainer.runner(), trainer.initial_state, 0
         on_gpu = jax.default_backend() != "cpu"
-        self.updates = 2 * getattr(feed, "steps_per_dispatch", 1) if on_gpu else 8
-        last_step = self.trainer.total_steps
-        at = 0
+        self.updates = 2 * getattr(runner, "steps_per_dispatch", 1) if on_gpu else 8
 
-        def run(count):
-            nonlocal at
+        def run(count: int) -> None:
+            nonlocal state, at
             end = at + count
             while at < end:
-                advance = feed.advance(self.state, at, min(end, last_step))
-                self.state = advance.state
-                at += advance.num_steps
-            jax.block_until_ready(advance.metrics)
+                ran = runner.run(state, at, min(end, trainer.plan.total_steps))
+                state, at = ran.state, at + ran.num_steps
+            jax.block_until_ready(ran.metrics)
 
         self.cases = {"trainer": run}
         run(1)
@@ -136,43 +129,56 @@ class Ours(Implementation):
             self.memory_mb = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", float("nan")) / 1e6
             self.memory_is = "JAX's peak so far in this process, other configurations included"
 
-    def _on_batch(self, rule, preset, batch) -> None:
-        compiled = self.trainer.train_step.lower(self.state, *batch).compile()
-        plan = compiled.memory_analysis()
-        costs = compiled.cost_analysis() or {}
-        self._bytes = costs.get("bytes accessed")
 
-        def at(step):
-            def run(count):
-                for _ in range(count):
-                    self.state = dataclasses.replace(self.state, step=np.int32(step))
-                    self.state, metrics = compiled(self.state, *batch)
-                jax.block_until_ready(metrics)
-                return metrics
+class OurStep(Implementation):
+    """The trainer's step, again and again on one ready batch: every t*, or another rule; `integer` as in a form."""
 
-            return run
-
+    def __init__(
+        self,
+        name: str,
+        task: Task,
+        *,
+        precision: str = "float32",
+        rule: str = "random_step",
+        integer: bool | None = None,
+    ):
+        super().__init__(name, precision)
+        draws = rule == "random_step"
+        chosen = RULES[rule](configure(task.preset, task.width).learning)
+        self._state, step = bare_step(task.model, chosen, dtype=precision, integer=integer)
+        self._batch = task.batch
+        self._compiled = jax.jit(step, donate_argnums=0).lower(self._state, self._batch).compile()
+        self._bytes = (self._compiled.cost_analysis() or {}).get("bytes accessed")
         # Which t* a batch learns is a function of (seed, step): these steps draw 1, 2, …, T.
-        steps = drawing_steps(self.trainer.config.seed) if rule == "random_step" else [0]
-        names = [f"t*={t + 1}" for t in range(NUM_STEPS)] if rule == "random_step" else [rule]
-        self.cases = {name: at(step) for name, step in zip(names, steps, strict=True)}
-        before = jax.tree.map(np.array, self.state.params)
+        names, steps = (EVERY_STEP, drawing_steps()) if draws else ([rule], [0])
+        self.cases = {name: self._at(step) for name, step in zip(names, steps, strict=True)}
+        before = jax.tree.map(np.array, self._state.params)
         self.first_loss = names[-1], float(self.cases[names[-1]](1).loss)
-        if rule == "random_step" and not preset.endswith("-lif"):
-            _check_learned(before, self.state.params, NUM_STEPS - 1)
+        if draws and not task.preset.endswith("-lif"):
+            _check_learned(before, self._state.params, NUM_STEPS - 1)
         for run in self.cases.values():
             run(1)
+        plan = self._compiled.memory_analysis()
+        assert plan is not None
         planned = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
-        planned += plan.temp_size_in_bytes
-        self.memory_mb = planned / 1e6
+        self.memory_mb = (planned + plan.temp_size_in_bytes) / 1e6
         self.memory_is = "XLA's plan: parameters, optimiser, batch and all temporary arrays"
 
-    def bytes_of(self, case):
+    def _at(self, step: int) -> Callable[[int], Any]:
+        def run(count: int) -> Any:
+            for _ in range(count):
+                at_step = dataclasses.replace(self._state, step=jnp.int32(step))
+                self._state, metrics = self._compiled(at_step, self._batch)
+            return jax.block_until_ready(metrics)
+
+        return run
+
+    def bytes_of(self, case: str) -> float | None:
         """XLA counts the body of a loop once, so its figure is that of t* = 2, whose loop runs once."""
         return self._bytes if case == "t*=2" else None
 
 
-def _check_learned(before, after, t) -> None:
+def _check_learned(before: nn.Params, after: nn.Params, t: int) -> None:
     """Only the thresholds of time-step t may have moved."""
     old, new = (params["blocks"][0]["neuron1"]["raw_threshold"] for params in (before, after))
     moved = np.flatnonzero(old != new).tolist()
@@ -183,25 +189,28 @@ def _check_learned(before, after, t) -> None:
 
 
 class Torch(Implementation):
-    """`torch_reference`, eager or compiled."""
+    """`references.torch`, eager or compiled: every t*, or the rule `stbp`."""
 
-    def __init__(self, name, preset, width, dataset, model, images, labels, *, compiled):
+    def __init__(self, name: str, task: Task, *, compiled: bool = False, rule: str = "random_step"):
         super().__init__(name, "float32")
         kind = torch_reference.CompiledResNet18 if compiled else torch_reference.ResNet18
         with _TorchMemory(self):
-            network = kind(NUM_CLASSES, NUM_STEPS, width).to(torch_device())
-            network.load(jax.tree.map(np.asarray, nn.variables_of(model)))
+            network = kind(NUM_CLASSES, NUM_STEPS, task.width).to(torch_device())
+            network.load(jax.tree.map(np.asarray, nn.variables_of(task.model)))
             optimizer = torch_reference.make_optimizer(network)
-            batch = torch_batch(images, labels)
+            batch = torch_batch(task.batch)
 
-            def at(t):
+            def at(t: int) -> Callable[[], torch.Tensor]:
                 return lambda: torch_reference.online_step(network, optimizer, *batch, t)
 
-            self._prepare({f"t*={t + 1}": at(t) for t in range(NUM_STEPS)})
+            if rule == "stbp":
+                self._prepare({"stbp": lambda: torch_reference.stbp_step(network, optimizer, *batch)})
+            else:
+                self._prepare({case: at(t) for t, case in enumerate(EVERY_STEP)})
 
-    def _prepare(self, updates) -> None:
-        def repeat(update):
-            def run(count):
+    def _prepare(self, updates: Mapping[str, Callable[[], torch.Tensor]]) -> None:
+        def repeat(update: Callable[[], torch.Tensor]) -> Callable[[int], torch.Tensor]:
+            def run(count: int) -> torch.Tensor:
                 for _ in range(count):
                     loss = update()
                 synchronize()
@@ -217,25 +226,26 @@ class Torch(Implementation):
 
 
 class SpikingJelly(Torch):
-    """`spikingjelly_reference`, online or multi-step.
+    """`references.spikingjelly`, online or multi-step.
 
     Raises:
       ModuleNotFoundError: SpikingJelly is not installed.
     """
 
-    def __init__(self, name, preset, width, dataset, model, images, labels, *, online):
-        from benchmarks import spikingjelly_reference  # optional: the other rows do without
+    def __init__(self, name: str, task: Task, *, online: bool):
+        from experiments.benchmarks.references import spikingjelly  # optional: the other rows do without
 
         Implementation.__init__(self, name, "float32")
+        self.trains_alike = online
         with _TorchMemory(self):
-            network = spikingjelly_reference.ResNet18(NUM_CLASSES, NUM_STEPS, width, online)
-            network.load(jax.tree.map(np.asarray, nn.variables_of(model)))
+            network: Any = spikingjelly.ResNet18(NUM_CLASSES, NUM_STEPS, task.width, online)
+            network.load(jax.tree.map(np.asarray, nn.variables_of(task.model)))
             network = network.to(torch_device(), memory_format=torch.channels_last)
             optimizer = torch_reference.make_optimizer(network)
-            batch = torch_batch(images, labels)
+            batch = torch_batch(task.batch)
 
-            def update():
-                return spikingjelly_reference.train_step(network, optimizer, *batch)
+            def update() -> torch.Tensor:
+                return spikingjelly.train_step(network, optimizer, *batch)
 
             self._prepare({"accumulate" if online else "stbp": update})
 
@@ -244,15 +254,17 @@ class _TorchMemory:
     """On a GPU: PyTorch's own peak of what is prepared inside."""
 
     def __init__(self, implementation: Implementation):
-        self.implementation = implementation
+        self.implementation, self.before = implementation, 0
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
             self.before = torch.cuda.memory_allocated()
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if torch.cuda.is_available() and kind is None:
             self.implementation.memory_mb = (torch.cuda.max_memory_allocated() - self.before) / 1e6
             self.implementation.memory_is = "torch.cuda.max_memory_allocated: parameters, optimiser, batch, all else"

@@ -9,12 +9,16 @@ SpikingJelly asks for torchvision and torchaudio, which nothing here uses: where
 there, `pip install --no-deps spikingjelly==2.0.0 loguru` is enough.
 """
 
+from typing import Any
+
 import torch
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
 
-from benchmarks import torch_reference
+from experiments.benchmarks.references import torch as torch_reference
+from hdlif_jax.nn import Params, Variables
 
 DIFFERENCES = {
     "leak and threshold": "learned here, constants in SpikingJelly's LIF; equal at initialisation",
@@ -22,15 +26,15 @@ DIFFERENCES = {
 }
 
 
-def _node(online):
-    options = {"tau": 2.0, "decay_input": False, "v_threshold": 1.0, "v_reset": None}
+def _node(online: bool) -> nn.Module:
+    options: dict[str, Any] = {"tau": 2.0, "decay_input": False, "v_threshold": 1.0, "v_reset": None}
     triangle = surrogate.PiecewiseQuadratic(alpha=1.0)
     if online:
         return neuron.SLTTLIFNode(**options, surrogate_function=triangle)
     return neuron.LIFNode(**options, surrogate_function=triangle, detach_reset=False)
 
 
-def _conv(in_channels, out_channels, kernel_size=3, stride=1):
+def _conv(in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1) -> nn.Module:
     padding = kernel_size // 2
     return layer.Conv2d(in_channels, out_channels, kernel_size, stride=stride, padding=padding, bias=False)
 
@@ -38,7 +42,7 @@ def _conv(in_channels, out_channels, kernel_size=3, stride=1):
 class Block(nn.Module):
     """Fig. 3 (a): LIF → conv → BN → LIF → conv → BN, plus the current."""
 
-    def __init__(self, in_channels, out_channels, stride, online):
+    def __init__(self, in_channels: int, out_channels: int, stride: int, online: bool):
         super().__init__()
         self.neuron1 = _node(online)
         self.conv1 = _conv(in_channels, out_channels, stride=stride)
@@ -52,7 +56,7 @@ class Block(nn.Module):
                 {"conv": _conv(in_channels, out_channels, 1, stride), "norm": layer.BatchNorm2d(out_channels)}
             )
 
-    def forward(self, current):
+    def forward(self, current: torch.Tensor) -> torch.Tensor:
         output = self.norm1(self.conv1(self.neuron1(current)))
         output = self.norm2(self.conv2(self.neuron2(output)))
         if self.downsample is not None:
@@ -63,7 +67,7 @@ class Block(nn.Module):
 class ResNet18(nn.Module):
     """Stem, blocks, average, linear head; `online` steps through time, else all time-steps go through each layer."""
 
-    def __init__(self, num_classes=100, num_steps=4, width=64, online=True):
+    def __init__(self, num_classes: int = 100, num_steps: int = 4, width: int = 64, online: bool = True):
         super().__init__()
         self.num_steps, self.online = num_steps, online
         self.stem = nn.Conv2d(3, width, 3, padding=1, bias=False)
@@ -78,28 +82,28 @@ class ResNet18(nn.Module):
         self.head = nn.Linear(in_channels, num_classes)
         functional.set_step_mode(self.blocks, "s" if online else "m")
 
-    def encode(self, images):
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
         """The stem, once per batch of static images, and neurons at rest."""
         functional.reset_net(self)
         return self.stem_norm(self.stem(images))
 
-    def forward(self, current):
+    def forward(self, current: torch.Tensor) -> torch.Tensor:
         """Current `[B, C, H, W]` to logits `[B, K]`, or `[T, B, C, H, W]` to `[T, B, K]`."""
         return self.head(self.blocks(current).mean((-2, -1)))
 
-    def load(self, variables):
+    def load(self, variables: Variables) -> None:
         """Copies the parameters and statistics of our network, whose leaks and thresholds must still be the first."""
-        kept = type(variables)(*(_without_neurons(tree) for tree in variables))
+        kept = Variables(*(_without_neurons(tree) for tree in variables))
         torch_reference.load(self, kept, {"kernel": "weight"})
 
 
-def _without_neurons(tree):
+def _without_neurons(tree: Params) -> Params:
     """A nested dict without the leaks and thresholds of LIF.
 
     Raises:
       ValueError: they have been trained, and SpikingJelly has constants.
     """
-    kept = {}
+    kept: Params = {}
     for name, child in tree.items():
         if isinstance(child, dict):
             kept[name] = _without_neurons(child)
@@ -113,7 +117,7 @@ def _without_neurons(tree):
     return kept
 
 
-def train_step(model, optimizer, images, labels):
+def train_step(model: ResNet18, optimizer: Optimizer, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """One update from all time-steps, online or through time: mean loss, still on the device."""
     model.train()
     optimizer.zero_grad(set_to_none=True)
@@ -137,7 +141,7 @@ def train_step(model, optimizer, images, labels):
     return total / model.num_steps
 
 
-def infer(model, images):
+def infer(model: ResNet18, images: torch.Tensor) -> torch.Tensor:
     """Logits of all time-steps `[T, B, K]` with the running statistics."""
     model.eval()
     with torch.inference_mode():

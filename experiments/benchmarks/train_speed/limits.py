@@ -1,6 +1,8 @@
 """What a device can do at most, measured: a large matrix product and a large copy, the best of JAX and PyTorch."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,10 +28,10 @@ def measure(on_gpu: bool) -> dict[str, dict[str, float]]:
     return {name: values | {"best": max(values.values())} for name, values in found.items()}
 
 
-def _jax_seconds(function, argument, repeats):
+def _jax_seconds(function: Callable[[Any], Any], argument: jax.Array, repeats: int) -> float:
     function = jax.jit(function)
 
-    def run(count):
+    def run(count: int) -> None:
         for _ in range(count):
             result = function(argument)
         jax.block_until_ready(result)
@@ -37,10 +39,10 @@ def _jax_seconds(function, argument, repeats):
     return _seconds(run, repeats)
 
 
-def _torch_seconds(function, argument, repeats):
+def _torch_seconds(function: Callable[[Any], Any], argument: torch.Tensor, repeats: int) -> float:
     argument = argument.cuda() if torch.cuda.is_available() else argument
 
-    def run(count):
+    def run(count: int) -> None:
         for _ in range(count):
             function(argument)
         if torch.cuda.is_available():
@@ -49,7 +51,7 @@ def _torch_seconds(function, argument, repeats):
     return _seconds(run, repeats)
 
 
-def _seconds(run, repeats):
+def _seconds(run: Callable[[int], None], repeats: int) -> float:
     """Of one call, in the fastest of eight runs of `repeats` calls."""
     run(1)
     times = []

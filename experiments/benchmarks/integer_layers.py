@@ -1,10 +1,12 @@
 """For which convolutions int8 arithmetic is faster than float32: times by channels, kernel, stride, image and batch.
 
-`python -m benchmarks.integer_layers [--batch 64] [--rounds 9] [--threads N]`. Both run in turns, so that what else the
-machine does falls on both. Timed are the forward pass as a network in training computes it (spikes rounded to levels,
-sums scaled), the same with the float backward pass, and the operation of a deployed network (uint8 levels, affine).
-Before timing, the benchmark checks that both compute the same. "library" is whether XLA hands the integer convolution
-to a library of matrix kernels (YNNPACK, on CPUs) and does not write a loop of its own.
+`python -m experiments.benchmarks.integer_layers [--batch 64] [--rounds 9] [--threads N] [--parts widths pairs images]
+[--outputs 4 … 512]`. It needs the package and what that is installed with, nothing else. Both run in turns, so that
+what else the machine does falls on both. Timed are the forward pass as a network in training computes it (spikes
+rounded to levels, sums scaled), the same with the float backward pass, and the operation of a deployed network (uint8
+levels, affine). Before timing, the benchmark checks that both compute the same. "library" is whether XLA hands the
+integer convolution to a library of matrix kernels (YNNPACK, on CPUs) and does not write a loop of its own. What a
+backend cannot compile is listed.
 """
 
 import argparse
@@ -12,16 +14,16 @@ import pathlib
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import report
-from hdlif_jax.deploy import execute, graph
-from hdlif_jax.nn.integer import float_conv, integer_conv
+from experiments.benchmarks import report
+from hdlif_jax.deploy import Arithmetic
+from hdlif_jax.ops import convolve, float_conv, integer_conv
 
 Use = Literal["forward", "training", "deployed"]
 Program = tuple[Callable[..., Any], tuple[Any, ...]]  # a function and its arguments
@@ -37,6 +39,7 @@ IMAGES, IMAGE_WIDTHS = (1, 2, 3, 4, 8, 32), (16, 20, 32, 64)
 LEAST_MILLISECONDS = 200  # short programs take more than the given number of rounds
 MAX_LEVEL, SCALE = 3, 0.1  # of 2-bit spikes, of ternary weights
 UNIT = 1 / MAX_LEVEL
+PARTS = ("widths", "pairs", "images")
 LIBRARY = re.compile(r"= s32\[.*__ynn_fusion")  # in a compiled program, where it convolves integers
 
 
@@ -80,10 +83,10 @@ class Timing(NamedTuple):
         return self.float_min / self.integer_min
 
 
-def cases_of_widths(batch: int) -> list[Case]:
+def cases_of_widths(batch: int, widths: Sequence[int]) -> list[Case]:
     found = []
     for kernel, stride, growth in FORMS:
-        for outputs in WIDTHS:
+        for outputs in widths:
             inputs = outputs // growth
             layer = Layer(kernel, stride, SIDES.get(inputs, 32), batch, inputs, outputs)
             batches = (layer._replace(batch=SMALL_BATCH), layer)
@@ -135,16 +138,18 @@ def training(function: Callable[..., jax.Array]) -> Callable[..., Any]:
     return with_gradients
 
 
-def deployed(layer: Layer, arithmetic: execute.Arithmetic, levels: np.ndarray, kernel: np.ndarray) -> Program:
-    """The operation as an artifact's program has it, and its arguments."""
-    node = graph.Conv("conv", "spikes", layer.stride, layer.kernel // 2, integer=True)
-    fields = {
-        "kernel": jnp.asarray(kernel),
-        "scale": jnp.full((1, layer.outputs), UNIT * SCALE, jnp.float32),
-        "bias": jnp.ones((1, layer.outputs), jnp.float32),
-    }
+def deployed(layer: Layer, arithmetic: Arithmetic, levels: np.ndarray, kernel: np.ndarray) -> Program:
+    """The operation of an artifact's program, but in the given arithmetic whatever the layer, and its arguments."""
+    operand, accumulator = (jnp.int8, jnp.int32) if arithmetic == "integer" else (jnp.float32, jnp.float32)
+
+    def operation(kernel: jax.Array, scale: jax.Array, bias: jax.Array, x: jax.Array) -> jax.Array:
+        images = x.reshape(-1, *x.shape[2:]).astype(operand)
+        sums = convolve(images, kernel.astype(operand), layer.stride, layer.kernel // 2, accumulator)
+        return (sums.astype(jnp.float32) * scale + bias).reshape(*x.shape[:2], *sums.shape[1:])
+
+    channels = (1, 1, 1, layer.outputs)
     x = jnp.asarray(levels.reshape(NUM_STEPS, -1, *levels.shape[1:]), jnp.uint8)
-    return lambda fields, x: execute.OPERATIONS[graph.Conv](node, arithmetic, fields, x), (fields, x)
+    return operation, (jnp.asarray(kernel), jnp.full(channels, UNIT * SCALE, jnp.float32), jnp.ones(channels), x)
 
 
 def measure(case: Case, rounds: int) -> Timing:
@@ -179,8 +184,15 @@ def check_agreement(case: Case, *results: Any) -> None:
             raise SystemExit(f"{case}: the two arithmetics compute different things")
 
 
-def measure_all(cases: Iterable[Case], rounds: int) -> dict[Case, Timing]:
-    return {case: measure(case, rounds) for case in cases}
+def measure_all(cases: Iterable[Case], rounds: int, failed: dict[str, str]) -> dict[Case, Timing]:
+    """Times by case; what this backend cannot compile goes into `failed` with the first line of what it says."""
+    found = {}
+    for case in cases:
+        try:
+            found[case] = measure(case, rounds)
+        except RuntimeError as error:
+            failed[str(case)] = str(error).strip().splitlines()[0]
+    return found
 
 
 def cell(timing: Timing) -> str:
@@ -190,30 +202,26 @@ def cell(timing: Timing) -> str:
 
 def tables_of_widths(timings: dict[Case, Timing]) -> str:
     texts = []
-    for kernel, stride, growth in FORMS:
-        rows = []
-        for outputs in WIDTHS:
-            row = {
-                f"{case.use}, {case.layer.batch}": cell(timing)
-                for case, timing in timings.items()
-                if case.layer[:2] == (kernel, stride) and case.layer[4:] == (outputs // growth, outputs)
-            }
-            rows.append([f"{outputs // growth}→{outputs}", *row.values()])
-            columns = (f"{kernel}×{kernel}/{stride}", *row)
-        texts.append(report.table(columns, rows))
+    for form in FORMS:
+        cells: dict[str, dict[str, str]] = {}  # by channels, then by use and batch
+        for (layer, use), timing in timings.items():
+            if (layer.kernel, layer.stride, layer.outputs // layer.inputs) == form:
+                cells.setdefault(f"{layer.inputs}→{layer.outputs}", {})[f"{use}, {layer.batch}"] = cell(timing)
+        columns = list(dict.fromkeys(column for row in cells.values() for column in row))
+        rows = [[channels, *map(row.get, columns)] for channels, row in cells.items()]
+        texts.append(report.table((f"{form[0]}×{form[0]}/{form[1]}", *columns), rows))
     return "\n\n".join(texts)
 
 
 def table_of_pairs(timings: dict[Case, Timing], use: Use) -> str:
     by_pair = {case.layer[4:]: cell(timing) for case, timing in timings.items() if case.use == use}
-    return report.table(("in \\ out", *map(str, PAIRS)), [[i, *(by_pair[i, o] for o in PAIRS)] for i in PAIRS])
+    return report.table(("in \\ out", *map(str, PAIRS)), [[i, *(by_pair.get((i, o)) for o in PAIRS)] for i in PAIRS])
 
 
 def table_of_images(timings: dict[Case, Timing]) -> str:
     found = {(case.layer.outputs, case.layer.side): cell(timing) for case, timing in timings.items()}
-    return report.table(
-        ("channels", *map(str, IMAGES)), [[width, *(found[width, side] for side in IMAGES)] for width in IMAGE_WIDTHS]
-    )
+    rows = [[width, *(found.get((width, side)) for side in IMAGES)] for width in IMAGE_WIDTHS]
+    return report.table(("channels", *map(str, IMAGES)), rows)
 
 
 def summary(timings: dict[Case, Timing]) -> str:
@@ -235,19 +243,30 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, help="all cores by default")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to vary; all by default")
+    parser.add_argument("--outputs", type=int, nargs="+", default=WIDTHS, help="output channels of the part widths")
     parser.add_argument("--out", type=pathlib.Path, default=report.RESULTS)
     options = parser.parse_args()
     load, threads = report.load_average(), report.limit_threads(options.threads)
 
-    widths = measure_all(cases_of_widths(options.batch), options.rounds)
     print(f"least time in float32 / in int8, {threads} threads; *: XLA has no library for int8\n")
-    print(f"by use and batch\n\n{tables_of_widths(widths)}\n")
-    pairs = measure_all(cases_of_pairs(), options.rounds)
-    for use in ("forward", "deployed"):
-        print(f"3×3/1 {use}, {PAIRS_SIDE}×{PAIRS_SIDE}, batch {PAIRS_BATCH}\n{table_of_pairs(pairs, use)}\n")
-    images = measure_all(cases_of_images(options.batch), options.rounds)
-    print(f"3×3/1 forward by image side, batch {options.batch}\n{table_of_images(images)}\n")
-    print(summary(widths))
+    timings: dict[Case, Timing] = {}
+    failed: dict[str, str] = {}
+    if "widths" in options.parts:
+        widths = measure_all(cases_of_widths(options.batch, options.outputs), options.rounds, failed)
+        print(f"by use and batch\n\n{tables_of_widths(widths)}\n\n{summary(widths)}\n", flush=True)
+        timings |= widths
+    if "pairs" in options.parts:
+        pairs = measure_all(cases_of_pairs(), options.rounds, failed)
+        for use in ("forward", "deployed"):
+            print(f"3×3/1 {use}, {PAIRS_SIDE}×{PAIRS_SIDE}, batch {PAIRS_BATCH}\n{table_of_pairs(pairs, use)}\n")
+        timings |= pairs
+    if "images" in options.parts:
+        images = measure_all(cases_of_images(options.batch), options.rounds, failed)
+        print(f"3×3/1 forward by image side, batch {options.batch}\n{table_of_images(images)}\n")
+        timings |= images
+    for name, message in failed.items():
+        print(f"failed: {name}: {message}")
 
     result = {
         "benchmark": "integer_layers",
@@ -256,7 +275,8 @@ def main() -> None:
         "batch": options.batch,
         "rounds": options.rounds,
         "versions": report.versions("jax", "jaxlib"),
-        "milliseconds": {str(case): timing._asdict() for case, timing in (widths | pairs | images).items()},
+        "milliseconds": {str(case): timing._asdict() for case, timing in timings.items()},
+        "failed": failed,
     }
     report.write(f"integer_layers-{report.device_slug()}-jax{jax.__version__}", result, options.out)
 

@@ -1,10 +1,13 @@
 """How fast the trainer learns CIFAR-100 with ResNet-18, beside the same network in PyTorch and in SpikingJelly.
 
-`python -m benchmarks.train_speed` needs the extra `bench`; without SpikingJelly its rows say so. On a GPU it measures
-everything in under ten minutes, on a CPU a narrow network in under five (`--full` measures everything there too).
+`python -m experiments.benchmarks.train_speed` needs the extra `bench`; without SpikingJelly its rows say so. On a GPU
+it measures everything in under ten minutes, on a CPU a narrow network in under five (`--full` measures everything there
+too).
 
 - "trainer" is a preset as `experiments.train` runs it: resident data, augmentation, many steps per dispatch, random t*.
-- "t*=…" are single steps of the trainer on a batch that is ready, beside PyTorch's steps on the same batch.
+- "t*=…" are single steps of the trainer on a batch that is ready, beside PyTorch's steps on the same batch; so is
+  "stbp", the full gradient through time. "integer forward" and "float forward" choose the arithmetic of convolutions of
+  spikes, which else is, layer by layer, the one that was measured to be faster.
 - "matmul" and "copy" are shares of the device's measured limits. The first counts the network's own operations, whoever
   does them; the second what XLA's program reads and writes, cached or not, so that on a CPU it can pass 100 %.
 - LIF: the sum over all time-steps online (ours `accumulate`, SpikingJelly's `SLTTLIFNode`) and through time (ours
@@ -20,130 +23,38 @@ import concurrent.futures
 import os
 import pathlib
 import time
-from typing import NamedTuple
+from typing import Any
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # before JAX starts: PyTorch uses the same GPU
 
 import jax
 import torch
 
-from benchmarks import limits, report
-from benchmarks.train_speed_agreement import check_gradients, check_logits, check_losses
-from benchmarks.train_speed_cases import Ours, SpikingJelly, Torch
-from benchmarks.train_speed_setup import HD_LIF, LIF, NUM_STEPS, count_work, fixed_batch, model_of, synthetic
-from benchmarks.train_speed_table import add_fractions, rows_of, show, summarise
+from experiments.benchmarks import report
+from experiments.benchmarks.train_speed import limits
+from experiments.benchmarks.train_speed.agreement import check_gradients, check_logits, check_losses
+from experiments.benchmarks.train_speed.plan import Clock, Group, build, entries, groups
+from experiments.benchmarks.train_speed.setup import HD_LIF, LIF, NUM_STEPS, count_work, make_task, synthetic
+from experiments.benchmarks.train_speed.table import add_fractions, rows_of, show, summarise
 
 
-class Group(NamedTuple):
-    """What is timed in turns: a network at a batch size, or the same under torch.compile, which takes long to start."""
-
-    network: str
-    batch: int
-    compiled: bool = False
-
-    @property
-    def name(self) -> str:
-        return f"{self.network}, batch {self.batch}"
-
-
-class Clock:
-    """The soft limit: what is not expected to end in time is left out, and listed.
-
-    `pace` is how much longer than expected things took so far, on a slower or busy machine.
-    """
-
-    def __init__(self, start: float, budget: float):
-        self.start, self.budget, self.pace = start, budget, 1.0
-        self.left_out: list[dict[str, str]] = []
-
-    @property
-    def elapsed(self) -> float:
-        return time.perf_counter() - self.start
-
-    def allows(self, name: str, expected: float) -> bool:
-        expected *= self.pace
-        if self.elapsed + expected <= self.budget:
-            return True
-        reason = f"{self.elapsed:.0f} s of {self.budget:.0f} s were used and it was expected to take {expected:.0f} s"
-        self.leave_out(name, reason)
-        return False
-
-    def leave_out(self, name: str, reason: str) -> None:
-        self.left_out.append({"configuration": name, "reason": reason})
-
-
-def implementations(group: Group, full: bool, on_gpu: bool):
-    """What is measured of a group, most important first: (name, expected seconds, constructor)."""
-    ours, torch_, compile_ = (40, 30, 90) if on_gpu else (30, 15, 80)
-    found = []
-
-    def add(name, expected, kind, precision="float32", **options):
-        if kind is Ours:
-            options["precision"] = precision
-        title = f"{group.name}: {name}, {precision}"
-        found.append((title, expected, lambda *shared: kind(name, *shared, **options)))
-
-    if group.compiled:
-        add("PyTorch torch.compile", compile_, Torch, compiled=True)
-    elif group.network == LIF:
-        add("SpikingJelly SLTTLIFNode, online", torch_, SpikingJelly, online=True)
-        add("SpikingJelly LIFNode, multi-step", torch_, SpikingJelly, online=False)
-        for rule in ("accumulate", "stbp"):
-            add(f"hdlif_jax {rule}", ours, Ours, rule=rule)
-        if full:
-            add("hdlif_jax random_step", ours, Ours)
-            for rule in ("random_step", "accumulate", "stbp"):
-                add(f"hdlif_jax {rule}", ours, Ours, "bfloat16", rule=rule)
-    else:
-        add("PyTorch eager", torch_, Torch, compiled=False)
-        add("hdlif_jax", ours, Ours)
-        add("hdlif_jax trainer", ours, Ours, resident=True)
-        add("hdlif_jax", ours, Ours, "bfloat16")
-        if full:
-            add("hdlif_jax trainer", ours, Ours, "bfloat16", resident=True)
-    return found
-
-
-def build(entry, shared: tuple, clock: Clock):
-    """One implementation, or None where there is no time or it is not to be had, which is listed."""
-    title, expected, constructor = entry
-    if not clock.allows(title, expected):
-        return None
-    start = time.perf_counter()
-    try:
-        built = constructor(*shared)
-    except ModuleNotFoundError as error:
-        clock.leave_out(title, f"not installed: {error.name}")
-        return None
-    except RuntimeError as error:  # out of memory, or a kernel that a library cannot build here
-        clock.leave_out(title, f"failed: {error}")
-        return None
-    passed = time.perf_counter() - start
-    clock.pace = max(clock.pace, passed / expected)
-    print(f"ready: {title}: {passed:.1f} s", flush=True)
-    return built
-
-
-def measure(group: Group, arguments, clock: Clock, on_gpu: bool, agreement: dict) -> list[dict]:
+def measure(
+    group: Group, arguments: argparse.Namespace, clock: Clock, on_gpu: bool, agreement: dict[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
     """The rows of one group; what agrees with what goes into `agreement`."""
-    wanted = [entry for entry in implementations(group, arguments.full, on_gpu) if clock.allows(entry[0], entry[1])]
+    wanted = [entry for entry in entries(group, arguments.full, on_gpu) if clock.allows(entry.title, entry.expected)]
     if not wanted:
         return []
-    dataset = synthetic()
-    model = model_of(group.network, arguments.width)
-    images, labels = fixed_batch(dataset, group.batch)
+    task = make_task(group.network, arguments.width, synthetic(), group.batch)
     checks = agreement.setdefault(group.name, {})
-    if group.batch == arguments.batches[0] and not group.compiled:
-        checks["logits"] = check_logits(model, arguments.width, group.network == LIF, images, labels)
-        checks["gradient"] = check_gradients(group.network, arguments.width, dataset)
+    if group.is_first and not group.compiled:
+        checks["logits"] = check_logits(task)
+        checks["gradient"] = check_gradients(task)
         print(f"agreement: {group.name}: {checks}", flush=True)
-    shared = group.network, arguments.width, dataset, model, images, labels
-    ours = [entry for entry in wanted if "hdlif_jax" in entry[0]]
-    members = [build(entry, shared, clock) for entry in wanted if entry not in ours]
-    # XLA compiles several programs side by side where there are cores for it.
+    built = [build(entry, task, clock) for entry in wanted if not entry.is_ours]
     with concurrent.futures.ThreadPoolExecutor(4 if on_gpu else 2) as pool:
-        members += pool.map(lambda entry: build(entry, shared, clock), ours)
-    members = [member for member in members if member is not None]
+        built += pool.map(lambda entry: build(entry, task, clock), [entry for entry in wanted if entry.is_ours])
+    members = [member for member in built if member is not None]
     check_losses(members, checks.setdefault("first losses", {}))
     if not on_gpu:
         for member in members:
@@ -154,11 +65,11 @@ def measure(group: Group, arguments, clock: Clock, on_gpu: bool, agreement: dict
             break
         for member in members:
             member.measure()
-    work = count_work(model, group.batch)
+    work = count_work(task.model, group.batch)
     return [row for member in members for row in rows_of(member, group.network, group.batch, work)]
 
 
-def parse():
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action=argparse.BooleanOptionalAction, help="default: on a GPU")
     parser.add_argument("--width", type=int, help="channels of the first stage; 64, or 8 where not --full")
@@ -170,7 +81,7 @@ def parse():
     return parser.parse_args()
 
 
-def complete(arguments, on_gpu: bool) -> None:
+def complete(arguments: argparse.Namespace, on_gpu: bool) -> None:
     """Fills in what depends on the device."""
     if arguments.full is None:
         arguments.full = on_gpu
@@ -183,13 +94,13 @@ def complete(arguments, on_gpu: bool) -> None:
 
 def spikingjelly_differences() -> dict[str, str] | str:
     try:
-        from benchmarks.spikingjelly_reference import DIFFERENCES  # optional
+        from experiments.benchmarks.references import spikingjelly  # optional
     except ModuleNotFoundError as error:
         return f"not installed: {error.name}"
-    return DIFFERENCES
+    return spikingjelly.DIFFERENCES
 
 
-def reductions(arguments) -> list[str]:
+def reductions(arguments: argparse.Namespace) -> list[str]:
     """What a run without --full leaves out, and why."""
     if arguments.full:
         return []
@@ -198,6 +109,7 @@ def reductions(arguments) -> list[str]:
         f"width {arguments.width} instead of 64, {why}",
         f"batch {', '.join(map(str, arguments.batches))} of 64, 256, 1024, {why}",
         f"bfloat16 only in single steps of {HD_LIF}, {why}",
+        f"{HD_LIF} without integer and float forward apart, {why}",
         f"{LIF} without random_step, {why}",
     ]
 
@@ -218,11 +130,9 @@ def main() -> None:
     complete(arguments, on_gpu)
     clock = Clock(started, arguments.budget_seconds)
     limit = limits.measure(on_gpu)
-    rows: list[dict] = []
-    agreement: dict[str, dict] = {}
-    groups = [Group(HD_LIF, batch) for batch in arguments.batches]  # a budget cuts what matters least, at the end
-    groups += [Group(LIF, arguments.batches[0]), *(group._replace(compiled=True) for group in groups)]
-    for group in groups:
+    rows: list[dict[str, Any]] = []
+    agreement: dict[str, dict[str, Any]] = {}
+    for group in groups(arguments.batches):
         measured = measure(group, arguments, clock, on_gpu, agreement)
         add_fractions(measured, limit)
         rows += measured

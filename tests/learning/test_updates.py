@@ -1,0 +1,43 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hdlif_jax import learning
+from hdlif_jax.learning import Batch
+from hdlif_jax.nn import Tick
+from tests.conftest import cross_entropy
+from tests.learning.test_online import relative_difference, setup
+
+
+def test_every_step_updates_after_each_step(images, labels):
+    """Against a Python loop of single learning steps with plain gradient descent in between."""
+    network, variables = setup()
+
+    def update(grads, count, params, learned):
+        params = jax.tree.map(lambda param, grad: param - 0.1 * grad, params, grads)
+        return params, count + jnp.sum(jnp.where(learned, jnp.array([1, 2, 4, 8]), 0))
+
+    rule, batch = learning.every_step(), Batch(images, labels)
+    learner, (loss, logits, steps) = jax.jit(
+        lambda v: rule(network, cross_entropy, update, learning.Learner(v, jnp.int32(0)), batch, None)
+    )(variables)
+    (params, batch_stats), count = learner
+    assert count == 15  # each step learned, once
+    assert steps.all()
+
+    expected, stats, state, losses = variables.params, variables.batch_stats, None, []
+    for t in range(4):
+
+        def loss_of_step(params, t=t, state=state, stats=stats):
+            quantized = network.quantize(params)
+            current, new_stats = network.encode(quantized, stats, images)
+            new_state, logits, new_stats, _ = network.step(quantized, new_stats, state, current, Tick(t))
+            return cross_entropy(logits, labels), (new_state, new_stats)
+
+        (step_loss, (state, stats)), grads = jax.value_and_grad(loss_of_step, has_aux=True)(expected)
+        expected = jax.tree.map(lambda param, grad: param - 0.1 * grad, expected, grads)
+        losses.append(step_loss)
+    assert relative_difference(params, expected) < 1e-4
+    assert relative_difference(batch_stats, stats) < 1e-4
+    np.testing.assert_allclose(4 * loss, sum(losses), rtol=1e-5)  # the mean of the steps
+    assert logits.shape == (8, 3)
