@@ -97,6 +97,9 @@ BAD_ARGUMENTS = {
     "not a number": (["--epochs", "many"], "--epochs: invalid literal"),
     "out of range": (["--epochs", "0"], "epochs=0 must be at least 1"),
     "a mix that does not exist": (["--model.neuron", "lif", "--model.parallel", "True"], "has no parallel form"),
+    "unknown loss": (["--learning.loss", "hinge"], "invalid choice 'hinge'"),
+    "a loss that the rule cannot use": (["--learning.loss", "tet"], "loss='tet' is of the whole sequence"),
+    "a surrogate of exact gradients": (["--model.surrogate", "arctan"], "is for neurons whose spikes are a step"),
     "k and T": (["--learning.rule", "random_k", "--learning.k", "9"], "learning.k=9 exceeds model.num_steps=4"),
     "batch size": (["--batch-size", "5000"], "batch_size=5000 is more than the 1295 training examples"),
     "resume and more": (["--resume", "x", "--epochs", "3"], "leave out --epochs"),
@@ -244,6 +247,13 @@ def test_the_default_directory_has_the_preset_s_name():
     assert directory.path.parent == pathlib.Path("runs")
     assert directory.path.name.startswith("digits-")
     assert (config.preset, resumed) == ("digits", False)
+
+
+def test_everything_of_the_registry_can_be_chosen():
+    words = "--model.neuron lif --model.surrogate arctan --model.norm batch-norm --data.encoding poisson"
+    config = parse_arguments([*words.split(), "--learning.rule", "stbp", "--learning.loss", "tet"])[1]
+    assert (config.model.neuron, config.model.surrogate, config.model.norm) == ("lif", "arctan", "batch-norm")
+    assert (config.learning.rule, config.learning.loss, config.data.encoding) == ("stbp", "tet", "poisson")
 
 
 def test_help_lists_presets_and_fields(capsys):
