@@ -1,7 +1,6 @@
 """What a network costs, counted by walking the model and watching it run (Tables 1-2 of the paper)."""
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,44 +8,12 @@ import jax
 import numpy as np
 from flax import nnx
 
+from hdlif_jax import accounting
 from hdlif_jax.analysis.counting import make_counter
 from hdlif_jax.analysis.meter import LayerShape, check_kernels, layout, synapses
 from hdlif_jax.nn import NeuronCell, SpikingNetwork, Synapse
 from hdlif_jax.nn.intercept import modules
-from hdlif_jax.quantize import WeightKind
 from hdlif_jax.rollout import batch_size, is_static
-
-BYTES_PER_WEIGHT = {"float": 4.0, "ternary": 0.375, "binary": 0.25}  # as the paper counts
-WEIGHTS_PER_BYTE = {"ternary": 5, "binary": 8}  # packed: 3⁵ ≤ 2⁸
-ACCUMULATE_PJ = 0.9
-MULTIPLY_ACCUMULATE_PJ = 4.6
-FULL_BITS = 32  # the paper divides the power of n-bit spikes by 32 / n
-
-
-def layer_bytes(kernel_shape: tuple[int, ...], kind: WeightKind, num_biases: int = 0) -> tuple[float, int]:
-    """Memory of a convolution or linear layer, by the paper's counting and packed.
-
-    Args:
-      kernel_shape: `(..., C_in, C_out)`.
-      kind: of its weights. Packed ones have float32 scales: one per output channel (binary) or layer (ternary).
-      num_biases: entries of its bias, float32 in either way of counting.
-    """
-    num_weights = math.prod(kernel_shape)
-    paper = num_weights * BYTES_PER_WEIGHT[kind] + 4 * num_biases
-    if kind == "float":
-        return paper, 4 * (num_weights + num_biases)
-    num_scales = kernel_shape[-1] if kind == "binary" else 1
-    return paper, -(-num_weights // WEIGHTS_PER_BYTE[kind]) + 4 * (num_scales + num_biases)
-
-
-def accumulate_mj(sops: float, bits: int | None = None) -> float:
-    """Energy of synaptic operations in millijoules, 0.9 pJ each, divided by 32 / n for quantised spikes of n bits."""
-    return sops * ACCUMULATE_PJ * 1e-9 * (1.0 if bits is None else bits / FULL_BITS)
-
-
-def multiply_accumulate_mj(macs: float) -> float:
-    """Energy of multiply-accumulates in millijoules, 4.6 pJ each."""
-    return macs * MULTIPLY_ACCUMULATE_PJ * 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,8 +117,8 @@ class CompiledCost:
 
 
 def parameter_bytes(synapse: Synapse) -> tuple[float, int]:
-    """Memory of one layer by the paper's counting and packed, see `layer_bytes`; shapes are enough."""
-    return layer_bytes(synapse.kernel.shape, synapse.weights, _bias_size(synapse))
+    """Memory of one layer by the paper's counting and packed, see `accounting.layer_bytes`; shapes are enough."""
+    return accounting.layer_bytes(synapse.kernel.shape, synapse.weights, _bias_size(synapse))
 
 
 def parameter_megabytes(model: SpikingNetwork) -> float:
@@ -173,7 +140,10 @@ def neural_operations(model: SpikingNetwork) -> dict[str, int]:
     cells = {path: module for path, module in modules(model) if isinstance(module, NeuronCell)}
     for path, cell in cells.items():
         _check_declares(path, cell)
-    return {path: neurons * cells[path].operations * model.num_steps for path, neurons in layout(model).neurons.items()}
+    return {
+        path: accounting.neural_operations(neurons, cells[path].operations, model.num_steps)
+        for path, neurons in layout(model).neurons.items()
+    }
 
 
 def measure(model: SpikingNetwork, batches: Iterable[jax.Array], *, batch_statistics: bool = False) -> Costs:
@@ -266,11 +236,11 @@ def _power(synapse: Synapse, sops: float, macs: int) -> tuple[float, float]:
     """Millijoules by the paper's formula and by the strict one."""
     spikes = synapse.spikes
     if spikes is None:
-        return 0.0, multiply_accumulate_mj(macs)
-    paper = accumulate_mj(sops, None if spikes.quantizer is None else spikes.bits)
+        return 0.0, accounting.multiply_accumulate_mj(macs)
+    paper = accounting.accumulate_mj(sops, None if spikes.quantizer is None else spikes.bits)
     is_binary = spikes.quantizer is None and spikes.pooled == 1
     multiplies = synapse.weights == "float" and not is_binary
-    return paper, multiply_accumulate_mj(sops) if multiplies else paper
+    return paper, accounting.multiply_accumulate_mj(sops) if multiplies else paper
 
 
 def _bias_size(synapse: Synapse) -> int:
