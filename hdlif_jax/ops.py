@@ -56,7 +56,8 @@ def _integer_backward(unit: float, stride: int, residuals: Any, gradient: jax.Ar
     levels, kernel = residuals  # a quarter of the memory of float spikes
     spikes = levels.astype(kernel.dtype) * unit
     _, pullback = jax.vjp(lambda spikes, kernel: float_conv(spikes, kernel, stride), spikes, kernel)
-    return pullback(gradient)
+    spikes_grad, kernel_grad = pullback(gradient)
+    return spikes_grad, kernel_grad
 
 
 integer_conv.defvjp(_integer_forward, _integer_backward)
@@ -97,7 +98,7 @@ def sum_pool(x: jax.Array) -> jax.Array:
 def max_pool(x: jax.Array) -> jax.Array:
     """Maximum over 3×3 with stride 2, `[..., H, W, C]` to `[..., ⌈H/2⌉, ⌈W/2⌉, C]`."""
     leading = x.ndim - 3
-    return jax.lax.reduce_window(
+    maxima: jax.Array = jax.lax.reduce_window(
         x,
         -jnp.inf,
         jax.lax.max,
@@ -105,6 +106,7 @@ def max_pool(x: jax.Array) -> jax.Array:
         (1,) * leading + (2, 2, 1),
         ((0, 0),) * leading + ((1, 1), (1, 1), (0, 0)),
     )
+    return maxima
 
 
 def global_average(x: jax.Array) -> jax.Array:

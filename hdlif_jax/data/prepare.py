@@ -180,7 +180,7 @@ def _write(
 
     with tfds.core.registered.skip_registration():
 
-        class Builder(tfds.core.GeneratorBasedBuilder):
+        class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
             """Writes what `stored` yields, in that order."""
 
             name = entry.prepared_name

@@ -227,4 +227,5 @@ def _no_totals(network: Network, hoisted: Hoisted, batch: Batch) -> Totals:
 
 
 def _plus(totals: Totals, step: StepGradient) -> Totals:
-    return jax.tree.map(jnp.add, totals, Totals(step.grads, step.loss, step.logits))
+    summed: Totals = jax.tree.map(jnp.add, totals, Totals(step.grads, step.loss, step.logits))
+    return summed

@@ -20,7 +20,8 @@ class Downsample(Module):
 
     def __call__(self, current: jax.Array) -> jax.Array:
         """`[B, H, W, C_in]` to `[B, ⌈H/stride⌉, ⌈W/stride⌉, C_out]`."""
-        return self.norm(self.conv(current))
+        shortcut: jax.Array = self.norm(self.conv(current))
+        return shortcut
 
 
 class ResidualBlock(Stateful):

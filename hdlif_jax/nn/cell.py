@@ -41,7 +41,7 @@ class SpikeInput(NamedTuple):
 BINARY = SpikeInput(None)
 
 
-class PerStepParam(nnx.Param):
+class PerStepParam(nnx.Param[jax.Array]):
     """A parameter whose leading axis is time, `[T, ...]`; an online update at step t moves only entry t."""
 
 

@@ -22,7 +22,8 @@ from hdlif_jax.quantize import weight_quantizer
 def variables_of(model: SpikingNetwork) -> Variables:
     """Copies of the parameters and statistics of a model."""
     params, batch_stats = (nnx.to_pure_dict(nnx.state(model, kind)) for kind in (nnx.Param, nnx.BatchStat))
-    return jax.tree.map(jnp.copy, Variables(params, batch_stats))
+    copies: Variables = jax.tree.map(jnp.copy, Variables(params, batch_stats))
+    return copies
 
 
 def with_variables(model: SpikingNetwork, variables: Variables) -> SpikingNetwork:
@@ -32,7 +33,8 @@ def with_variables(model: SpikingNetwork, variables: Variables) -> SpikingNetwor
       ValueError: they have another structure than the model's, or arrays of other shapes.
     """
     graphdef, *templates = _split(model)
-    return nnx.merge(graphdef, *_filled(variables, templates), copy=True)
+    filled: SpikingNetwork = nnx.merge(graphdef, *_filled(variables, templates), copy=True)
+    return filled
 
 
 def training_form(
@@ -99,7 +101,8 @@ def network_of(model: SpikingNetwork, form: Form) -> Network:
             quantizer = quantizers.get(tuple(entry.key for entry in path))
             return leaf if quantizer is None else quantizer(leaf)
 
-        return jax.tree_util.tree_map_with_path(effective, params)
+        quantized: Params = jax.tree_util.tree_map_with_path(effective, params)
+        return quantized
 
     def apply(params: Params, batch_stats: Params, choose: Any, run: Callable[[Any], Any]) -> tuple[Any, Params]:
         states = _filled(Variables(params, batch_stats), templates)
@@ -239,7 +242,8 @@ class _Cells:
 
         def fold(call: Callable[..., Any], x: jax.Array) -> jax.Array:
             y = call(x.reshape(-1, *x.shape[2:]))
-            return y.reshape(*x.shape[:2], *y.shape[1:])
+            unfolded: jax.Array = y.reshape(*x.shape[:2], *y.shape[1:])
+            return unfolded
 
         return fold
 
@@ -264,7 +268,8 @@ def _split(model: Any) -> tuple[Any, Any, Any]:
     Raises:
       TypeError: the model holds arrays of another kind, such as the state of a random generator.
     """
-    graphdef, params, batch_stats, others = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
+    parts: Any = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
+    graphdef, params, batch_stats, others = parts
     for path, variable in nnx.to_flat_state(others):
         raise TypeError(
             f"{'.'.join(map(str, path))} is a {type(variable).__name__}; networks are functions of their parameters "
@@ -273,7 +278,7 @@ def _split(model: Any) -> tuple[Any, Any, Any]:
     return graphdef, params, batch_stats
 
 
-def _filled(variables: Variables, templates: list[nnx.State]) -> list[nnx.State]:
+def _filled(variables: Variables, templates: list[Any]) -> list[Any]:
     """NNX states with the structure of `templates` and the arrays of `variables`."""
     states = []
     for name, tree, template in zip(Variables._fields, variables, templates, strict=True):

@@ -86,7 +86,8 @@ class Carry:
         old = None if self._old is None else next(self._old)
         state, y = module(old, x, self._tick)
         self._new.append(state)
-        return y
+        output: jax.Array = y
+        return output
 
     @property
     def state(self) -> tuple[Any, ...]:

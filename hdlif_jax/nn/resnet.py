@@ -84,7 +84,7 @@ class SpikingResNet(Stateful):
         self.stem = Conv(input_shape[-1], widths[0], stem.kernel_size, stride=stem.stride, rngs=rngs)
         self.stem_norm = spec.norm(widths[0], rngs)
         self.stem_pool = MaxPool3x3() if stem.pools else None
-        self.blocks: nnx.List = nnx.List()
+        self.blocks: nnx.List[Any] = nnx.List()
         in_channels = widths[0]
         for size, width, stride in zip(stage_sizes, widths, strides, strict=True):
             for index in range(size):

@@ -55,7 +55,8 @@ class Sequential(Stateful):
         for index, layer in enumerate(layers):
             if not callable(layer) or (inspect.isclass(layer) and not issubclass(layer, Cell)):
                 raise TypeError(f"layer {index}, {layer!r}, is no module and makes none; call it first")
-            module = layer if isinstance(layer, nnx.Module) else layer(num_steps, shape[-1])
+            factory: Any = layer
+            module: Any = layer if isinstance(layer, nnx.Module) else factory(num_steps, shape[-1])
             if isinstance(module, Synapse) and module.spikes is None:
                 module.spikes = reads
             before, shape = shape, _shape_after(index, module, shape)
@@ -118,15 +119,17 @@ def mlp(
 def _shape_after(index: int, module: nnx.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
     def run(x: jax.Array) -> jax.Array:
         call: Callable[..., Any] = nnx.clone(module)
-        return call(None, x, Tick(0))[1] if isinstance(module, Stateful) else call(x)
+        y: jax.Array = call(None, x, Tick(0))[1] if isinstance(module, Stateful) else call(x)
+        return y
 
     try:
-        return jax.eval_shape(run, jax.ShapeDtypeStruct(shape, jnp.float32)).shape
+        after: tuple[int, ...] = jax.eval_shape(run, jax.ShapeDtypeStruct(shape, jnp.float32)).shape
     except (TypeError, ValueError, IndexError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise ValueError(
             f"layer {index} ({type(module).__name__}) cannot read an input of shape {shape[1:]}: {first_line}"
         ) from error
+    return after
 
 
 def _emitted(module: nnx.Module, reads: SpikeInput | None, shape: tuple[int, ...]) -> SpikeInput | None:

@@ -90,7 +90,7 @@ class SpikingVGG(Stateful):
         self.input_shape: tuple[int, ...] = input_shape
         self.num_classes = num_classes
         self.num_steps = spec.num_steps
-        self.units: nnx.List = nnx.List()
+        self.units: nnx.List[Any] = nnx.List()
         self.pools = nnx.List([AvgPool2x2() for _ in range(halvings)])
         self.pooled_units = tuple(sum(map(len, stages[: stage + 1])) - 1 for stage in range(halvings))
         in_channels, weights, spikes = input_shape[-1], first_weights, None
@@ -106,7 +106,8 @@ class SpikingVGG(Stateful):
 
     def encode(self, x: jax.Array) -> jax.Array:
         """The first unit up to its neuron: input `[B, H, W, C]` to current `[B, H, W, stages[0][0]]`."""
-        return self.units[0](x)
+        current: jax.Array = self.units[0](x)
+        return current
 
     def __call__(self, state: Any, current: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
         """One time-step: the first neurons' current `[B, H, W, stages[0][0]]` to logits `[B, num_classes]`."""

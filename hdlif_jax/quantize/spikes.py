@@ -43,7 +43,7 @@ class SpikeQuantizer:
     bits: int = 4
     softness: float | None = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.scale > 0:
             raise ValueError(f"scale={self.scale} must be positive: it is the size of one spike level, e.g. scale=0.25")
         if self.bits < 1:
@@ -54,27 +54,25 @@ class SpikeQuantizer:
     @property
     def max_level(self) -> int:
         """The highest integer level, 2ⁿ − 1."""
-        return 2**self.bits - 1
+        return int(2**self.bits - 1)
 
     def __call__(self, raw_spikes: jax.Array) -> jax.Array:
         """Quantises s*_t `[...]` to s_t `[...]`."""
         if self.softness is None:
             return raw_spikes
-        return _quantize(raw_spikes, self)
+        levels = soft_round(raw_spikes / self.scale, self.softness)
+        quantized = self.scale * jnp.clip(levels, 0, self.max_level + self.softness)
+        return _identity_gradient(jax.lax.stop_gradient(quantized), raw_spikes)
 
 
 # A custom rule and not x + stop_gradient(Q(x) − x): that sum rounds, and the result would be off the grid.
 @jax.custom_jvp
-def _identity_gradient(value, through):
+def _identity_gradient(value: jax.Array, through: jax.Array) -> jax.Array:
     return value
 
 
 @_identity_gradient.defjvp
-def _identity_gradient_jvp(primals, tangents):
+def _identity_gradient_jvp(
+    primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
     return primals[0], tangents[1]
-
-
-def _quantize(raw_spikes, quantizer):
-    levels = soft_round(raw_spikes / quantizer.scale, quantizer.softness)
-    quantized = quantizer.scale * jnp.clip(levels, 0, quantizer.max_level + quantizer.softness)
-    return _identity_gradient(jax.lax.stop_gradient(quantized), raw_spikes)

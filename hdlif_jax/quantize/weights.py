@@ -61,7 +61,7 @@ def quantize_binary(kernel: jax.Array) -> jax.Array:
 
 
 @quantize_binary.defjvp
-def _quantize_binary_jvp(primals, tangents):
+def _quantize_binary_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     (kernel,), (tangent,) = primals, tangents
     return quantize_binary(kernel), jnp.where(jnp.abs(kernel) <= 1, tangent, 0)
 
@@ -74,7 +74,7 @@ def quantize_ternary(kernel: jax.Array) -> jax.Array:
 
 
 @quantize_ternary.defjvp
-def _quantize_ternary_jvp(primals, tangents):
+def _quantize_ternary_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     (kernel,), (tangent,) = primals, tangents
     return quantize_ternary(kernel), jnp.where(jnp.abs(kernel) < 1, tangent, 0)
 

@@ -92,5 +92,5 @@ def _scan(
         return output.state, (output.logits, observe(output))
 
     state = init_state(network, variables, batch_size(network, inputs))
-    _, outputs = jax.lax.scan(body, state, jnp.arange(network.num_steps))
-    return outputs
+    _, (logits, observed) = jax.lax.scan(body, state, jnp.arange(network.num_steps))
+    return logits, observed

@@ -134,7 +134,7 @@ class Checkpoints:
                 f"{self.directory} holds no checkpoint with a validation accuracy; use the last, or train with a "
                 "validation split"
             )
-        return max(rated)[1]
+        return int(max(rated)[1])
 
     def load(self, like: TrainState, step: int | None = None) -> TrainState:
         """Reads a checkpoint.
@@ -164,7 +164,8 @@ class Checkpoints:
         saved = self._read(
             path, step, lambda: self._checkpointer.load_checkpointables(step, {"state": abstract})["state"]
         )
-        return jax.tree.unflatten(jax.tree.structure(like), [saved[name] for name in _to_saved(like)])
+        state: TrainState = jax.tree.unflatten(jax.tree.structure(like), [saved[name] for name in _to_saved(like)])
+        return state
 
     def load_newest_intact(self, like: TrainState) -> tuple[TrainState, list[str]]:
         """Reads the newest checkpoint that is whole, and moves damaged ones out of the way, into `damaged/`.
@@ -285,7 +286,7 @@ def _shapes(saved: dict[str, Any]) -> dict[str, tuple[tuple[int, ...], str]]:
     return {name: (tuple(leaf.shape), np.dtype(leaf.dtype).name) for name, leaf in saved.items()}
 
 
-def _first_difference(found: dict, expected: dict) -> str | None:
+def _first_difference(found: dict[str, Any], expected: dict[str, Any]) -> str | None:
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
             has, needs = (f"{shapes[name][1]}{list(shapes[name][0])}" if name in shapes else "no such array"

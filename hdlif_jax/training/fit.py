@@ -143,7 +143,8 @@ class Trainer:
 
     def batch(self, step: int) -> Batch:
         """Inputs and labels of a step: a function of (seed, step) alone, so that a resumed run goes on exactly."""
-        return Batch(*BatchReader(self.plan.train, self.plan.batch_size, self.seed)(step))
+        examples: Any = BatchReader(self.plan.train, self.plan.batch_size, self.seed)(step)
+        return Batch(*examples)
 
     def runner(self) -> Runner:
         """What trains on those batches: from the device's memory where they fit, else read from disk."""
@@ -164,7 +165,8 @@ class Trainer:
     @functools.cached_property
     def _monitor_inputs(self) -> jax.Array:
         inputs = self.plan.train.read(np.arange(min(MONITOR_BATCH, self.plan.train.shape[0]))).inputs
-        return place(inputs, replicated(self.mesh))
+        placed: jax.Array = place(inputs, replicated(self.mesh))
+        return placed
 
     def fit(
         self,

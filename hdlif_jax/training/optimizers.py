@@ -74,7 +74,9 @@ def only_learned_steps(rule: optax.GradientTransformation, per_step: Params) -> 
             transform_non_params=lambda leaf: False,
             is_leaf=lambda node: isinstance(node, optax.MaskedNode),
         )
-        new_state = jax.tree.map(lambda *leaves: keep(*leaves, learned), by_time_in_state, new_state, state)
+        new_state = jax.tree.map(
+            lambda by_time, new, old: keep(by_time, new, old, learned), by_time_in_state, new_state, state
+        )
         return updates, new_state
 
     return optax.GradientTransformationExtraArgs(rule.init, update)

@@ -81,7 +81,8 @@ class ResidentRunner:
                 return state, jax.tree.map(lambda values, value: values.at[index].set(value), recorded, metrics)
 
             empty = StepMetrics(*(jnp.zeros(steps_per_dispatch) for _ in StepMetrics._fields))
-            return jax.lax.fori_loop(0, count, body, (state, empty))
+            ran: tuple[TrainState, StepMetrics] = jax.lax.fori_loop(0, count, body, (state, empty))
+            return ran
 
         single = steps_per_dispatch == 1
         self._run = jax.jit(one_step if single else many_steps, donate_argnums=0, out_shardings=replicated(mesh))
@@ -146,7 +147,11 @@ def make_take(size: int, batch_size: int, seed: int) -> Callable[..., tuple[jax.
     """Builds `(inputs [N, ...], labels [N], step) -> (inputs [B, ...], labels [B])`, the batch of a step, for jit."""
 
     def loop(body: Callable[[Any, Any], Any], places: jax.Array) -> jax.Array:
-        return jax.lax.fori_loop(0, ROUNDS, lambda round_, places: body(round_.astype(jnp.uint32), places), places)
+        def turn(round_: jax.Array, places: jax.Array) -> Any:
+            return body(round_.astype(jnp.uint32), places)
+
+        permuted: jax.Array = jax.lax.fori_loop(0, ROUNDS, turn, places)
+        return permuted
 
     def take(inputs: jax.Array, labels: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
         indices = batch_indices(step.astype(jnp.uint32)[None], size, batch_size, seed, loop)

@@ -21,10 +21,11 @@ def crop_at(images: jax.Array, corners: jax.Array, padding: int) -> jax.Array:
     _, height, width, channels = images.shape
     padded = jnp.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
 
-    def crop(image, corner):
+    def crop(image: jax.Array, corner: jax.Array) -> jax.Array:
         return jax.lax.dynamic_slice(image, (corner[0], corner[1], jnp.int32(0)), (height, width, channels))
 
-    return jax.vmap(crop)(padded, corners)
+    cropped: jax.Array = jax.vmap(crop)(padded, corners)
+    return cropped
 
 
 def random_crop(key: jax.Array, images: jax.Array, padding: int) -> jax.Array:
@@ -72,7 +73,7 @@ def cutout_at(images: jax.Array, centers: jax.Array, length: int) -> jax.Array:
     rows, columns = jnp.arange(images.shape[1])[None, :], jnp.arange(images.shape[2])[None, :]
     half = length // 2
 
-    def near(positions, center):
+    def near(positions: jax.Array, center: jax.Array) -> jax.Array:
         return (positions >= center[:, None] - half) & (positions < center[:, None] + half)
 
     hole = near(rows, centers[:, 0])[:, :, None] & near(columns, centers[:, 1])[:, None, :]

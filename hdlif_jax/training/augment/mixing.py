@@ -29,7 +29,7 @@ def cutmix_at(
     height, width = images.shape[-3:-1]
     ratio = jnp.sqrt(1 - share)
 
-    def bounds(size, middle):
+    def bounds(size: int, middle: jax.Array) -> tuple[jax.Array, jax.Array]:
         half = jnp.floor(size * ratio).astype(jnp.int32) // 2
         return jnp.clip(middle - half, 0, size), jnp.clip(middle + half, 0, size)
 
@@ -81,8 +81,9 @@ def mix(
     if mixup_alpha <= 0:
         return cutmix_at(images, targets, cut_share, center)
     mix_share = jax.random.beta(share_key, mixup_alpha, mixup_alpha)
-    return jax.lax.cond(
+    mixed: tuple[jax.Array, jax.Array] = jax.lax.cond(
         jax.random.bernoulli(switch_key, switch_probability),
         lambda: cutmix_at(images, targets, cut_share, center),
         lambda: mixup_by(images, targets, mix_share),
     )
+    return mixed
