@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from hdlif_jax.nn.cell import Cell, PerStepParam
+from hdlif_jax.nn.cell import Cell, NeuronCell, PerStepParam
 from hdlif_jax.nn.intercept import Interceptor, intercept, modules
 from hdlif_jax.nn.module import Form, Tick
 from hdlif_jax.nn.network import ByPath, Network, Params, SequenceOutput, SpikingNetwork, StepOutput, Variables
@@ -46,7 +46,7 @@ def training_form(
 
     Args:
       model: any network of the library, or your own of its modules.
-      record: whether the spikes of every cell come back from a step.
+      record: whether the spikes of every neuron cell come back from a step.
       integer: whether convolutions of quantised spikes with quantised kernels compute in integers; other layers are not
         concerned, and gradients stay float. None chooses for each layer what was measured to be faster.
       dtype: of convolutions, and of the currents and spikes between them. Parameters, statistics, membranes, attention
@@ -207,7 +207,7 @@ class _Cells:
 
         def run(call: Callable[..., Any], state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
             state, spikes = call(state, self._offset(path, x), self._own(path, tick))
-            self._record(path, spikes)
+            self._record(path, module, spikes)
             return state, spikes
 
         return run
@@ -223,7 +223,7 @@ class _Cells:
                     state, spikes_t = call(state, x_t, tick._replace(t=t))
                     outputs.append(spikes_t)
                 spikes = jnp.stack(outputs)
-                self._record(path, spikes)
+                self._record(path, module, spikes)
                 return state, spikes
 
             return run
@@ -251,8 +251,8 @@ class _Cells:
     def _offset(self, path: str, x: jax.Array) -> jax.Array:
         return x + self._offsets[path].astype(x.dtype) if path in self._offsets else x
 
-    def _record(self, path: str, spikes: jax.Array) -> None:
-        if self._form.record:
+    def _record(self, path: str, cell: Cell, spikes: jax.Array) -> None:
+        if self._form.record and isinstance(cell, NeuronCell):
             if path in self.records:
                 raise ValueError(f"{path} is called more than once in a time-step; give every call its own cell")
             self.records[path] = spikes
