@@ -8,7 +8,6 @@ sees all steps at once, so only the full gradient through time can use it. Label
 import dataclasses
 from collections.abc import Callable
 
-import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -32,8 +31,13 @@ class SequenceLoss:
     name: str = "sequence loss"
 
     def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
-        """Logits `[T, B, K]` and labels to the loss, scalar."""
-        chex.assert_rank(logits, 3)
+        """Logits `[T, B, K]` and labels to the loss, scalar.
+
+        Raises:
+          ValueError: logits of another rank.
+        """
+        if logits.ndim != 3:
+            raise ValueError(f"{self.name} got {logits.shape}; expected [T, B, K], the logits of all time-steps")
         return self.function(logits, labels)
 
 
@@ -100,16 +104,28 @@ class weighted:
 
 def of_mean_output(loss: StepLoss) -> SequenceLoss:
     """The loss of the mean of all steps' logits."""
-    return SequenceLoss(lambda logits, labels: loss(jnp.mean(logits, 0), labels), f"of_mean_output({loss})")
+    return SequenceLoss(_MeanOutput(loss), f"of_mean_output({loss})")
 
 
 def of_each_step(loss: StepLoss) -> SequenceLoss:
     """The mean over the steps of each step's loss."""
+    return SequenceLoss(_EachStep(loss), f"of_each_step({loss})")
 
-    def mean(logits: jax.Array, labels: jax.Array) -> jax.Array:
-        return jnp.mean(jnp.stack([loss(step_logits, labels) for step_logits in logits]))
 
-    return SequenceLoss(mean, f"of_each_step({loss})")
+@dataclasses.dataclass(frozen=True)
+class _MeanOutput:
+    loss: StepLoss
+
+    def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
+        return self.loss(jnp.mean(logits, 0), labels)
+
+
+@dataclasses.dataclass(frozen=True)
+class _EachStep:
+    loss: StepLoss
+
+    def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
+        return jnp.mean(jnp.stack([self.loss(step_logits, labels) for step_logits in logits]))
 
 
 def tet(loss: StepLoss = cross_entropy(), *, weight: float = 0.05, constant: float = 1.0) -> SequenceLoss:

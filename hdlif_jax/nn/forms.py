@@ -48,7 +48,7 @@ def training_form(
 
     Args:
       model: any network of the library, or your own of its modules.
-      record: whether the spikes of every layer of neurons come back from a step.
+      record: whether the spikes of every neuron cell come back from a step.
       integer: whether convolutions of quantised spikes with quantised kernels compute in integers; other layers are not
         concerned, and gradients stay float. None chooses for each layer what was measured to be faster.
       dtype: of convolutions, and of the currents and spikes between them. Parameters, statistics, membranes, attention
@@ -255,8 +255,8 @@ class _Cells:
     def _offset(self, path: str, x: jax.Array) -> jax.Array:
         return x + self._offsets[path].astype(x.dtype) if path in self._offsets else x
 
-    def _record(self, path: str, module: nnx.Module, spikes: jax.Array) -> None:
-        if self._form.record and isinstance(module, NeuronCell):
+    def _record(self, path: str, cell: Cell, spikes: jax.Array) -> None:
+        if self._form.record and isinstance(cell, NeuronCell):
             if path in self.records:
                 raise ValueError(f"{path} is called more than once in a time-step; give every call its own cell")
             self.records[path] = spikes

@@ -1,6 +1,5 @@
 """What the modules of a spiking network have in common: how they are called, and in which form they run."""
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -31,7 +30,7 @@ class Form(NamedTuple):
     Attributes:
       train: whether normalisers use the statistics of the batch and move the running ones, and whether what is random
         in training is so.
-      record: whether the spikes of every layer of neurons come back.
+      record: whether the spikes of every neuron cell come back.
       integer: whether convolutions of quantised spikes with quantised kernels compute in integers; None takes for each
         layer what was measured to be faster.
       dtype: name of the type of convolutions and of the currents and spikes between them.
@@ -74,17 +73,24 @@ class Carry:
     Args:
       state: of the step before; None starts a sequence.
       tick: of this step.
+
+    Raises:
+      ValueError: the state has more or fewer entries than there are calls.
     """
 
     def __init__(self, state: tuple[Any, ...] | None, tick: Tick):
-        self._old: Iterator[Any] | None = None if state is None else iter(state)
+        self._old = state
         self._new: list[Any] = []
         self._tick = tick
 
     def __call__(self, module: Stateful, x: jax.Array) -> jax.Array:
         """One step of a module."""
-        old = None if self._old is None else next(self._old)
-        state, y = module(old, x, self._tick)
+        index = len(self._new)
+        if self._old is not None and index == len(self._old):
+            raise ValueError(
+                f"the state has {index} entries and the module calls more; hand on the state of the same network"
+            )
+        state, y = module(None if self._old is None else self._old[index], x, self._tick)
         self._new.append(state)
         output: jax.Array = y
         return output
@@ -92,4 +98,9 @@ class Carry:
     @property
     def state(self) -> tuple[Any, ...]:
         """What the modules left."""
+        if self._old is not None and len(self._new) != len(self._old):
+            raise ValueError(
+                f"the state has {len(self._old)} entries and the module called {len(self._new)}; hand on the state of "
+                "the same network"
+            )
         return tuple(self._new)

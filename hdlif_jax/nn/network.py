@@ -30,7 +30,7 @@ class StepOutput(NamedTuple):
       state: what the next step needs, a pytree of arrays.
       logits: `[B, K]`.
       batch_stats: after the step.
-      records: spikes `[B, ...]` of every layer of neurons by path, in a form that records; else empty.
+      records: spikes `[B, ...]` of every neuron cell by path, in a form that records; else empty.
     """
 
     state: Any
@@ -45,7 +45,7 @@ class SequenceOutput(NamedTuple):
     Attributes:
       logits: `[T, B, K]`.
       batch_stats: after the sequence.
-      records: spikes `[T, B, ...]` of every layer of neurons by path, in a form that records; else empty.
+      records: spikes `[T, B, ...]` of every neuron cell by path, in a form that records; else empty.
     """
 
     logits: jax.Array

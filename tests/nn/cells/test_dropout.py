@@ -134,6 +134,14 @@ def test_what_is_drawn_is_not_what_chooses_the_step():
     np.testing.assert_allclose(at_steps[0], at_steps[1], atol=1e-6)  # bright inputs fire at every step
 
 
+def test_what_it_leaves_is_no_record_of_a_neuron(key):
+    model = features(nn.lif(), nn.Dropout(0.5), nn.Linear(5, 6, rngs=nnx.Rngs(0)))
+    variables = nn.variables_of(model)
+    assert list(rollout.firing_rates(nn.inference_form(model, record=True), variables, BRIGHT)) == ["layers.0"]
+    training_network = nn.training_form(model, record=True)
+    assert list(training_network.step(*variables, None, BRIGHT, Tick(0, key)).records) == ["layers.0"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
