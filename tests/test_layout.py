@@ -68,11 +68,19 @@ def test_the_core_imports_light(module):
 
 
 @pytest.mark.parametrize(
-    "module", ["hdlif_jax.training", "hdlif_jax.commands.presets", "hdlif_jax.commands.support.runs"]
+    "module",
+    [
+        "hdlif_jax.training",
+        "hdlif_jax.commands.presets",
+        "hdlif_jax.commands.support.runs",
+        "experiments.benchmarks.stbp",
+        "experiments.benchmarks.memory",
+        "experiments.benchmarks.integer_layers",
+    ],
 )
 def test_training_on_arrays_needs_no_reader(module):
     """Machines to measure on have jax, flax, optax and orbax; what reads datasets and command lines may be missing."""
-    missing = ("grain", "tensorflow_datasets", "array_record", "importlib_resources", "tyro")
+    missing = ("grain", "tensorflow_datasets", "array_record", "importlib_resources", "tyro", "filelock", "torch")
     code = f"import sys; sys.modules.update(dict.fromkeys({missing})); import {module}"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
