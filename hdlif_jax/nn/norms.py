@@ -45,7 +45,11 @@ class batch_norm:  # noqa: N801 - a class that is called as a function
             raise ValueError(f"gain={self.gain} must be positive; 1.0 is none")
 
     def __call__(self, num_channels: int, rngs: nnx.Rngs) -> "BatchNorm":
-        """The normaliser of so many channels; it draws nothing."""
+        """The normaliser of so many channels."""
+        # Nothing is drawn, but the stream goes on as behind Flax's BatchNorm, which networks had before: a seed gives the
+        # kernels that it gave.
+        for _ in ("scale", "bias"):
+            rngs.params()
         return BatchNorm(num_channels, self)
 
 

@@ -175,3 +175,10 @@ def test_a_network_of_the_module_alone_normalises_by_what_it_has():
     before = nn.variables_of(model)
     model(None, model.encode(jnp.ones((2, 6, 6, 2))), Tick(0))
     jax.tree.map(np.testing.assert_array_equal, nn.variables_of(model), before)
+
+
+def test_a_seed_gives_the_kernels_that_it_gave_behind_flax_batch_norm():
+    rngs, flax_rngs = nnx.Rngs(3), nnx.Rngs(3)
+    nn.batch_norm()(4, rngs)
+    nnx.BatchNorm(4, rngs=flax_rngs)
+    assert jnp.array_equal(jax.random.key_data(rngs.params()), jax.random.key_data(flax_rngs.params()))
