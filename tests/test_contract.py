@@ -135,7 +135,9 @@ def test_every_neuron(name):
 
 @pytest.mark.parametrize("name", registry.SURROGATES)
 def test_every_surrogate(name):
-    surrogate = registry.SURROGATES[name](dataclasses.replace(CONFIG, surrogate=name))
+    neurons = (neuron for neuron, make in registry.NEURONS.items() if hasattr(make(CONFIG), "surrogate"))
+    config = dataclasses.replace(CONFIG, neuron=next(neurons), surrogate=name)
+    surrogate = registry.SURROGATES[name](config)
     excess = jnp.linspace(-3, 3, 601)
     np.testing.assert_array_equal(surrogate(excess), (excess >= 0).astype(jnp.float32))
     np.testing.assert_array_equal(surrogate(excess, tie=">"), (excess > 0).astype(jnp.float32))

@@ -1,0 +1,103 @@
+"""Which network."""
+
+import dataclasses
+import typing
+from typing import Literal
+
+from hdlif_jax.commands import registry
+from hdlif_jax.commands.config.fields import require, require_choice
+from hdlif_jax.nn.cell import spike_quantizer
+from hdlif_jax.nn.spec import Attention
+from hdlif_jax.quantize import SpikeQuantizer, WeightKind
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The network: its architecture, and its neurons, weights and spikes."""
+
+    num_steps: int = 4
+    """T, the number of time-steps."""
+    neuron: Literal[tuple(registry.NEURONS)] = "hd-lif"  # type: ignore[valid-type]
+    """Neuron model; parallel makes all neurons Parallel HD-LIF."""
+    parallel: bool | None = None
+    """Whether the second neuron of each residual block is Parallel HD-LIF, block (b) of Fig. 3, half of all neurons;
+    None means yes in blocks, except for LIF, which has no parallel form."""
+    weights: WeightKind = "ternary"
+    """Kernels of all convolutions but the first; the last linear layer is always float."""
+    spike_bits: int | None = 4
+    """n of the spike quantiser (Eq. 4); None for unquantised spikes. LIF spikes are binary anyway."""
+    spike_scale: float = 0.25
+    """s of the spike quantiser, the size of one level."""
+    attention: Attention = "none"
+    """Channel attention (Eqs. 9-10): none, SECA_I or SECA_II."""
+    architecture: Literal[tuple(registry.NETWORKS)] = "conv-net"  # type: ignore[valid-type]
+    """Network family."""
+    widths: tuple[int, ...] = (32, 64, 64)
+    """Channels per stage of conv-net."""
+    width: int | None = None
+    """Channels of the first stage of the other architectures, whose later stages are multiples; None is the paper's."""
+    surrogate: Literal[tuple(registry.SURROGATES)] = "triangle"  # type: ignore[valid-type]
+    """Derivative of the spikes of LIF, whose spikes are a step."""
+    norm: Literal[tuple(registry.NORMS)] = "batch-norm"  # type: ignore[valid-type]
+    """Normaliser of the currents."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for values out of range, or a mix that does not exist."""
+        require(self.num_steps >= 1, f"num_steps={self.num_steps} must be at least 1")
+        require_choice(
+            self,
+            neuron=registry.NEURONS,
+            weights=typing.get_args(WeightKind),
+            attention=typing.get_args(Attention),
+            architecture=registry.NETWORKS,
+            surrogate=registry.SURROGATES,
+            norm=registry.NORMS,
+        )
+        _ = self.quantizer
+        neuron, architecture = registry.NEURONS[self.neuron](self), registry.NETWORKS[self.architecture]
+        require(
+            not self.parallel or self.spikes_in_levels,
+            f"neuron={self.neuron!r} has no parallel form; use parallel=False or neuron='hd-lif'",
+        )
+        require(
+            self.neuron != "parallel" or self.parallel is not False,
+            "neuron='parallel' makes all neurons parallel, but parallel=False; "
+            "use neuron='hd-lif' for serial neurons, or leave parallel unset",
+        )
+        require(
+            not self.parallel or architecture.has_blocks or self.neuron == "parallel",
+            f"parallel=True makes the second neuron of a residual block parallel, and {self.architecture} has no "
+            "blocks; leave parallel unset, or use neuron='parallel' for all neurons",
+        )
+        require(
+            self.surrogate == ModelConfig.surrogate or hasattr(neuron, "surrogate"),
+            f"surrogate={self.surrogate!r} is for neurons whose spikes are a step, such as neuron='lif'; the gradient "
+            f"of {self.neuron} is exact: leave surrogate unset",
+        )
+        if architecture.size == "widths":
+            require(
+                self.width is None,
+                f"width={self.width} is not for {self.architecture}, which has widths; set widths",
+            )
+        else:
+            require(
+                self.widths == ModelConfig.widths,
+                f"widths={self.widths} are conv-net's; set width, the channels of {self.architecture}'s first stage",
+            )
+            require(self.width is None or self.width >= 1, f"width={self.width} must be at least 1")
+
+    @property
+    def quantizer(self) -> SpikeQuantizer:
+        """The spike quantiser Q."""
+        return spike_quantizer(self.spike_bits, self.spike_scale)
+
+    @property
+    def spikes_in_levels(self) -> bool:
+        """Whether spikes have the levels of the quantiser; those of LIF are 0 or of one height."""
+        return hasattr(registry.NEURONS[self.neuron](self), "bits")
+
+    @property
+    def second_neuron(self) -> str:
+        """Neuron model at the second position of a block."""
+        parallel = self.spikes_in_levels if self.parallel is None else self.parallel
+        return "parallel" if parallel else self.neuron
