@@ -1,10 +1,14 @@
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
+from flax import nnx
 
-from hdlif_jax import learning
+from hdlif_jax import learning, nn
 from hdlif_jax.learning import Batch
-from tests.conftest import cross_entropy
+from tests.conftest import cross_entropy, perturbed
 from tests.learning.test_online import FAMILIES, relative_difference, setup, temp_bytes
+from tests.nn.own import features, synaptic
 
 
 @pytest.mark.parametrize(("kind", "options"), [("images", FAMILIES[1]), ("events", FAMILIES[0])])
@@ -40,3 +44,37 @@ def test_segments_that_do_not_divide_the_steps(segment, images, labels):
 def test_a_segment_has_a_step():
     with pytest.raises(ValueError, match="segment=0 must be at least 1, or None to keep all steps"):
         learning.stbp(segment=0)
+
+
+@pytest.mark.parametrize("factory", [nn.lif(), nn.hd_lif(), nn.parallel(), nn.mem_bn(), synaptic()], ids=type)
+@pytest.mark.parametrize("shape", [(7, 5), (4, 7, 5)])
+def test_layer_by_layer_it_is_the_same_gradient(factory, shape):
+    rngs = nnx.Rngs(0)
+    layers = nn.BatchNorm(5), nn.Linear(5, 6, rngs=rngs), factory, nn.BatchNorm(6)
+    model = features(*layers, nn.Linear(6, 6, weights="ternary", rngs=rngs), factory)
+    network, variables = nn.training_form(model), perturbed(nn.variables_of(model), scale=0.05)
+    batch = Batch(jax.random.normal(jax.random.key(2), shape), jnp.arange(7) % 3)
+    step_by_step, layer_by_layer = (
+        jax.jit(lambda v, rule=rule: rule.gradient(network, cross_entropy, v, batch))(variables)
+        for rule in (learning.stbp(), learning.stbp(layerwise=True))
+    )
+    assert relative_difference(layer_by_layer.grads, step_by_step.grads) < 1e-4
+    assert relative_difference(layer_by_layer.batch_stats, step_by_step.batch_stats) < 1e-5
+    np.testing.assert_allclose(layer_by_layer.loss, step_by_step.loss, rtol=1e-6)
+    np.testing.assert_allclose(layer_by_layer.logits, step_by_step.logits, atol=1e-5)
+
+
+def test_layer_by_layer_a_network_of_blocks_has_the_same_gradient(events, labels):
+    network, variables = setup(**FAMILIES[1])
+    step_by_step, layer_by_layer = (
+        jax.jit(lambda v, rule=rule: rule.gradient(network, cross_entropy, v, Batch(events, labels)))(variables)
+        for rule in (learning.stbp(), learning.stbp(layerwise=True))
+    )
+    assert relative_difference(layer_by_layer.grads, step_by_step.grads) < 1e-3
+    np.testing.assert_allclose(layer_by_layer.logits, step_by_step.logits, atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"segment": 2}, {"detach": True}])
+def test_layer_by_layer_there_is_nothing_between_steps(options):
+    with pytest.raises(ValueError, match="layerwise=True computes all steps of a layer at once, so there is nothing"):
+        learning.stbp(layerwise=True, **options)
