@@ -22,62 +22,78 @@ import numpy as np
 import optax
 from flax import nnx
 
-from hdlif_jax import nn, rollout
-from hdlif_jax.data import digits
-from hdlif_jax.training import OptimizerConfig, make_optimizer, normalize, smoothed_cross_entropy
+import hdlif_jax as hd
 
-NUM_STEPS = 4
-dataset = digits()
-options = nn.SpikingOptions(num_steps=NUM_STEPS, neuron="hd-lif", weights="ternary")
-model = nn.conv_net(dataset.input_shape, dataset.num_classes, widths=(16, 32), options=options, rngs=nnx.Rngs(0))
+# %matplotlib inline
+
+NUM_STEPS, NUM_UPDATES, BATCH = 4, 300, 64
+dataset = hd.data.digits()
+batches = hd.data.BatchReader(dataset.train, BATCH, seed=0)  # uint8 images and labels of each update
+preprocess = hd.training.make_preprocess(dataset.mean, dataset.std, dataset.num_classes)  # normalises them
+loss = hd.losses.cross_entropy(label_smoothing=0.1)
+spec = hd.nn.Spec(
+    num_steps=NUM_STEPS, neuron=hd.nn.hd_lif(bits=4), second_neuron=hd.nn.parallel(bits=4), weights="ternary"
+)
 
 # %% [markdown]
-# A model becomes a set of pure functions, in training form (normalised by the batch) or in inference form (by running
-# statistics). Its variables are plain nested dictionaries of arrays.
+# ## A complete training in five lines
+#
+# Everything is a value that is handed on: neurons, weights, loss, learning rule, and any optax transformation. `start`
+# makes of them what learns, and a jitted step `(learner, batch) -> (learner, metrics)`. The two lines of `history` only
+# keep what is shown below.
 
 # %%
-network, inference = nn.training_form(model), nn.inference_form(model, record=True)
-variables = nn.variables_of(model)
-print(f"{sum(leaf.size for leaf in jax.tree.leaves(variables.params)):,} parameters")
+model = hd.nn.conv_net(dataset.input_shape, dataset.num_classes, widths=(16, 32), spec=spec, rngs=nnx.Rngs(0))
+optimizer = optax.sgd(hd.training.warmup_cosine(0.1, warmup=50, total=NUM_UPDATES), 0.9, nesterov=True)
+learner, step = hd.training.start(model, hd.learning.random_step(), loss, optimizer, preprocess=preprocess)
+history = [(jnp.nan, learner.params)]
+for update in range(NUM_UPDATES):
+    learner, metrics = step(learner, batches(update))
+    history.append((metrics.loss, learner.params))
+
+print(f"{sum(leaf.size for leaf in jax.tree.leaves(learner.params)):,} parameters, {int(learner.step)} updates")
 
 # %% [markdown]
+# Your own neuron, loss or rule takes the place of any of these; see the first notebook and "Write your own" in
+# CONTRIBUTING.md.
+#
 # ## One update
 #
-# `rollout.random_step` draws $t^*$, runs the steps before it forward only, and differentiates step $t^*$ alone. The
-# optimiser leaves the per-step parameters of the other steps as they are: leak and threshold of a step that did not
-# learn must not drift with the momentum.
+# `random_step` draws $t^*$, runs the steps before it forward only, and differentiates step $t^*$ alone. Leak and
+# threshold are learned for each step, and those of a step that did not learn must not drift with the momentum: `start`
+# wraps the optimiser so that they, and their moments, stay as they are. So the thresholds tell which step taught.
 
 # %%
-NUM_UPDATES, BATCH = 300, 64
-schedule = optax.schedules.warmup_cosine_decay_schedule(1e-3, 0.1, 50, NUM_UPDATES)
-optimizer = make_optimizer(OptimizerConfig(), schedule, network.per_step)
-loss_function = smoothed_cross_entropy(0.1)
+thresholds = np.array([params["blocks"][0]["neuron1"]["raw_threshold"] for _, params in history])  # [updates + 1, T]
+taught = np.diff(thresholds, axis=0) != 0
+assert np.all(taught.sum(1) <= 1)
+print("how often each step moved its own threshold of the first layer:", taught.sum(0))
 
+figure, axes = plt.subplots(figsize=(10, 2), layout="constrained")
+axes.imshow(taught[:60].T, aspect="auto", cmap="Blues", extent=(0.5, 60.5, NUM_STEPS + 0.5, 0.5))
+axes.set(xlabel="update", ylabel="time-step", title="Which step's threshold an update moves (the first 60 updates)")
+axes.set_yticks(range(1, NUM_STEPS + 1))
+plt.show()
 
-def prepare(images):
-    return normalize(jnp.asarray(images), dataset.mean, dataset.std)
+# %% [markdown]
+# A gradient can also be had alone. A model becomes a set of pure functions, in training form (normalised by the batch)
+# or in inference form (by running statistics), of variables that are plain nested dictionaries of arrays.
+
+# %%
+network = hd.nn.training_form(model)
+images, labels = batches(0)
+batch = hd.learning.Batch(*preprocess(jax.random.key(0), jnp.asarray(images), jnp.asarray(labels)))
 
 
 @jax.jit
-def update(variables, optimizer_state, images, labels, key):
-    gradient = rollout.random_step(network, loss_function, variables, prepare(images), labels, key)
-    updates, optimizer_state = optimizer.update(
-        gradient.grads, optimizer_state, variables.params, learned=gradient.learned
-    )
-    params = optax.apply_updates(variables.params, updates)
-    return nn.Variables(params, gradient.batch_stats), optimizer_state, gradient.loss, jnp.argmax(gradient.learned)
+def online(variables, key):
+    return hd.learning.random_step().gradient(network, loss, variables, batch, key)
 
 
-generator = np.random.default_rng(0)
-optimizer_state = optimizer.init(variables.params)
-losses, steps = [], []
-for key in jax.random.split(jax.random.key(0), NUM_UPDATES):
-    chosen = generator.choice(len(dataset.train.labels), BATCH, replace=False)
-    images, labels = dataset.train.inputs[chosen], dataset.train.labels[chosen]
-    variables, optimizer_state, loss, step = update(variables, optimizer_state, images, labels, key)
-    losses.append(float(loss))
-    steps.append(int(step) + 1)
-print("how often each step taught:", np.bincount(steps, minlength=NUM_STEPS + 1)[1:])
+for key in jax.random.split(jax.random.key(0), 3):
+    gradient = online(learner.variables, key)
+    has_gradient = gradient.grads["blocks"][0]["neuron1"]["raw_threshold"] != 0
+    print("steps that taught:", *gradient.learned.astype(int), "  with a gradient:", *has_gradient.astype(int))
 
 # %% [markdown]
 # ## What it has learned
@@ -85,15 +101,18 @@ print("how often each step taught:", np.bincount(steps, minlength=NUM_STEPS + 1)
 # The prediction after $t$ steps is the argmax of the logits summed so far, so that a network may stop early.
 
 # %%
-logits, spikes = jax.jit(lambda variables, images: rollout.rollout_spikes(inference, variables, images))(
-    variables, prepare(dataset.test.inputs)
+inference = hd.nn.inference_form(model, record=True)
+normalize = hd.training.make_normalize(dataset.mean, dataset.std)
+logits, spikes = jax.jit(lambda variables, images: hd.rollout.rollout_spikes(inference, variables, normalize(images)))(
+    learner.variables, dataset.test.inputs
 )
-accuracy = np.asarray(rollout.accuracy_per_step(logits, dataset.test.labels)) / len(dataset.test.labels)
-print("test accuracy after 1…T steps:", np.round(accuracy, 4))
+right = hd.rollout.accuracy_per_step(logits, dataset.test.labels)
+accuracy = np.asarray(right) / len(dataset.test.labels)
+print("test accuracy after 1…T steps:", np.round(accuracy, 3))
 assert accuracy[-1] > 0.9
 
 figure, (loss_axes, accuracy_axes, rate_axes) = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
-loss_axes.plot(losses, color="tab:blue", linewidth=0.8)
+loss_axes.plot([loss for loss, _ in history], color="tab:blue", linewidth=0.8)
 loss_axes.set(xlabel="update", ylabel="loss of the drawn step", title="Training")
 accuracy_axes.plot(range(1, NUM_STEPS + 1), 100 * accuracy, "o-", color="tab:green")
 accuracy_axes.set(xlabel="time-steps used", ylabel="test accuracy (%)", title="Accuracy over time")
@@ -113,33 +132,24 @@ plt.show()
 # for every step; one random step does not.
 
 # %%
-figure, axes = plt.subplots(figsize=(5.5, 3.4), layout="constrained")
+rules = {"random step": hd.learning.random_step(), "STBP": hd.learning.stbp(unroll=False)}
 lengths = (4, 8, 16)
-memory = {"random step": [], "STBP": []}
-for length in lengths:
-    longer = nn.conv_net(
-        dataset.input_shape, 10, widths=(16,), options=nn.SpikingOptions(num_steps=length), rngs=nnx.Rngs(0)
-    )
-    form, start = nn.training_form(longer), nn.variables_of(longer)
-    images, labels, key = (
-        prepare(dataset.train.inputs[:BATCH]),
-        jnp.asarray(dataset.train.labels[:BATCH]),
-        jax.random.key(0),
-    )
+figure, axes = plt.subplots(figsize=(5.5, 3.4), layout="constrained")
+for name, rule in rules.items():
+    megabytes = []
+    for length in lengths:
+        longer = hd.nn.conv_net(
+            dataset.input_shape, 10, widths=(16,), spec=hd.nn.Spec(num_steps=length), rngs=nnx.Rngs(0)
+        )
 
-    def one_step(variables, images, labels, form=form, key=key):
-        return rollout.random_step(form, loss_function, variables, images, labels, key).grads
+        def gradient(variables, batch, key, rule=rule, form=hd.nn.training_form(longer)):
+            return rule.gradient(form, loss, variables, batch, key).grads
 
-    def all_steps(variables, images, labels, form=form):
-        return rollout.stbp(form, loss_function, variables, images, labels, unroll=False).grads
-
-    for name, function in (("random step", one_step), ("STBP", all_steps)):
-        compiled = jax.jit(function).lower(start, images, labels).compile()
-        memory[name].append(compiled.memory_analysis().temp_size_in_bytes / 1e6)
-for name, megabytes in memory.items():
+        cost = hd.analysis.compiled_cost(gradient, hd.nn.variables_of(longer), batch, jax.random.key(0))
+        megabytes.append(cost.temporaries_mb)
     axes.plot(lengths, megabytes, "o-", label=name)
     print(
-        f"{name:12}", " ".join(f"T = {length}: {size:.1f} MB" for length, size in zip(lengths, megabytes, strict=True))
+        f"{name:12}", " ".join(f"T = {length}: {size:.0f} MB" for length, size in zip(lengths, megabytes, strict=True))
     )
 axes.set(xlabel="time-steps T", ylabel="temporary memory (MB)", ylim=(0, None), title="Memory of one update")
 axes.set_xticks(lengths)

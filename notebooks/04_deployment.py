@@ -16,56 +16,71 @@
 # an inference cost, and how many time-steps does it need?
 
 # %%
-import dataclasses
 import pathlib
 import tempfile
 
+import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
+import optax
+from flax import nnx
 
-from experiments.deploy import Trained, accuracies, deploy, verify
-from experiments.deployment_costs import costs_after, costs_before
-from experiments.presets import PRESETS
-from hdlif_jax import nn
-from hdlif_jax.data import digits
-from hdlif_jax.deploy import anytime, load
-from hdlif_jax.training import Trainer, build_model
+import hdlif_jax as hd
 
 # %matplotlib inline
 
 # %% [markdown]
 # ## Train
 #
-# The preset of the README, for six epochs instead of forty.
+# What the README's preset `digits` is made of, for six epochs instead of forty and with a shorter warm-up: a plan of
+# the data, and a trainer of model, rule, loss and optimiser. `trainer.fit` would add validation and checkpoints.
 
 # %%
-config = dataclasses.replace(PRESETS["digits"].config, epochs=6)
-trainer = Trainer(config, digits())
+dataset = hd.data.digits()
+plan = hd.training.plan(dataset, epochs=6, batch_size=64)
+spec = hd.nn.Spec(num_steps=4, neuron=hd.nn.hd_lif(bits=4), second_neuron=hd.nn.parallel(bits=4), weights="ternary")
+model = hd.nn.conv_net(dataset.input_shape, dataset.num_classes, widths=(32, 64, 64), spec=spec, rngs=nnx.Rngs(0))
+rate = hd.training.warmup_cosine(0.1, warmup=plan.steps_per_epoch, total=plan.total_steps)
+decays = hd.training.decaying_kernels(hd.nn.training_form(model).per_step)
+optimizer = optax.chain(optax.add_decayed_weights(5e-4, decays), optax.sgd(rate, 0.9, nesterov=True))
+crops = hd.training.make_preprocess(
+    dataset.mean, dataset.std, dataset.num_classes, augmentation=hd.training.Augmentation(crop_padding=1)
+)
+loss = hd.losses.cross_entropy(label_smoothing=0.1)
+trainer = hd.training.Trainer(plan, model, hd.learning.random_step(), loss, optimizer, preprocess=crops)
+
 state = trainer.initial_state
-for step in range(trainer.total_steps):
-    state, metrics = trainer.train_step(state, *trainer.batch(step))
-model = build_model(config.model, trainer.dataset.input_shape, trainer.dataset.num_classes, config.seed)
-trained = Trained(config, trainer, nn.with_variables(model, state.variables), int(state.step))
-test = trainer.dataset.test
-print(f"{trained.step} updates, training loss {float(metrics.loss):.3f}")
+for step in range(plan.total_steps):
+    state, metrics = trainer.train_step(state, trainer.batch(step))
+trained = hd.nn.with_variables(model, state.variables)
+test = dataset.test
+print(f"{int(state.step)} updates, training loss {float(metrics.loss):.2f}")
 
 # %% [markdown]
 # ## Fold, pack, export
 #
 # Folding leaves kernels of −1, 0 and 1, and one scale and bias per channel. `verify` reads the artifact back from disk
-# and compares its logits with the checkpoint's on the whole test set, in integer and in float arithmetic.
+# and compares it with the checkpoint on the whole test set, in integer and in float arithmetic, and refuses accuracies
+# that are too far apart. Folded arithmetic rounds in another order than the checkpoint: a spike whose current lies at
+# the edge of a level may come out one level higher or lower, and then a logit differs by more than rounding. What
+# counts is how many predictions do.
 
 # %%
 folder = pathlib.Path(tempfile.mkdtemp()) / "artifact"
-folded = deploy(trained, folder)
-findings, logits = verify(trained, folder)
-for name in ("integer", "float"):
+moments = {"mean": dataset.mean, "std": dataset.std}
+folded = hd.deploy.deploy(trained, None, folder, **moments, input_kind="image", class_names=dataset.class_names)
+verification = hd.deploy.verify.verify(trained, folder, test, **moments, tolerance=0.01)
+for name, found in verification.comparisons.items():
+    within = found.max_logit_difference < 0.1 * found.largest_logit
     print(
-        f"{name}: largest difference of a logit {findings[name]['max_logit_difference']:.1e} of "
-        f"{findings[name]['largest_logit']:.1f}; {findings[name]['other_predictions']} other predictions"
+        f"{name}: {found.other_predictions} of {len(test.labels)} predictions differ; "
+        f"all logits within 10 % of the largest: {within}"
     )
+print("\nthe first nodes of the folded network:")
 for node in folded.graph.body[:6]:
-    print(node)
+    kind = getattr(node, "kind", type(node).__name__.lower())
+    sources = f"{node.source} and {node.other}" if kind == "add" else node.source
+    print(f"  {node.name} = {kind} of {sources}{', on integers' if getattr(node, 'integer', False) else ''}")
 
 # %% [markdown]
 # ## Size and energy, before and after
@@ -75,8 +90,8 @@ for node in folded.graph.body[:6]:
 # are.
 
 # %%
-before = costs_before(trained.model, trainer.dataset, 64)
-after = costs_after(trained.model, folded, config.model, trainer.dataset, 64)
+images = hd.training.normalize(jnp.asarray(test.inputs[:64]), dataset.mean, dataset.std)
+before, after = hd.deploy.costs.deployment_costs(trained, folded, [images])
 sizes = {file.name: file.stat().st_size / 1e3 for file in sorted(folder.iterdir())}
 figure, (size_axes, energy_axes, file_axes) = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
 names = ["checkpoint", "deployed"]
@@ -97,19 +112,20 @@ plt.show()
 # %% [markdown]
 # ## Accuracy per time-step
 #
-# The artifact keeps the checkpoint's accuracy at every step. One step is nearly enough (Fig. 4 of the paper), so an
-# inference may stop early: as soon as the margin between the two most probable classes is large.
+# The artifact keeps the checkpoint's accuracy at every step. The first steps are nearly enough (Fig. 4 of the paper),
+# so an inference may stop early: as soon as the margin between the two most probable classes is large.
 
 # %%
-network = load(folder)
+network = hd.deploy.load(folder)
 steps = np.arange(1, network.manifest.num_steps + 1)
-trade = anytime.trade_off(logits, test.labels, tuple(np.linspace(0, 1, 21)))
+deployed = verification.comparisons[verification.arithmetic]
+trade = hd.deploy.anytime.trade_off(verification.logits, test.labels, tuple(np.linspace(0, 1, 21)))
 figure, (step_axes, exit_axes) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", sharey=True)
-checkpoint_accuracy = 100 * np.array(findings["checkpoint_accuracy_per_step"])
-deployed_accuracy = 100 * np.array(accuracies(logits, test.labels))
-step_axes.plot(steps, checkpoint_accuracy, "o-", color="tab:gray", label="checkpoint")
-step_axes.plot(steps, deployed_accuracy, "x--", color="tab:green", label="deployed")
-step_axes.set(xlabel="time-steps used", ylabel="test accuracy (%)", title="After 1…T steps", xticks=steps)
+step_axes.plot(steps, 100 * np.array(verification.accuracy_per_step), "o-", color="tab:gray", label="checkpoint")
+step_axes.plot(steps, 100 * np.array(deployed.accuracy_per_step), "x--", color="tab:green", label="deployed")
+step_axes.set(
+    xlabel="time-steps used", ylabel="test accuracy (%)", title="After 1…T steps", xticks=steps, ylim=(90, 100)
+)
 step_axes.legend()
 exit_axes.plot([row.mean_steps for row in trade], [100 * row.accuracy for row in trade], "o-", color="tab:blue")
 exit_axes.set(xlabel="mean time-steps used", title="With early exit, margin 0…1", xticks=steps)
@@ -124,8 +140,8 @@ plt.show()
 # threshold are learned per step.
 
 # %%
-stream = network.init_state(1)
+stream, total = network.init_state(1), 0
 for t in range(network.manifest.num_steps):
-    stream, step_logits = network.step(stream, test.inputs[1:2])
-    print(f"step {t + 1}: class {network.manifest.class_names[int(step_logits.argmax())]}, label {test.labels[1]}")
-np.testing.assert_allclose(step_logits[0], logits[-1, 1], atol=1e-4)
+    stream, logits = network.step(stream, test.inputs[1:2])
+    total = total + logits
+    print(f"step {t + 1}: class {network.manifest.class_names[int(total.argmax())]}, label {test.labels[1]}")

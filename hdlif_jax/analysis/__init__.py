@@ -1,5 +1,6 @@
 """What a network computes, put into numbers: costs here, gradient separability in its own package."""
 
+from hdlif_jax.analysis import separability
 from hdlif_jax.analysis.costs import (
     CompiledCost,
     Costs,
@@ -20,4 +21,5 @@ __all__ = [
     "measure",
     "neural_operations",
     "parameter_megabytes",
+    "separability",
 ]
