@@ -52,6 +52,7 @@ SURROGATES: dict[str, Callable[["ModelConfig"], surrogates.SpikeFunction]] = {
     "sigmoid": lambda config: surrogates.sigmoid(),
     "arctan": lambda config: surrogates.arctan(),
     "fast-sigmoid": lambda config: surrogates.fast_sigmoid(),
+    "gaussian": lambda config: surrogates.gaussian(),
 }
 
 NORMS: dict[str, Callable[["ModelConfig"], nn.NormFactory]] = {
