@@ -14,7 +14,11 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from hdlif_jax import data, encodings, learning, losses, nn, training
+from hdlif_jax.learning.last_step import last_step
 from hdlif_jax.neurons import surrogates
+from hdlif_jax.nn import norms
+from hdlif_jax.nn.cells.adaptive_lif import adaptive_lif
+from hdlif_jax.nn.plain_net import plain_net
 from hdlif_jax.training import preprocess
 
 if TYPE_CHECKING:  # it takes its choices from here
@@ -39,6 +43,7 @@ class Architecture(NamedTuple):
 
 NEURONS: dict[str, Callable[["ModelConfig"], nn.CellFactory]] = {
     "lif": lambda config: nn.lif(SURROGATES[config.surrogate](config)),
+    "adaptive-lif": lambda config: adaptive_lif(SURROGATES[config.surrogate](config)),
     "hd-lif": lambda config: nn.hd_lif(config.spike_bits, config.spike_scale),
     "mem-bn": lambda config: nn.mem_bn(config.spike_bits, config.spike_scale),
     "parallel": lambda config: nn.parallel(config.spike_bits, config.spike_scale),
@@ -50,14 +55,17 @@ SURROGATES: dict[str, Callable[["ModelConfig"], surrogates.SpikeFunction]] = {
     "sigmoid": lambda config: surrogates.sigmoid(),
     "arctan": lambda config: surrogates.arctan(),
     "fast-sigmoid": lambda config: surrogates.fast_sigmoid(),
+    "gaussian": lambda config: surrogates.gaussian(),
 }
 
 NORMS: dict[str, Callable[["ModelConfig"], nn.NormFactory]] = {
     "batch-norm": lambda config: nn.batch_norm(),
+    "scale-shift": lambda config: norms.ScaleShift,
 }
 
 NETWORKS: dict[str, Architecture] = {
     "conv-net": Architecture(nn.conv_net, size="widths"),
+    "plain-net": Architecture(plain_net, has_blocks=False),
     "resnet18": Architecture(nn.resnet18),
     "resnet19": Architecture(nn.resnet19),
     "resnet34": Architecture(nn.resnet34),
@@ -68,6 +76,7 @@ NETWORKS: dict[str, Architecture] = {
 LOSSES: dict[str, Callable[["LearningConfig"], learning.Loss]] = {
     "cross-entropy": lambda config: losses.cross_entropy(config.label_smoothing),
     "mean-squared-error": lambda config: losses.mean_squared_error(),
+    "margin": lambda config: losses.margin(),
     "cross-entropy+mse": lambda config: losses.weighted(
         (0.95, losses.cross_entropy(config.label_smoothing)), (0.05, losses.mean_squared_error())
     ),
@@ -79,6 +88,7 @@ RULES: dict[str, Callable[["LearningConfig"], learning.Rule]] = {
     "random_step": lambda config: learning.random_step(),
     "random_k": lambda config: learning.random_k(config.k),
     "accumulate": lambda config: learning.accumulate(),
+    "last_step": lambda config: last_step(),
     "every_step": lambda config: learning.every_step(),
     "stbp": lambda config: learning.stbp(config.stbp_segment),
 }
@@ -96,6 +106,7 @@ ENCODINGS: dict[str, Callable[["DataConfig"], encodings.Encoding]] = {
     "direct": lambda config: encodings.direct(),
     "poisson": lambda config: encodings.poisson(),
     "latency": lambda config: encodings.latency(),
+    "burst": lambda config: encodings.burst(),
 }
 
 DATASETS: dict[str, data.Entry] = data.CATALOG

@@ -7,6 +7,7 @@ from hdlif_jax.data.datasets import (
     dvs_cifar10,
     fashion_mnist,
     imagenet,
+    kmnist,
     mnist,
     nmnist,
     tiny_imagenet,
@@ -20,6 +21,7 @@ CATALOG: dict[str, Entry] = {
     for entry in (
         mnist.ENTRY,
         fashion_mnist.ENTRY,
+        kmnist.ENTRY,
         cifar10.ENTRY,
         cifar100.ENTRY,
         tiny_imagenet.ENTRY,

@@ -169,6 +169,27 @@ class fast_sigmoid(Surrogate):
 
 
 @dataclasses.dataclass(frozen=True)
+class gaussian(Surrogate):
+    """exp(−((m − θ) / width)²) / (width · √π), a bell of area 1 (Yin, Corradi & Bohté, 2021).
+
+    Attributes:
+      width: of the bell.
+
+    Raises:
+      ValueError: `width` is not positive.
+    """
+
+    width: float = 0.5
+
+    def __post_init__(self) -> None:
+        self._positive("width", "the width of the bell")
+
+    def derivative(self, excess: jax.Array) -> jax.Array:
+        """See the class."""
+        return jnp.exp(-jnp.square(excess / self.width)) / (self.width * jnp.sqrt(jnp.pi))
+
+
+@dataclasses.dataclass(frozen=True)
 class custom(Surrogate):
     """Your own derivative.
 
