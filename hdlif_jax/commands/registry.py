@@ -18,7 +18,6 @@ from hdlif_jax.learning.last_step import last_step
 from hdlif_jax.neurons import surrogates
 from hdlif_jax.nn import norms
 from hdlif_jax.nn.cells.adaptive_lif import adaptive_lif
-from hdlif_jax.nn.plain_net import plain_net
 from hdlif_jax.training import preprocess
 
 if TYPE_CHECKING:  # it takes its choices from here
@@ -65,7 +64,6 @@ NORMS: dict[str, Callable[["ModelConfig"], nn.NormFactory]] = {
 
 NETWORKS: dict[str, Architecture] = {
     "conv-net": Architecture(nn.conv_net, size="widths"),
-    "plain-net": Architecture(plain_net, has_blocks=False),
     "resnet18": Architecture(nn.resnet18),
     "resnet19": Architecture(nn.resnet19),
     "resnet34": Architecture(nn.resnet34),
