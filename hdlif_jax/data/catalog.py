@@ -7,7 +7,6 @@ from hdlif_jax.data.datasets import (
     dvs_cifar10,
     fashion_mnist,
     imagenet,
-    kmnist,
     mnist,
     nmnist,
     tiny_imagenet,
@@ -21,7 +20,6 @@ CATALOG: dict[str, Entry] = {
     for entry in (
         mnist.ENTRY,
         fashion_mnist.ENTRY,
-        kmnist.ENTRY,
         cifar10.ENTRY,
         cifar100.ENTRY,
         tiny_imagenet.ENTRY,
