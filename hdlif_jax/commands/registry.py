@@ -14,7 +14,6 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from hdlif_jax import data, encodings, learning, losses, nn, training
-from hdlif_jax.learning.last_step import last_step
 from hdlif_jax.neurons import surrogates
 from hdlif_jax.nn import norms
 from hdlif_jax.nn.cells.adaptive_lif import adaptive_lif
@@ -86,7 +85,6 @@ RULES: dict[str, Callable[["LearningConfig"], learning.Rule]] = {
     "random_step": lambda config: learning.random_step(),
     "random_k": lambda config: learning.random_k(config.k),
     "accumulate": lambda config: learning.accumulate(),
-    "last_step": lambda config: last_step(),
     "every_step": lambda config: learning.every_step(),
     "stbp": lambda config: learning.stbp(config.stbp_segment),
 }
