@@ -64,14 +64,3 @@ class latency:
         steps = jnp.arange(num_steps).reshape(-1, *[1] * inputs.ndim)
         spikes = (steps == first[None]) & (inputs > self.silence)[None]
         return spikes.astype(inputs.dtype)
-
-
-@dataclasses.dataclass(frozen=True)
-class burst:
-    """A train of spikes from the first step on, the longer the higher the intensity: round(T x) spikes."""
-
-    def __call__(self, key: jax.Array, inputs: jax.Array, num_steps: int) -> jax.Array:
-        """Intensities `[B, ...]` in [0, 1] to spikes `[T, B, ...]`, 0 or 1."""
-        length = jnp.round(num_steps * inputs)
-        steps = jnp.arange(num_steps, dtype=inputs.dtype).reshape(-1, *[1] * inputs.ndim)
-        return (steps < length[None]).astype(inputs.dtype)

@@ -102,7 +102,6 @@ ENCODINGS: dict[str, Callable[["DataConfig"], encodings.Encoding]] = {
     "direct": lambda config: encodings.direct(),
     "poisson": lambda config: encodings.poisson(),
     "latency": lambda config: encodings.latency(),
-    "burst": lambda config: encodings.burst(),
 }
 
 DATASETS: dict[str, data.Entry] = data.CATALOG
