@@ -15,7 +15,6 @@ from jax.sharding import Mesh
 
 from hdlif_jax import data, encodings, learning, losses, nn, training
 from hdlif_jax.neurons import surrogates
-from hdlif_jax.nn import norms
 from hdlif_jax.nn.cells.adaptive_lif import adaptive_lif
 from hdlif_jax.training import preprocess
 
@@ -58,7 +57,6 @@ SURROGATES: dict[str, Callable[["ModelConfig"], surrogates.SpikeFunction]] = {
 
 NORMS: dict[str, Callable[["ModelConfig"], nn.NormFactory]] = {
     "batch-norm": lambda config: nn.batch_norm(),
-    "scale-shift": lambda config: norms.ScaleShift,
 }
 
 NETWORKS: dict[str, Architecture] = {

@@ -93,17 +93,3 @@ class BatchNorm(Module):
         scale = self.scale[...] if self.options.gain == 1 else self.options.gain * self.scale[...]
         factor = (jax.lax.rsqrt(variance + self.options.epsilon) * scale).reshape(channels)
         return ((values - mean.reshape(channels)) * factor + self.bias[...].reshape(channels)).astype(x.dtype)
-
-
-class ScaleShift(Module):
-    """No normalisation: a learned factor and shift for each channel."""
-
-    def __init__(self, num_channels: int, rngs: nnx.Rngs):
-        self.scale = nnx.Param(jnp.ones(num_channels))
-        self.bias = nnx.Param(jnp.zeros(num_channels))
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """`[B, ..., C]` to the same shape and type."""
-        channels = (1,) * (x.ndim - 1) + (-1,)
-        scaled = x.astype(jnp.float32) * self.scale[...].reshape(channels) + self.bias[...].reshape(channels)
-        return scaled.astype(x.dtype)
