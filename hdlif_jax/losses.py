@@ -76,19 +76,6 @@ class mean_squared_error:
 
 
 @dataclasses.dataclass(frozen=True)
-class margin:
-    """How far the target's logit is from leading every other by `size`, mean over batch and classes."""
-
-    size: float = 1.0
-
-    def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
-        """Logits `[B, K]` and labels to the loss, scalar."""
-        targets = as_distribution(logits, labels)
-        right = jnp.sum(targets * logits, 1, keepdims=True)
-        return jnp.mean((1 - targets) * jax.nn.relu(self.size + logits - right))
-
-
-@dataclasses.dataclass(frozen=True)
 class distance_to:
     """Squared distance of all logits from a constant, mean over batch and classes; TET's regulariser."""
 

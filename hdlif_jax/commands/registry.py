@@ -71,7 +71,6 @@ NETWORKS: dict[str, Architecture] = {
 LOSSES: dict[str, Callable[["LearningConfig"], learning.Loss]] = {
     "cross-entropy": lambda config: losses.cross_entropy(config.label_smoothing),
     "mean-squared-error": lambda config: losses.mean_squared_error(),
-    "margin": lambda config: losses.margin(),
     "cross-entropy+mse": lambda config: losses.weighted(
         (0.95, losses.cross_entropy(config.label_smoothing)), (0.05, losses.mean_squared_error())
     ),
