@@ -15,7 +15,6 @@ from jax.sharding import Mesh
 
 from hdlif_jax import data, encodings, learning, losses, nn, training
 from hdlif_jax.neurons import surrogates
-from hdlif_jax.nn.cells.adaptive_lif import adaptive_lif
 from hdlif_jax.training import preprocess
 
 if TYPE_CHECKING:  # it takes its choices from here
@@ -40,7 +39,7 @@ class Architecture(NamedTuple):
 
 NEURONS: dict[str, Callable[["ModelConfig"], nn.CellFactory]] = {
     "lif": lambda config: nn.lif(SURROGATES[config.surrogate](config)),
-    "adaptive-lif": lambda config: adaptive_lif(SURROGATES[config.surrogate](config)),
+    "adaptive-lif": lambda config: nn.adaptive_lif(SURROGATES[config.surrogate](config)),
     "hd-lif": lambda config: nn.hd_lif(config.spike_bits, config.spike_scale),
     "mem-bn": lambda config: nn.mem_bn(config.spike_bits, config.spike_scale),
     "parallel": lambda config: nn.parallel(config.spike_bits, config.spike_scale),

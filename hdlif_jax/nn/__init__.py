@@ -4,11 +4,13 @@ from hdlif_jax.nn.attention import SECA
 from hdlif_jax.nn.blocks import Downsample, ResidualBlock
 from hdlif_jax.nn.cell import BINARY, Cell, CellFactory, NeuronCell, PerStepParam, SpikeInput
 from hdlif_jax.nn.cells import (
+    AdaptiveLIFCell,
     Dropout,
     HDLIFCell,
     LIFCell,
     MemBNHDLIFCell,
     ParallelHDLIFCell,
+    adaptive_lif,
     hd_lif,
     lif,
     mem_bn,
@@ -29,6 +31,7 @@ from hdlif_jax.nn.vgg import SpikingVGG, vgg13, vgg_snn
 __all__ = [
     "BINARY",
     "SECA",
+    "AdaptiveLIFCell",
     "AvgPool2x2",
     "BatchNorm",
     "Carry",
@@ -65,6 +68,7 @@ __all__ = [
     "Synapse",
     "Tick",
     "Variables",
+    "adaptive_lif",
     "batch_norm",
     "conv_net",
     "hd_lif",

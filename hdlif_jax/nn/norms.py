@@ -46,8 +46,8 @@ class batch_norm:  # noqa: N801 - a class that is called as a function
 
     def __call__(self, num_channels: int, rngs: nnx.Rngs) -> "BatchNorm":
         """The normaliser of so many channels."""
-        # Nothing is drawn, but the stream goes on as behind Flax's BatchNorm, which networks had before: a seed gives the
-        # kernels that it gave.
+        # Nothing is drawn, but the stream goes on as behind Flax's BatchNorm, which networks had before: a seed gives
+        # the kernels that it gave.
         for _ in ("scale", "bias"):
             rngs.params()
         return BatchNorm(num_channels, self)

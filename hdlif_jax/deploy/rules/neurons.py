@@ -13,6 +13,7 @@ from hdlif_jax.deploy.folding import Folding, float64
 from hdlif_jax.deploy.graph import Fields, NeuronState
 from hdlif_jax.deploy.register import rule
 from hdlif_jax.neurons import mem_bn
+from hdlif_jax.neurons.adaptive_lif import AdaptiveParams, AdaptiveState
 from hdlif_jax.neurons.base import NeuronParams
 
 AFFINE_OPERATIONS = 2  # a multiplication and an addition per current, where an affine map stays with the neuron
@@ -37,6 +38,17 @@ def fold_lif(folding: Folding, cell: nn.LIFCell, name: str, source: str) -> None
     height = float(params.threshold) if options.height is None else options.height
     traits = {"reset": options.reset, "tie": options.tie}
     folding.neuron(name, source, cell, step, params._asdict(), height=height, kind="lif", traits=traits)
+
+
+@rule(nn.AdaptiveLIFCell)
+def fold_adaptive_lif(folding: Folding, cell: nn.AdaptiveLIFCell, name: str, source: str) -> None:
+    """Adaptive LIF, whose two states are carried by name."""
+    spike_function = cell.options.surrogate
+
+    def step(fields: Fields, state: AdaptiveState, current: jax.Array) -> tuple[AdaptiveState, jax.Array]:
+        return neurons.adaptive_lif.step(AdaptiveParams(**fields), state, current, spike_function=spike_function)
+
+    folding.neuron(name, source, cell, step, cell.params()._asdict(), height=1.0, kind="adaptive-lif")
 
 
 @rule(nn.HDLIFCell)

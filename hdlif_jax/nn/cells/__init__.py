@@ -1,5 +1,6 @@
 """The neurons as cells, one file each, with the factories that networks take."""
 
+from hdlif_jax.nn.cells.adaptive_lif import AdaptiveLIFCell, adaptive_lif
 from hdlif_jax.nn.cells.dropout import Dropout
 from hdlif_jax.nn.cells.hd_lif import HDLIFCell, hd_lif
 from hdlif_jax.nn.cells.lif import LIFCell, lif
@@ -7,11 +8,13 @@ from hdlif_jax.nn.cells.mem_bn import MemBNHDLIFCell, mem_bn
 from hdlif_jax.nn.cells.parallel import ParallelHDLIFCell, parallel
 
 __all__ = [
+    "AdaptiveLIFCell",
     "Dropout",
     "HDLIFCell",
     "LIFCell",
     "MemBNHDLIFCell",
     "ParallelHDLIFCell",
+    "adaptive_lif",
     "hd_lif",
     "lif",
     "mem_bn",
