@@ -50,6 +50,12 @@ class cross_entropy:
 
     Raises:
       ValueError: a share out of range.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from hdlif_jax import losses
+      >>> round(float(losses.cross_entropy()(jnp.zeros((2, 4)), jnp.array([0, 3]))), 4)  # log 4
+      1.3863
     """
 
     label_smoothing: float = 0.0
@@ -103,7 +109,16 @@ class weighted:
 
 
 def of_mean_output(loss: StepLoss) -> SequenceLoss:
-    """The loss of the mean of all steps' logits."""
+    """The loss of the mean of all steps' logits.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from hdlif_jax import losses
+      >>> loss = losses.of_mean_output(losses.mean_squared_error())
+      >>> logits = jnp.float32([[[0, 2]], [[2, 0]]])  # [T, B, K], of mean (1, 1)
+      >>> float(loss(logits, jnp.array([1])))
+      0.5
+    """
     return SequenceLoss(_MeanOutput(loss), f"of_mean_output({loss})")
 
 

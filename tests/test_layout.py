@@ -12,18 +12,37 @@ FLOORS = {
     "neurons": 1,
     "quantize": 1,
     "ops": 1,
+    "xla_cpu": 1,
+    "losses": 1,
+    "encodings": 1,
+    "accounting": 1,
     "nn": 2,
     "rollout": 3,
     "data": 3,
-    "analysis": 4,
-    "deploy": 4,
-    "training": 4,
+    "learning": 4,
+    "analysis": 5,
+    "deploy": 5,
+    "training": 5,
+    "commands": 6,
 }
 FILES = sorted((ROOT / "hdlif_jax").rglob("*.py"))
+EVERY_FILE = [
+    file for folder in ("hdlif_jax", "experiments", "tests") for file in sorted((ROOT / folder).rglob("*.py"))
+]
+
+
+def name_of(file):
+    return str(file.relative_to(ROOT))
+
+
+def package_of_file(file):
+    """The package or the module on whose floor a file stands; None for the package's own face."""
+    name = file.relative_to(ROOT / "hdlif_jax").with_suffix("").parts[0]
+    return None if name == "__init__" else name
 
 
 def imported_modules(file):
-    """Modules of the package that a file imports, at any depth of its code."""
+    """Modules that a file imports, at any depth of its code."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             yield node.module
@@ -37,13 +56,16 @@ def package_of(module):
     return parts[1] if parts[0] == "hdlif_jax" and len(parts) > 1 and parts[1] in FLOORS else None
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_everything_stands_on_a_floor():
+    assert {package_of_file(file) for file in FILES} - {None} <= FLOORS.keys()
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_imports_only_point_down(file):
-    own = file.relative_to(ROOT).with_suffix("").parts[1]
-    if own == "__init__":
+    own = package_of_file(file)
+    if own is None:
         return
     for module in imported_modules(file):
-        assert module.split(".")[0] != "experiments", f"{file} imports {module}"
         other = package_of(module)
         if other and other != own:
             assert FLOORS[other] < FLOORS[own], (
@@ -51,14 +73,41 @@ def test_imports_only_point_down(file):
             )
 
 
+def test_what_a_clone_runs_is_imported_by_nothing_below():
+    """The wheel has hdlif_jax alone."""
+    for file in FILES:
+        for module in imported_modules(file):
+            assert module.split(".")[0] not in ("experiments", "tests"), f"{name_of(file)} imports {module}"
+
+
 def test_data_touches_no_device():
     for file in FILES:
-        if "data" in file.relative_to(ROOT / "hdlif_jax").parts:
+        if package_of_file(file) == "data":
             assert not any(module.split(".")[0] in ("jax", "flax") for module in imported_modules(file)), file
 
 
+def test_calls_of_modules_are_redirected_in_one_place():
+    """Forms, meters and folding watch networks through `nn.intercept`; nobody else gives a module another class."""
+
+    def changes_a_class(node):
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        return any(isinstance(target, ast.Attribute) and target.attr == "__class__" for target in targets)
+
+    found = [name_of(file) for file in FILES if any(map(changes_a_class, ast.walk(ast.parse(file.read_text()))))]
+    assert found == ["hdlif_jax/nn/intercept.py"]
+
+
 @pytest.mark.parametrize(
-    "module", ["hdlif_jax", "hdlif_jax.neurons", "hdlif_jax.nn", "hdlif_jax.rollout", "hdlif_jax.data"]
+    "module",
+    [
+        "hdlif_jax",
+        "hdlif_jax.neurons",
+        "hdlif_jax.losses",
+        "hdlif_jax.nn",
+        "hdlif_jax.rollout",
+        "hdlif_jax.learning",
+        "hdlif_jax.data",
+    ],
 )
 def test_the_core_imports_light(module):
     heavy = ("tensorflow", "tensorflow_datasets", "grain", "orbax", "matplotlib", "tyro", "sklearn")
@@ -86,5 +135,5 @@ def test_training_on_arrays_needs_no_reader(module):
 
 
 def test_no_file_is_two_ideas():
-    long = [file for file in FILES if len(file.read_text().splitlines()) > 350]
-    assert not long
+    lengths = {name_of(file): len(file.read_text().splitlines()) for file in EVERY_FILE}
+    assert {name: length for name, length in lengths.items() if length > 350} == {}

@@ -82,7 +82,27 @@ class Rule(Protocol):
 
 
 class GradientRule:
-    """A rule of one gradient and one update for each batch; write `gradient`."""
+    """A rule of one gradient and one update for each batch; write `gradient`.
+
+    Example:
+      A rule of one's own, by which the last step alone teaches, and plain gradient descent.
+
+      >>> import jax, jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from hdlif_jax import learning, losses, nn
+      >>> class LastStep(learning.GradientRule):
+      ...     def gradient(self, network, loss, variables, batch, key=None):
+      ...         steps = jnp.array([network.num_steps - 1])
+      ...         return learning.gradient_at_steps(network, loss, variables, batch, steps, key=key)
+      >>> def update(grads, opt_state, params, learned):
+      ...     return jax.tree.map(lambda param, grad: param - 0.1 * grad, params, grads), opt_state
+      >>> model = nn.mlp((8,), 3, widths=(16,), rngs=nnx.Rngs(0))
+      >>> network, learner = nn.training_form(model), learning.Learner(nn.variables_of(model), None)
+      >>> batch = learning.Batch(jnp.ones((6, 8)), jnp.arange(6) % 3)
+      >>> learner, learned = LastStep()(network, losses.cross_entropy(), update, learner, batch, None)
+      >>> learned.steps.tolist()
+      [False, False, False, True]
+    """
 
     def gradient(
         self, network: Network, loss: Loss, variables: Variables, batch: Batch, key: jax.Array | None = None

@@ -32,7 +32,20 @@ from hdlif_jax.rollout import Hoisted, batch_size, forward_step, hoist, over_ste
 
 @dataclasses.dataclass(frozen=True)
 class random_step(GradientRule):
-    """Algorithm 1: one uniformly drawn step t* teaches; earlier steps run forward only, later ones not at all."""
+    """Algorithm 1: one uniformly drawn step t* teaches; earlier steps run forward only, later ones not at all.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from hdlif_jax import learning, losses, nn
+      >>> model = nn.mlp((8,), 3, widths=(16,), rngs=nnx.Rngs(0))
+      >>> network, variables = nn.training_form(model), nn.variables_of(model)
+      >>> batch = learning.Batch(jnp.ones((6, 8)), jnp.arange(6) % 3)
+      >>> rule, loss = learning.random_step(), losses.cross_entropy()
+      >>> gradient = rule.gradient(network, loss, variables, batch, jax.random.key(0))
+      >>> int(gradient.learned.sum()), gradient.logits.shape, gradient.grads["layers"][0]["kernel"].shape
+      (1, (6, 3), (8, 16))
+    """
 
     def gradient(
         self, network: Network, loss: Loss, variables: Variables, batch: Batch, key: jax.Array | None = None

@@ -35,6 +35,19 @@ class stbp(GradientRule):  # noqa: N801 - a class that is called as a function
 
     Raises:
       ValueError: options that exclude each other; with a network, `segment` does not divide T.
+
+    Example:
+      A loss of the whole sequence, with memory for two time-steps.
+
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from hdlif_jax import learning, losses, nn
+      >>> model = nn.mlp((8,), 3, widths=(16,), spec=nn.Spec(num_steps=4), rngs=nnx.Rngs(0))
+      >>> network, variables = nn.training_form(model), nn.variables_of(model)
+      >>> batch = learning.Batch(jnp.ones((6, 8)), jnp.arange(6) % 3)
+      >>> gradient = learning.stbp(segment=2).gradient(network, losses.tet(), variables, batch)
+      >>> gradient.learned.tolist(), gradient.loss.shape
+      ([True, True, True, True], ())
     """
 
     segment: int | None = None

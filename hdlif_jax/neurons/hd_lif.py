@@ -46,6 +46,16 @@ def step(
 
     Returns:
       v_t ≤ θ_t and the spikes s_t ≥ 0, both `[B, ...]`.
+
+    Example:
+      One neuron stays silent, the other emits what is above its threshold and keeps the threshold.
+
+      >>> import jax.numpy as jnp
+      >>> from hdlif_jax.neurons import NeuronParams, hd_lif
+      >>> params = NeuronParams(decay=jnp.float32(0.5), threshold=jnp.float32(1.0))
+      >>> potential, spikes = hd_lif.step(params, jnp.float32([0.5, 1.0]), jnp.float32([0.25, 2.0]))
+      >>> potential.tolist(), spikes.tolist()
+      ([0.5, 1.0], [0.0, 1.5])
     """
     potential, raw_spikes = fire(charge(params.decay, potential, current), params.threshold)
     return potential, quantize(raw_spikes)

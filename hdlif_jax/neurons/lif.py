@@ -36,6 +36,20 @@ def step(
 
     Returns:
       v_t, and the spikes s_t ∈ {0, height}, both `[B, ...]`.
+
+    Raises:
+      ValueError: an unknown reset or tie.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from hdlif_jax.neurons import NeuronParams, lif
+      >>> params = NeuronParams(decay=jnp.float32(0.5), threshold=jnp.float32(1.0))
+      >>> potential, spikes = lif.step(params, jnp.zeros(3), jnp.float32([0.75, 1.0, 1.5]))
+      >>> potential.tolist(), spikes.tolist()
+      ([0.75, 0.0, 0.5], [0.0, 1.0, 1.0])
+      >>> potential, _ = lif.step(params, jnp.zeros(3), jnp.float32([0.75, 1.0, 1.5]), reset="hard")
+      >>> potential.tolist()
+      [0.75, 0.0, 0.0]
     """
     membrane = charge(params.decay, potential, current)
     fires = spike_function(membrane - params.threshold, tie=tie)

@@ -29,7 +29,7 @@ class Surrogate:
 
     def __call__(self, excess: jax.Array, /, tie: Literal[">=", ">"] = ">=") -> jax.Array:
         """From m − θ `[...]` to 1 where it is ≥ 0 (or > 0), else 0, of the same shape and type."""
-        return _spike(excess, tie, self.derivative)
+        return _spike(jnp.asarray(excess), tie, self.derivative)
 
     def derivative(self, excess: jax.Array) -> jax.Array:
         """∂s/∂m at m − θ, `[...]` to `[...]`."""
@@ -68,6 +68,15 @@ class triangle(Surrogate):
 
     Raises:
       ValueError: `width` is not positive.
+
+    Example:
+      >>> import jax
+      >>> from hdlif_jax.neurons import surrogates
+      >>> spike = surrogates.triangle(width=1.0)
+      >>> spike(jax.numpy.float32([-0.5, 0.0, 0.25])).tolist()
+      [0.0, 1.0, 1.0]
+      >>> float(jax.grad(spike)(0.25))
+      0.75
     """
 
     width: float = 1.0

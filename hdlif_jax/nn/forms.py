@@ -53,6 +53,21 @@ def training_form(
         concerned, and gradients stay float. None chooses for each layer what was measured to be faster.
       dtype: of convolutions, and of the currents and spikes between them. Parameters, statistics, membranes, attention
         weights, linear layers and logits are float32 in any case.
+
+    Example:
+      Two time-steps of four inputs, by hand; `hdlif_jax.rollout` and `hdlif_jax.learning` have the loops.
+
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from hdlif_jax import nn
+      >>> model = nn.mlp((8,), 3, widths=(16,), rngs=nnx.Rngs(0))
+      >>> network, variables = nn.training_form(model), nn.variables_of(model)
+      >>> params, batch_stats = network.quantize(variables.params), variables.batch_stats
+      >>> current, batch_stats = network.encode(params, batch_stats, jnp.ones((4, 8)))
+      >>> first = network.step(params, batch_stats, None, current, nn.Tick(0))
+      >>> second = network.step(params, first.batch_stats, first.state, current, nn.Tick(1))
+      >>> current.shape, second.logits.shape
+      ((4, 16), (4, 3))
     """
     return network_of(model, Form(True, record, integer, jnp.dtype(dtype).name))
 
@@ -174,7 +189,17 @@ def network_of(model: SpikingNetwork, form: Form) -> Network:
 
 
 def init_state(network: Network, variables: Variables, batch_size: int) -> Any:
-    """The state before the first step, for `batch_size` inputs: any pytree of arrays."""
+    """The state before the first step, for `batch_size` inputs: any pytree of arrays.
+
+    Example:
+      >>> import jax
+      >>> from flax import nnx
+      >>> from hdlif_jax import nn
+      >>> model = nn.mlp((8,), 3, widths=(16, 32), rngs=nnx.Rngs(0))
+      >>> state = nn.init_state(nn.inference_form(model), nn.variables_of(model), batch_size=4)
+      >>> jax.tree.map(lambda potential: potential.shape, state)
+      ((4, 16), (4, 32))
+    """
     x = jnp.zeros((batch_size, *network.input_shape))
     return network.start(*variables, x)
 

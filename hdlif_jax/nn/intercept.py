@@ -26,6 +26,23 @@ def intercept(model: Any, choose: Callable[[str, nnx.Module], Interceptor | None
     Args:
       model: a copy that belongs to the caller.
       choose: `(path, module) -> function`, or None for modules that are left alone.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from hdlif_jax import nn
+      >>> from hdlif_jax.nn.intercept import intercept
+      >>> model = nn.mlp((8,), 3, widths=(16,), rngs=nnx.Rngs(0))
+      >>> def choose(path, module):
+      ...     def report(call, x):
+      ...         print(path, "reads", x.shape)
+      ...         return call(x)
+      ...     return report if isinstance(module, nn.Synapse) else None
+      >>> watched = nnx.clone(model)
+      >>> intercept(watched, choose)
+      >>> state, logits = watched(None, watched.encode(jnp.ones((2, 8))), nn.Tick(0))
+      layers.0 reads (2, 8)
+      layers.2 reads (2, 16)
     """
     for path, module in list(modules(model)):
         interceptor = choose(path, module)

@@ -67,15 +67,26 @@ class Stateful(Module):
 class Carry:
     """Hands stateful modules the states that they left at the step before, in the order of the calls.
 
-    Example:
-      A network's step, `carry = Carry(state, tick); spikes = carry(self.neuron, current); return carry.state, ...`.
-
     Args:
       state: of the step before; None starts a sequence.
       tick: of this step.
 
     Raises:
       ValueError: the state has more or fewer entries than there are calls.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from hdlif_jax import nn
+      >>> class Twice(nn.Stateful):
+      ...     def __init__(self):
+      ...         self.first, self.second = nn.hd_lif()(4, 8), nn.lif()(4, 8)
+      ...     def __call__(self, state, x, tick):
+      ...         carry = nn.Carry(state, tick)
+      ...         y = carry(self.second, carry(self.first, x))
+      ...         return carry.state, y
+      >>> state, y = Twice()(None, jnp.ones((2, 8)), nn.Tick(0))
+      >>> len(state), y.shape
+      (2, (2, 8))
     """
 
     def __init__(self, state: tuple[Any, ...] | None, tick: Tick):

@@ -27,6 +27,17 @@ class Spec:
     Raises:
       ValueError: a value out of range.
       TypeError: a neuron or norm that is no factory.
+
+    Example:
+      Binary weights, and LIF neurons of which a box is the surrogate.
+
+      >>> from flax import nnx
+      >>> from hdlif_jax import nn
+      >>> from hdlif_jax.neurons import surrogates
+      >>> spec = nn.Spec(num_steps=6, neuron=nn.lif(surrogate=surrogates.rectangle(0.5)), weights="binary")
+      >>> model = nn.conv_net((8, 8, 1), 10, widths=(4, 8), spec=spec, rngs=nnx.Rngs(0))
+      >>> model.blocks[1].conv1.kernel.shape
+      (3, 3, 4, 8)
     """
 
     num_steps: int = 4

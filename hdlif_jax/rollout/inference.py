@@ -23,6 +23,16 @@ def rollout(network: Network, variables: Variables, inputs: jax.Array) -> jax.Ar
 
     Raises:
       ValueError: inputs that do not fit the network.
+
+    Example:
+      >>> import jax
+      >>> from flax import nnx
+      >>> from hdlif_jax import nn, rollout
+      >>> model = nn.mlp((8,), 3, widths=(16,), spec=nn.Spec(num_steps=5), rngs=nnx.Rngs(0))
+      >>> network, variables = nn.inference_form(model), nn.variables_of(model)
+      >>> static, sequence = jax.numpy.ones((4, 8)), jax.numpy.ones((5, 4, 8))
+      >>> rollout.rollout(network, variables, static).shape, rollout.rollout(network, variables, sequence).shape
+      ((5, 4, 3), (5, 4, 3))
     """
     logits, _ = _scan(network, variables, inputs, lambda output: None)
     return logits
@@ -73,6 +83,15 @@ def accuracy_per_step(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
     Returns:
       `[T]` counts, int32.
+
+    Example:
+      One of two is right after the first step, and both after the second.
+
+      >>> import jax.numpy as jnp
+      >>> from hdlif_jax import rollout
+      >>> logits = jnp.float32([[[2, 0], [1, 0]], [[0, 1], [0, 3]]])
+      >>> rollout.accuracy_per_step(logits, jnp.array([0, 1])).tolist()
+      [1, 2]
     """
     predictions = jnp.argmax(jnp.cumsum(logits, axis=0), axis=-1)
     return jnp.sum(predictions == labels[None, :], axis=1, dtype=jnp.int32)
