@@ -13,7 +13,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from hdlif_jax import data, encodings, learning, losses, nn, training
+from hdlif_jax import data, encodings, learning, losses, nn, training, xla_cpu
 from hdlif_jax.neurons import surrogates
 from hdlif_jax.training import preprocess
 
@@ -82,7 +82,10 @@ RULES: dict[str, Callable[["LearningConfig"], learning.Rule]] = {
     "random_k": lambda config: learning.random_k(config.k),
     "accumulate": lambda config: learning.accumulate(),
     "every_step": lambda config: learning.every_step(),
-    "stbp": lambda config: learning.stbp(config.stbp_segment),
+    # Layer by layer on accelerators: on an H200 1.5 times as fast, in 0.55 of the memory (`benchmarks/stbp.py`).
+    "stbp": lambda config: learning.stbp(
+        config.stbp_segment, layerwise=config.stbp_segment is None and not xla_cpu.on_cpu()
+    ),
 }
 
 OPTIMIZERS: dict[str, Callable[["OptimizerConfig", optax.Schedule, Mask], optax.GradientTransformation]] = {
