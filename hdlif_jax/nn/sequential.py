@@ -12,11 +12,12 @@ from flax import nnx
 from hdlif_jax.nn.cell import CellFactory, NeuronCell, SpikeInput
 from hdlif_jax.nn.cells import Dropout
 from hdlif_jax.nn.module import Carry, Stateful, Tick
+from hdlif_jax.nn.norms import BatchNorm, batch_norm
 from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage, MaxPool3x3
 from hdlif_jax.nn.spec import Spec
 from hdlif_jax.nn.synapses import Linear, Synapse
 
-Layer = nnx.Module | CellFactory
+Layer = nnx.Module | CellFactory | batch_norm
 
 
 class Sequential(Stateful):
@@ -26,7 +27,7 @@ class Sequential(Stateful):
 
     Args:
       *layers: modules `x -> y`, stateful modules `(state, x, tick) -> (state, y)`, or cell factories such as
-        `nn.lif()`, whose number of channels follows from the layers before them.
+        `nn.lif()` and `nn.batch_norm()`, whose number of channels follows from the layers before them.
       num_steps: T.
       input_shape: of one input at one time-step, such as (F,) or (H, W, C).
 
@@ -55,7 +56,7 @@ class Sequential(Stateful):
         for index, layer in enumerate(layers):
             if inspect.isclass(layer) or not callable(layer):
                 raise TypeError(f"layer {index}, {layer!r}, is no module and makes none; call it first")
-            module = layer if isinstance(layer, nnx.Module) else layer(num_steps, shape[-1])
+            module = _made(layer, num_steps, shape[-1])
             if isinstance(module, Synapse) and module.spikes is None:
                 module.spikes = reads
             before, shape = shape, _shape_after(index, module, shape)
@@ -113,6 +114,12 @@ def mlp(
         features = width
     layers.append(Linear(features, num_classes, rngs=rngs))
     return Sequential(*layers, num_steps=spec.num_steps, input_shape=input_shape)
+
+
+def _made(layer: Layer, num_steps: int, num_channels: int) -> nnx.Module:
+    if isinstance(layer, nnx.Module):
+        return layer
+    return BatchNorm(num_channels, layer) if isinstance(layer, batch_norm) else layer(num_steps, num_channels)
 
 
 def _shape_after(index: int, module: nnx.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
