@@ -6,7 +6,6 @@ import importlib
 import pathlib
 
 import jax
-import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -31,7 +30,7 @@ def test_examples(module):
     finder, runner = doctest.DocTestFinder(exclude_empty=True), doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     examples = [example for example in finder.find(importlib.import_module(module), module) if example.examples]
     assert examples
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"), np.printoptions(precision=4):
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         for example in examples:
             runner.run(example)
     assert runner.summarize(verbose=False).failed == 0

@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from hdlif_jax.nn.cell import Cell, NeuronCell, PerStepParam
+from hdlif_jax.nn.calls import Calls
+from hdlif_jax.nn.cell import Cell, PerStepParam
 from hdlif_jax.nn.intercept import Interceptor, intercept, modules
 from hdlif_jax.nn.module import Form, Tick
-from hdlif_jax.nn.network import ByPath, Network, Params, SequenceOutput, SpikingNetwork, StepOutput, Variables
+from hdlif_jax.nn.network import Network, Params, SequenceOutput, SpikingNetwork, StepOutput, Variables
 from hdlif_jax.nn.synapses import Synapse
 from hdlif_jax.quantize import weight_quantizer
 
@@ -128,7 +129,7 @@ def network_of(model: SpikingNetwork, form: Form) -> Network:
         return outputs, nnx.to_pure_dict(nnx.state(merged, nnx.BatchStat))
 
     def encode(params: Params, batch_stats: Params, x: jax.Array) -> tuple[jax.Array, Params]:
-        return apply(params, batch_stats, None, lambda module: module.encode(x))
+        return apply(params, batch_stats, None, lambda module: module.encode(_numbers(x)))
 
     @jax.jit  # compiled, so that what only gives shapes costs nothing
     def start(params: Params, batch_stats: Params, x: jax.Array) -> Any:
@@ -138,7 +139,7 @@ def network_of(model: SpikingNetwork, form: Form) -> Network:
             return lambda call, state, x, tick: (cell.start(x.astype(jnp.float32)), call(state, x, tick)[1])
 
         def first_step(module: Any) -> Any:
-            state, _ = module(None, module.encode(x), Tick(0, jax.random.key(0)))
+            state, _ = module(None, module.encode(_numbers(x)), Tick(0, jax.random.key(0)))
             return state
 
         return apply(params, batch_stats, choose, first_step)[0]
@@ -151,7 +152,7 @@ def network_of(model: SpikingNetwork, form: Form) -> Network:
         tick: Tick,
         offsets: Mapping[str, jax.Array] | None = None,
     ) -> StepOutput:
-        watch = _Cells(cells, form, offsets)
+        watch = Calls(cells, form, offsets)
         (state, logits), batch_stats = apply(
             params, batch_stats, watch.at_a_step, lambda module: module(state, current, tick)
         )
@@ -164,14 +165,15 @@ def network_of(model: SpikingNetwork, form: Form) -> Network:
         key: jax.Array | None = None,
         offsets: Mapping[str, jax.Array] | None = None,
     ) -> SequenceOutput:
-        watch = _Cells(cells, form, offsets)
+        watch = Calls(cells, form, offsets)
         # A static input is one frame for all time-steps, whose stem runs once.
-        frames = inputs[None] if inputs.ndim == len(model.input_shape) + 1 else inputs
+        frames = _numbers(inputs[None] if inputs.ndim == len(model.input_shape) + 1 else inputs)
         currents, batch_stats = apply(params, batch_stats, watch.over_time, lambda module: module.encode(frames))
         currents = jnp.broadcast_to(currents, (model.num_steps, *currents.shape[1:]))
-        logits, batch_stats = apply(
-            params, batch_stats, watch.over_time, lambda module: module(None, currents, Tick(0, key))[1]
+        (state, logits), batch_stats = apply(
+            params, batch_stats, watch.over_time, lambda module: module(None, currents, Tick(0, key))
         )
+        watch.check_state(state)
         return SequenceOutput(logits, batch_stats, watch.records)
 
     return Network(
@@ -204,101 +206,23 @@ def init_state(network: Network, variables: Variables, batch_size: int) -> Any:
     return network.start(*variables, x)
 
 
-class _Cells:
-    """What happens to calls of cells and, where all time-steps run at once, of layers.
-
-    Args:
-      paths: of all cells; each draws from a key of its own.
-      form: of the network.
-      offsets: added to the cells' currents.
-
-    Attributes:
-      records: spikes by path.
-
-    Raises:
-      ValueError: offsets of what is no cell.
-    """
-
-    def __init__(self, paths: list[str], form: Form, offsets: Mapping[str, jax.Array] | None):
-        self._index = {path: index for index, path in enumerate(paths)}
-        self._form = form
-        self._offsets = offsets or {}
-        for path in self._offsets:
-            if path not in self._index:
-                raise ValueError(f"offsets name {path}, and the network's cells are {', '.join(paths)}")
-        self.records: ByPath = {}
-
-    def at_a_step(self, path: str, module: nnx.Module) -> Interceptor | None:
-        """Chooses for one time-step."""
-        if not isinstance(module, Cell):
-            return None
-
-        def run(call: Callable[..., Any], state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
-            state, spikes = call(state, self._offset(path, x), self._own(path, tick))
-            self._record(path, module, spikes)
-            return state, spikes
-
-        return run
-
-    def over_time(self, path: str, module: nnx.Module) -> Interceptor | None:
-        """Chooses for all time-steps at once, values `[T, B, ...]`: cells loop, layers see `[T·B, ...]`."""
-        if isinstance(module, Cell):
-
-            def run(call: Callable[..., Any], state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
-                tick, x, outputs = self._own(path, tick), self._offset(path, x), []
-                # In Python, because a cell may write running statistics, which no rolled loop hands out of it.
-                for t, x_t in enumerate(x):
-                    state, spikes_t = call(state, x_t, tick._replace(t=t))
-                    outputs.append(spikes_t)
-                spikes = jnp.stack(outputs)
-                self._record(path, module, spikes)
-                return state, spikes
-
-            return run
-        if any(path and child is not module for path, child in nnx.iter_modules(module)):
-            return None  # its parts see the time axis
-        if hasattr(module, "over_time"):
-            return lambda call, x: module.over_time(x)
-        if self._form.train and any(isinstance(leaf, nnx.BatchStat) for leaf in vars(module).values()):
-            raise ValueError(
-                f"{path} is a {type(module).__name__} with running statistics and no over_time(x [T, B, ...]), so that "
-                "it would normalise all steps together in the layer-by-layer form; use nn.BatchNorm"
-            )
-
-        def fold(call: Callable[..., Any], x: jax.Array) -> jax.Array:
-            y = call(x.reshape(-1, *x.shape[2:]))
-            unfolded: jax.Array = y.reshape(*x.shape[:2], *y.shape[1:])
-            return unfolded
-
-        return fold
-
-    def _own(self, path: str, tick: Tick) -> Tick:
-        if tick.key is None:
-            return tick
-        return tick._replace(key=jax.random.fold_in(tick.key, self._index[path]))
-
-    def _offset(self, path: str, x: jax.Array) -> jax.Array:
-        return x + self._offsets[path].astype(x.dtype) if path in self._offsets else x
-
-    def _record(self, path: str, cell: Cell, spikes: jax.Array) -> None:
-        if self._form.record and isinstance(cell, NeuronCell):
-            if path in self.records:
-                raise ValueError(f"{path} is called more than once in a time-step; give every call its own cell")
-            self.records[path] = spikes
+def _numbers(x: jax.Array) -> jax.Array:
+    """Pixels and counts of events as floats; what a layer gives is of the type that it reads."""
+    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
 
 
 def _split(model: Any) -> tuple[Any, Any, Any]:
     """Structure, parameters and statistics.
 
     Raises:
-      TypeError: the model holds arrays of another kind, such as the state of a random generator.
+      ValueError: the model holds arrays of another kind, such as the state of a random generator.
     """
     parts: Any = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
     graphdef, params, batch_stats, others = parts
-    for path, variable in nnx.to_flat_state(others):
-        raise TypeError(
-            f"{'.'.join(map(str, path))} is a {type(variable).__name__}; networks are functions of their parameters "
-            "(nnx.Param) and statistics (nnx.BatchStat) alone: draw from tick.key instead, as nn.Dropout does"
+    for path, _ in nnx.to_flat_state(others):
+        raise ValueError(
+            f"{'.'.join(map(str, path))} is neither a parameter nor a running statistic; keep it in the state of a "
+            "cell, and draw from the key of its tick as nn.Dropout does"
         )
     return graphdef, params, batch_stats
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from flax import nnx
 
+MARK = "_intercepts"  # of classes that are made here
+
 Interceptor = Callable[..., Any]  # (call, *arguments) -> result; `call` is the module's own
 
 
@@ -52,6 +54,11 @@ def intercept(model: Any, choose: Callable[[str, nnx.Module], Interceptor | None
             vars(module)[_attribute(type(module))] = interceptor
 
 
+def original(kind: type[nnx.Module]) -> type[nnx.Module]:
+    """The class of a module before its calls were intercepted."""
+    return next(base for base in kind.__mro__ if MARK not in vars(base))
+
+
 def _attribute(kind: type[nnx.Module]) -> str:
     """Where the function of an intercepting class lies; each class of a chain has its own."""
     return f"_interceptor{len(kind.__mro__)}"
@@ -62,6 +69,6 @@ def _intercepting(kind: type[nnx.Module]) -> type[nnx.Module]:
     def call(self: Any, *arguments: Any, **keywords: Any) -> Any:
         return vars(self)[name](functools.partial(kind.__call__, self), *arguments, **keywords)
 
-    intercepting = type(kind.__name__, (kind,), {"__call__": call, "__module__": kind.__module__})
+    intercepting = type(kind.__name__, (kind,), {"__call__": call, "__module__": kind.__module__, MARK: True})
     name = _attribute(intercepting)
     return intercepting

@@ -12,11 +12,12 @@ from flax import nnx
 from hdlif_jax.nn.cell import Cell, CellFactory, NeuronCell, SpikeInput
 from hdlif_jax.nn.cells import Dropout
 from hdlif_jax.nn.module import Carry, Stateful, Tick
+from hdlif_jax.nn.norms import BatchNorm, batch_norm
 from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage, MaxPool3x3
 from hdlif_jax.nn.spec import Spec
 from hdlif_jax.nn.synapses import Linear, Synapse
 
-Layer = nnx.Module | CellFactory
+Layer = nnx.Module | CellFactory | batch_norm
 
 
 class Sequential(Stateful):
@@ -26,7 +27,8 @@ class Sequential(Stateful):
 
     Args:
       *layers: modules `x -> y`, stateful modules `(state, x, tick) -> (state, y)`, or cell factories such as
-        `nn.lif()` or a class of cells, whose number of channels follows from the layers before them.
+        `nn.lif()` or a class of cells, whose number of channels follows from the layers before them, as that of
+        `nn.batch_norm()`.
       num_steps: T.
       input_shape: of one input at one time-step, such as (F,) or (H, W, C).
 
@@ -55,8 +57,7 @@ class Sequential(Stateful):
         for index, layer in enumerate(layers):
             if not callable(layer) or (inspect.isclass(layer) and not issubclass(layer, Cell)):
                 raise TypeError(f"layer {index}, {layer!r}, is no module and makes none; call it first")
-            factory: Any = layer
-            module: Any = layer if isinstance(layer, nnx.Module) else factory(num_steps, shape[-1])
+            module = _made(layer, num_steps, shape[-1])
             if isinstance(module, Synapse) and module.spikes is None:
                 module.spikes = reads
             before, shape = shape, _shape_after(index, module, shape)
@@ -114,6 +115,16 @@ def mlp(
         features = width
     layers.append(Linear(features, num_classes, rngs=rngs))
     return Sequential(*layers, num_steps=spec.num_steps, input_shape=input_shape)
+
+
+def _made(layer: Any, num_steps: int, num_channels: int) -> nnx.Module:
+    """The layer, or what a factory of cells or of BatchNorm makes."""
+    if isinstance(layer, nnx.Module):
+        return layer
+    if isinstance(layer, batch_norm):
+        return BatchNorm(num_channels, layer)
+    made: nnx.Module = layer(num_steps, num_channels)
+    return made
 
 
 def _shape_after(index: int, module: nnx.Module, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -101,3 +101,22 @@ def step_by_step(network, variables, inputs, key=None, offsets=None):
         logits.append(step_logits)
         records.append(record)
     return nn.SequenceOutput(jnp.stack(logits), batch_stats, jax.tree.map(lambda *steps: jnp.stack(steps), *records))
+
+
+class RecurrentCell(nn.NeuronCell):
+    """LIF neurons that read their own spikes of the step before through a layer inside the cell."""
+
+    emits = nn.BINARY
+    operations = 4
+
+    def __init__(self, features):
+        self.feedback = nn.Linear(features, features, weights="ternary", rngs=nnx.Rngs(7))
+
+    def start(self, x):
+        return jnp.zeros_like(x), jnp.zeros_like(x)
+
+    def advance(self, state, x, tick):
+        potential, spikes = state
+        membrane = 0.5 * potential + x + self.feedback(spikes)
+        spikes = triangle()(membrane - 1)
+        return (membrane - spikes, spikes), spikes

@@ -6,7 +6,7 @@ from flax import nnx
 
 from hdlif_jax import nn
 from hdlif_jax.nn import Tick
-from hdlif_jax.nn.intercept import intercept, modules
+from hdlif_jax.nn.intercept import intercept, modules, original
 from tests.conftest import small_network
 
 
@@ -90,6 +90,14 @@ def test_watchers_of_one_model_stand_one_behind_the_other():
         intercept(model, watcher(name))
     np.testing.assert_array_equal(run(model), expected)
     assert order == ["third", "second", "first"]
+
+
+def test_the_class_before_is_known():
+    model = small_mlp()
+    intercept(model, lambda path, module: lambda call, *arguments: call(*arguments))
+    intercept(model, lambda path, module: lambda call, *arguments: call(*arguments))
+    assert original(type(dict(modules(model))["layers.1"])) is nn.HDLIFCell
+    assert original(nn.Linear) is nn.Linear
 
 
 def test_arguments_by_name_stay_by_name():

@@ -10,7 +10,7 @@ from hdlif_jax import nn
 from hdlif_jax.nn.forms import network_of
 from hdlif_jax.nn.resnet import StemShape
 from tests.conftest import perturbed, spec_of
-from tests.nn.own import RefractoryCell, Scale, features, step_by_step, synaptic
+from tests.nn.own import RecurrentCell, RefractoryCell, Scale, features, step_by_step, synaptic
 
 INPUTS = {
     "static": jax.random.normal(jax.random.key(10), (7, 5)),
@@ -23,6 +23,7 @@ CELLS = {
     "mem-bn": nn.mem_bn(),
     "synaptic": synaptic(),
     "refractory": lambda num_steps, num_channels: RefractoryCell(),
+    "recurrent": lambda num_steps, num_channels: RecurrentCell(num_channels),
 }
 
 
@@ -137,6 +138,45 @@ def test_statistics_that_cannot_be_split_by_time_are_refused_by_name():
     with pytest.raises(ValueError, match=r"layers\.3 is a BatchNorm with running statistics and no over_time"):
         network.sequence(*variables, INPUTS["sequence"])
     step_by_step(network, variables, INPUTS["sequence"])
+
+
+class Feedback(nn.Stateful):
+    """A layer outside of any cell that remembers what it gave."""
+
+    def __init__(self):
+        self.cell = nn.lif()(4, 6)
+
+    def __call__(self, state, x, tick):
+        before, last = (None, jnp.zeros_like(x)) if state is None else state
+        after, spikes = self.cell(before, x + 0.5 * last, tick)
+        return (after, spikes), spikes
+
+
+def test_a_memory_outside_of_cells_runs_step_by_step_alone():
+    """Where all time-steps run at once there is no step before; zeros in its place would be wrong without a word."""
+    model = features(nn.Linear(5, 6, rngs=nnx.Rngs(0)), Feedback())
+    network, variables = nn.training_form(model), nn.variables_of(model)
+    step_by_step(network, variables, INPUTS["sequence"])
+    with pytest.raises(ValueError, match="the network keeps a state outside of its cells") as caught:
+        network.sequence(*variables, INPUTS["sequence"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_norm_of_one_s_own_does_not_inherit_what_it_does_over_time():
+    class Doubled(nn.BatchNorm):
+        def __call__(self, x):
+            return 2 * super().__call__(x)
+
+    class DoubledOverTime(Doubled):
+        def over_time(self, x):
+            return 2 * super().over_time(x)
+
+    model = features(nn.Linear(5, 6, rngs=nnx.Rngs(0)), nn.lif(), Doubled(6))
+    network, variables = nn.training_form(model), nn.variables_of(model)
+    with pytest.raises(ValueError, match=r"layers\.2 is a Doubled with a __call__ of its own and the over_time of"):
+        network.sequence(*variables, INPUTS["sequence"])
+    model = features(nn.Linear(5, 6, rngs=nnx.Rngs(0)), nn.lif(), DoubledOverTime(6))
+    assert_equal_in_both_orders(model, INPUTS["sequence"], nn.Form(train=True))
 
 
 def test_in_inference_they_are_constants_and_fold():

@@ -112,6 +112,14 @@ def test_what_a_layer_was_told_to_read_stays():
     assert model.layers[2].spikes == told
 
 
+def test_norms_learn_their_channels_too():
+    layers = conv(2, 5), nn.batch_norm(momentum=0.5), nn.lif(), nn.Flatten(), nn.batch_norm(), linear(5 * 64, 3)
+    model = nn.Sequential(*layers, num_steps=2, input_shape=IMAGE)
+    assert model.layers[1].scale.shape == (5,)
+    assert model.layers[1].options == nn.batch_norm(momentum=0.5)
+    assert model.layers[4].scale.shape == (5 * 64,)
+
+
 def test_residual_blocks_are_layers():
     spec = nn.Spec(num_steps=2)
     block = nn.ResidualBlock(2, 4, stride=2, spec=spec, rngs=nnx.Rngs(0))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hdlif_jax import learning, losses, nn, rollout
+from hdlif_jax import learning, nn, rollout
 from tests.conftest import cross_entropy, small_network
 
 
@@ -90,13 +90,3 @@ def test_a_static_input_is_hoisted_and_a_sequence_is_not(images, events):
     by_hand = network.step(sequence.params, stats, None, frame, nn.Tick(2))
     np.testing.assert_array_equal(step.logits, by_hand.logits)
     jax.tree.map(np.testing.assert_array_equal, step.batch_stats, by_hand.batch_stats)
-
-
-@pytest.mark.parametrize("shape", [(8,), (8, 3)])
-def test_labels_that_fit(shape):
-    losses.check_labels((8, 3), np.zeros(shape))
-
-
-def test_labels_that_do_not_fit():
-    with pytest.raises(ValueError, match=r"labels have shape \(7,\); expected \(8,\) integers or \(8, 3\)"):
-        losses.check_labels((8, 3), np.zeros(7))

@@ -1,0 +1,125 @@
+"""What a form does with the calls of a network's modules: keys, offsets and records, and all time-steps at once."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from hdlif_jax.nn.cell import Cell, NeuronCell
+from hdlif_jax.nn.intercept import Interceptor, original
+from hdlif_jax.nn.module import Form, Tick
+from hdlif_jax.nn.network import ByPath
+
+
+class Calls:
+    """What happens to calls of cells and, where all time-steps run at once, of layers.
+
+    Args:
+      cells: paths of all; each draws from a key of its own.
+      form: of the network.
+      offsets: added to the cells' currents.
+
+    Attributes:
+      records: spikes by path.
+
+    Raises:
+      ValueError: offsets of what is no cell.
+    """
+
+    def __init__(self, cells: list[str], form: Form, offsets: Mapping[str, jax.Array] | None):
+        self._index = {path: index for index, path in enumerate(cells)}
+        self._form = form
+        self._offsets = offsets or {}
+        for path in self._offsets:
+            if path not in self._index:
+                raise ValueError(f"offsets name {path}, and the network's cells are {', '.join(cells)}")
+        self._left: list[Any] = []
+        self.records: ByPath = {}
+
+    def at_a_step(self, path: str, module: nnx.Module) -> Interceptor | None:
+        """Chooses for one time-step."""
+        if not isinstance(module, Cell):
+            return None
+
+        def run(call: Callable[..., Any], state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
+            state, spikes = call(state, self._offset(path, x), self._own(path, tick))
+            self._record(path, module, spikes)
+            return state, spikes
+
+        return run
+
+    def over_time(self, path: str, module: nnx.Module) -> Interceptor | None:
+        """Chooses for all time-steps at once, values `[T, B, ...]`: cells loop, layers see `[T·B, ...]`.
+
+        Raises:
+          ValueError: a layer that is no function of one time-step and does not say what it does over time.
+        """
+        if isinstance(module, Cell):
+            return self._loop(path, module)
+        if any(path.startswith(f"{cell}.") for cell in self._index):
+            return None  # a cell's own layers see one step
+        if any(own_path and child is not module for own_path, child in nnx.iter_modules(module)):
+            return None  # its parts see the time axis
+        kind = original(type(module))
+        if hasattr(kind, "over_time"):
+            if _definer(kind, "__call__") not in _definer(kind, "over_time").__mro__:
+                raise ValueError(
+                    f"{path} is a {kind.__name__} with a __call__ of its own and the over_time of "
+                    f"{_definer(kind, 'over_time').__name__}; write over_time(x [T, B, ...]) too"
+                )
+            return lambda call, x: cast(Any, module).over_time(x)
+        if self._form.train and any(isinstance(leaf, nnx.BatchStat) for leaf in vars(module).values()):
+            raise ValueError(
+                f"{path} is a {kind.__name__} with running statistics and no over_time(x [T, B, ...]), so that "
+                "it would normalise all steps together in the layer-by-layer form; use nn.BatchNorm"
+            )
+
+        def fold(call: Callable[..., Any], x: jax.Array) -> jax.Array:
+            y = call(x.reshape(-1, *x.shape[2:]))
+            unfolded: jax.Array = y.reshape(*x.shape[:2], *y.shape[1:])
+            return unfolded
+
+        return fold
+
+    def check_state(self, state: Any) -> None:
+        """Raises ValueError where a network left more than its cells left, after all time-steps at once."""
+        if not all(any(leaf is left for left in self._left) for leaf in jax.tree.leaves(state)):
+            raise ValueError(
+                "the network keeps a state outside of its cells, such as a feedback from step to step, and so cannot "
+                "run layer by layer; run it step by step, or move what has the state into one nn.Cell"
+            )
+
+    def _loop(self, path: str, module: Cell) -> Interceptor:
+        def run(call: Callable[..., Any], state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
+            tick, x, outputs = self._own(path, tick), self._offset(path, x), []
+            # In Python, because a cell may write running statistics, which no rolled loop hands out of it.
+            for t, x_t in enumerate(x):
+                state, spikes_t = call(state, x_t, tick._replace(t=t))
+                outputs.append(spikes_t)
+            spikes = jnp.stack(outputs)
+            self._left += jax.tree.leaves(state)
+            self._record(path, module, spikes)
+            return state, spikes
+
+        return run
+
+    def _own(self, path: str, tick: Tick) -> Tick:
+        if tick.key is None:
+            return tick
+        return tick._replace(key=jax.random.fold_in(tick.key, self._index[path]))
+
+    def _offset(self, path: str, x: jax.Array) -> jax.Array:
+        return x + self._offsets[path].astype(x.dtype) if path in self._offsets else x
+
+    def _record(self, path: str, cell: Cell, spikes: jax.Array) -> None:
+        if self._form.record and isinstance(cell, NeuronCell):
+            if path in self.records:
+                raise ValueError(f"{path} is called more than once in a time-step; give every call its own cell")
+            self.records[path] = spikes
+
+
+def _definer(kind: type, name: str) -> type:
+    """The class that an attribute of a class comes from."""
+    return next(base for base in kind.__mro__ if name in vars(base))

@@ -1,0 +1,40 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hdlif_jax import xla_cpu
+
+
+@pytest.mark.parametrize("probe", [1.5, jnp.inf, jnp.nan])
+def test_the_barrier_changes_nothing(probe):
+    """Also of integers and keys, and where a number is not finite."""
+    carry = {
+        "floats": jnp.float32([probe, -0.0, 3e38]),
+        "halves": jnp.ones(2, jnp.bfloat16),
+        "integers": jnp.arange(3),
+        "key": jax.random.key(4),
+        "empty": (),
+    }
+    got = jax.jit(xla_cpu.barrier)(carry)
+    assert jax.tree.structure(got) == jax.tree.structure(carry)
+    for name in ("floats", "halves", "integers"):
+        assert got[name].dtype == carry[name].dtype
+        np.testing.assert_array_equal(got[name], carry[name])
+    np.testing.assert_array_equal(jax.random.key_data(got["key"]), jax.random.key_data(carry["key"]))
+
+
+def test_a_carry_without_floats_passes():
+    assert xla_cpu.barrier(((),)) == ((),)
+    np.testing.assert_array_equal(xla_cpu.barrier(jnp.arange(2)), [0, 1])
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu", "tpu"])
+def test_other_backends_have_the_plain_choice(backend, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    on_cpu = backend == "cpu"
+    assert xla_cpu.on_cpu() == on_cpu
+    assert xla_cpu.unrolls_gradients() == on_cpu
+    assert (xla_cpu.steps_per_dispatch() == 1) == on_cpu
+    assert xla_cpu.prefers_integers((3, 3, 64, 24)) == on_cpu
+    assert not xla_cpu.prefers_integers((3, 3, 64, 23))
