@@ -1,6 +1,6 @@
 """Encodings as values: what a static input, such as an image, becomes over time.
 
-An encoding is any function `(key, inputs, num_steps) -> inputs over time`; your own is as good as one of these.
+An encoding is any function `(key, inputs) -> inputs over time`; your own is as good as one of these.
 """
 
 import dataclasses
@@ -16,15 +16,15 @@ import jax.numpy as jnp
 class Encoding(Protocol):
     """Static inputs to what a network reads."""
 
-    def __call__(self, key: jax.Array, inputs: jax.Array, num_steps: int) -> jax.Array:
-        """Inputs `[B, ...]` to a sequence `[T, B, ...]`, or to `[B, ...]` that is the same at every step."""
+    def __call__(self, key: jax.Array, inputs: jax.Array, /) -> jax.Array:
+        """Inputs `[B, ...]`, intensities in [0, 1], to a sequence `[T, B, ...]`, or to `[B, ...]` of every step."""
 
 
 @dataclasses.dataclass(frozen=True)
 class direct:
     """The input itself, shown at every step: a current of real numbers, which the first layer turns into spikes."""
 
-    def __call__(self, key: jax.Array, inputs: jax.Array, num_steps: int) -> jax.Array:
+    def __call__(self, key: jax.Array, inputs: jax.Array) -> jax.Array:
         """`[B, ...]` of any values to the same; networks run their stem on it once."""
         return inputs
 
@@ -34,11 +34,22 @@ class poisson:
     """Rate code: at every step a spike with the probability of the intensity, independent of all others.
 
     A Poisson process seen in steps of one spike at most, which is a Bernoulli process.
+
+    Attributes:
+      num_steps: T.
+
+    Raises:
+      ValueError: `num_steps` < 1.
     """
 
-    def __call__(self, key: jax.Array, inputs: jax.Array, num_steps: int) -> jax.Array:
+    num_steps: int
+
+    def __post_init__(self) -> None:
+        _check_steps(self.num_steps)
+
+    def __call__(self, key: jax.Array, inputs: jax.Array) -> jax.Array:
         """Intensities `[B, ...]` in [0, 1] to spikes `[T, B, ...]`, 0 or 1."""
-        return jax.random.bernoulli(key, inputs[None], (num_steps, *inputs.shape)).astype(inputs.dtype)
+        return jax.random.bernoulli(key, inputs[None], (self.num_steps, *inputs.shape)).astype(inputs.dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,21 +57,29 @@ class latency:
     """Time to first spike: one spike, the earlier the higher the intensity, at step round((T − 1)(1 − x)) from 0.
 
     Attributes:
+      num_steps: T.
       silence: intensities up to this one never spike.
 
     Raises:
-      ValueError: `silence` is out of range.
+      ValueError: a value out of range.
     """
 
+    num_steps: int
     silence: float = 0.0
 
     def __post_init__(self) -> None:
+        _check_steps(self.num_steps)
         if not 0 <= self.silence < 1:
             raise ValueError(f"silence={self.silence} must be in [0, 1): the intensity up to which nothing spikes")
 
-    def __call__(self, key: jax.Array, inputs: jax.Array, num_steps: int) -> jax.Array:
+    def __call__(self, key: jax.Array, inputs: jax.Array) -> jax.Array:
         """Intensities `[B, ...]` in [0, 1] to spikes `[T, B, ...]`, 0 or 1."""
-        first = jnp.round((num_steps - 1) * (1 - inputs)).astype(jnp.int32)
-        steps = jnp.arange(num_steps).reshape(-1, *[1] * inputs.ndim)
+        first = jnp.round((self.num_steps - 1) * (1 - inputs)).astype(jnp.int32)
+        steps = jnp.arange(self.num_steps).reshape(-1, *[1] * inputs.ndim)
         spikes = (steps == first[None]) & (inputs > self.silence)[None]
         return spikes.astype(inputs.dtype)
+
+
+def _check_steps(num_steps: int) -> None:
+    if num_steps < 1:
+        raise ValueError(f"num_steps={num_steps} must be at least 1: the network's number of time-steps")

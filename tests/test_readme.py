@@ -69,4 +69,5 @@ def test_every_path_that_it_names_exists():
         assert (root / target.partition("#")[0]).exists(), target
     for module in re.findall(r"python -m ([\w.]+)", README):
         if module.startswith("experiments"):
-            assert (root / (module.replace(".", "/") + ".py")).exists(), module
+            path = root / module.replace(".", "/")
+            assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module

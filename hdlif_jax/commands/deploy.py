@@ -18,7 +18,7 @@ from hdlif_jax.commands.support.runs import Run, load_dataset, load_run
 from hdlif_jax.commands.support.tables import new_table, plain_table
 from hdlif_jax.data import Dataset
 from hdlif_jax.deploy import anytime
-from hdlif_jax.deploy.costs import Costs, DeploymentCosts, deployment_costs
+from hdlif_jax.deploy.costs import DeploymentCosts, InferenceCosts, deployment_costs
 from hdlif_jax.deploy.verify import Verification, verify
 
 THRESHOLDS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 1.0)
@@ -145,7 +145,7 @@ def table(costs: DeploymentCosts, verification: Verification, disk_mb: float) ->
     """The paper's Table 2 columns, before and after; fits 80 columns."""
     shown = plain_table("", "T", "Param.(MB)", "disk(MB)", "Acc.(%)", "SOPs(M)", "NOPs(M)", "Power(mJ)")
 
-    def add(name: str, row: Costs, disk: str, accuracy_per_step: list[float]) -> None:
+    def add(name: str, row: InferenceCosts, disk: str, accuracy_per_step: list[float]) -> None:
         shown.add_row(
             name,
             str(len(accuracy_per_step)),

@@ -15,7 +15,6 @@ from jax.sharding import Mesh
 
 from hdlif_jax import data, encodings, learning, losses, nn, training, xla_cpu
 from hdlif_jax.neurons import surrogates
-from hdlif_jax.training import preprocess
 
 if TYPE_CHECKING:  # it takes its choices from here
     from hdlif_jax.commands.config import DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig
@@ -82,7 +81,7 @@ RULES: dict[str, Callable[["LearningConfig"], learning.Rule]] = {
     "random_k": lambda config: learning.random_k(config.k),
     "accumulate": lambda config: learning.accumulate(),
     "every_step": lambda config: learning.every_step(),
-    # Layer by layer on accelerators: on an H200 1.5 times as fast, in 0.55 of the memory (`benchmarks/stbp.py`).
+    # Layer by layer on accelerators: on an H200 1.5 times as fast in 0.55 of the memory (`experiments.benchmarks.stbp`)
     "stbp": lambda config: learning.stbp(
         config.stbp_segment, layerwise=config.stbp_segment is None and not xla_cpu.on_cpu()
     ),
@@ -97,10 +96,10 @@ OPTIMIZERS: dict[str, Callable[["OptimizerConfig", optax.Schedule, Mask], optax.
     ),
 }
 
-ENCODINGS: dict[str, Callable[["DataConfig"], encodings.Encoding]] = {
-    "direct": lambda config: encodings.direct(),
-    "poisson": lambda config: encodings.poisson(),
-    "latency": lambda config: encodings.latency(),
+ENCODINGS: dict[str, Callable[["DataConfig", int], encodings.Encoding]] = {  # of T steps
+    "direct": lambda config, num_steps: encodings.direct(),
+    "poisson": lambda config, num_steps: encodings.poisson(num_steps),
+    "latency": lambda config, num_steps: encodings.latency(num_steps),
 }
 
 DATASETS: dict[str, data.Entry] = data.CATALOG
@@ -173,12 +172,10 @@ def make_optimizer(
     return OPTIMIZERS[config.name](config, learning_rate, decays)
 
 
-def make_encoding(config: "DataConfig", num_steps: int) -> preprocess.Encoding | None:
-    """The encoding of a configuration, `(key, inputs [B, ...] in [0, 1]) -> inputs over time`; None is direct."""
-    encoding = ENCODINGS[config.encoding](config)
-    if isinstance(encoding, encodings.direct):
-        return None
-    return lambda key, inputs: encoding(key, inputs, num_steps)
+def make_encoding(config: "DataConfig", num_steps: int) -> encodings.Encoding | None:
+    """The encoding of a configuration; None is direct, of normalised inputs instead of intensities."""
+    encoding = ENCODINGS[config.encoding](config, num_steps)
+    return None if isinstance(encoding, encodings.direct) else encoding
 
 
 def make_normalize(config: "TrainConfig", dataset: data.Dataset) -> Callable[[jax.Array], jax.Array]:

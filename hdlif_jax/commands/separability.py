@@ -89,7 +89,7 @@ def table(studies: dict[str, ModelStudy]) -> str:
     return "\n".join(["", *lines, "", LEGEND])
 
 
-def prepare_directory(arguments: Arguments) -> pathlib.Path:
+def output_directory(arguments: Arguments) -> pathlib.Path:
     """Makes the output directory, or finds in it an earlier call of the same preset and number of updates.
 
     Raises:
@@ -182,7 +182,7 @@ def main() -> None:
 
     matplotlib.use("Agg")  # pictures are files
     arguments = parse(Arguments, "separability")
-    out = prepare_directory(arguments)
+    out = output_directory(arguments)
     config = PRESETS[arguments.preset].config
     studies: dict[str, ModelStudy] = {}
     samples: dict[str, Contributions] = {}

@@ -12,7 +12,7 @@ import numpy as np
 ROUNDS = 48  # the distance from a uniform permutation falls by a constant factor a round; see the paper's bound
 
 
-def mixed(values: Any) -> Any:
+def hash32(values: Any) -> Any:
     """A hash of uint32 values `[N]`, numpy's or JAX's (Prospector's `lowbias32`)."""
     values = (values ^ (values >> np.uint32(16))) * np.uint32(0x7FEB352D)
     values = (values ^ (values >> np.uint32(15))) * np.uint32(0x846CA68B)
@@ -20,17 +20,17 @@ def mixed(values: Any) -> Any:
 
 
 Body = Callable[[Any, Any], Any]
-Fold = Callable[[Body, Any], Any]  # as `fold_in_python`
+Loop = Callable[[Body, Any], Any]  # as `loop_in_python`
 
 
-def fold_in_python(body: Body, places: Any) -> Any:
+def loop_in_python(body: Body, places: Any) -> Any:
     """`places = body(round, places)` for all rounds."""
     for round_ in range(ROUNDS):
         places = body(np.uint32(round_), places)
     return places
 
 
-def shuffled(places: Any, epochs: Any, size: int, seed: int, fold: Fold = fold_in_python) -> Any:
+def permuted(places: Any, epochs: Any, size: int, seed: int, loop: Loop = loop_in_python) -> Any:
     """Which example comes at a place of an epoch's order.
 
     Args:
@@ -38,7 +38,7 @@ def shuffled(places: Any, epochs: Any, size: int, seed: int, fold: Fold = fold_i
       epochs: `[B]` or `[1]` uint32.
       size: N, the number of examples, below 2³¹.
       seed: of the run.
-      fold: runs the rounds; on a device a loop that compiles faster.
+      loop: runs the rounds; on a device a loop that compiles faster.
 
     Returns:
       `[B]` uint32; over all places of an epoch a permutation of 0…N−1.
@@ -46,19 +46,19 @@ def shuffled(places: Any, epochs: Any, size: int, seed: int, fold: Fold = fold_i
     if not 1 <= size < 2**31:
         raise ValueError(f"size={size} must be at least 1 and below 2³¹ examples")
     modulus = np.uint32(size)
-    key = mixed(epochs ^ mixed(np.array([seed & 0xFFFFFFFF], np.uint32) + np.uint32(0x9E3779B9)))
+    key = hash32(epochs ^ hash32(np.array([seed & 0xFFFFFFFF], np.uint32) + np.uint32(0x9E3779B9)))
 
     def swap_or_not(round_: Any, places: Any) -> Any:
-        round_key = mixed(key + round_)
+        round_key = hash32(key + round_)
         partner = (round_key % modulus + (modulus - places)) % modulus
         larger = places + (places < partner).astype(np.uint32) * (partner - places)  # of the pair
-        swap = mixed(larger + mixed(round_key)) >> np.uint32(31)
+        swap = hash32(larger + hash32(round_key)) >> np.uint32(31)
         return places + swap * (partner - places)  # modulo 2³², which is as good as the difference itself
 
-    return fold(swap_or_not, places)
+    return loop(swap_or_not, places)
 
 
-def batch_indices(steps: Any, size: int, batch_size: int, seed: int, fold: Fold = fold_in_python) -> Any:
+def batch_indices(steps: Any, size: int, batch_size: int, seed: int, loop: Loop = loop_in_python) -> Any:
     """Indices of the examples of a step's batch, a function of (seed, step) alone.
 
     The last, incomplete batch of an epoch is left out: another order next time shows its examples.
@@ -68,7 +68,7 @@ def batch_indices(steps: Any, size: int, batch_size: int, seed: int, fold: Fold 
       size: N.
       batch_size: B.
       seed: of the run.
-      fold: as in `shuffled`.
+      loop: as in `permuted`.
 
     Returns:
       `[B]` uint32.
@@ -76,4 +76,4 @@ def batch_indices(steps: Any, size: int, batch_size: int, seed: int, fold: Fold 
     steps_per_epoch = np.uint32(size // batch_size)
     epoch, index = steps // steps_per_epoch, steps % steps_per_epoch
     places = index * np.uint32(batch_size) + np.arange(batch_size, dtype=np.uint32)
-    return shuffled(places, epoch, size, seed, fold)
+    return permuted(places, epoch, size, seed, loop)

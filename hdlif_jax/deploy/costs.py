@@ -14,7 +14,7 @@ from hdlif_jax.nn.intercept import modules
 from hdlif_jax.quantize import WeightKind
 
 
-class Costs(NamedTuple):
+class InferenceCosts(NamedTuple):
     """The inference columns of the paper's Table 2.
 
     Attributes:
@@ -38,8 +38,8 @@ class DeploymentCosts(NamedTuple):
       after: the deployed network, with packed weights and levels.
     """
 
-    before: Costs
-    after: Costs
+    before: InferenceCosts
+    after: InferenceCosts
 
 
 def deployment_costs(model: nn.SpikingNetwork, folded: Folded, batches: Iterable[jax.Array]) -> DeploymentCosts:
@@ -59,11 +59,11 @@ def deployment_costs(model: nn.SpikingNetwork, folded: Folded, batches: Iterable
     bits = {neuron.name: neuron.bits for neuron in neurons}
     readers = [(layer.name, layer.reads) for layer in folded.graph.synapses if layer.reads is not None]
 
-    def costs(bytes_: float, operations: Mapping[str, int], power_mj: float) -> Costs:
+    def costs(bytes_: float, operations: Mapping[str, int], power_mj: float) -> InferenceCosts:
         nops = sum(
             accounting.neural_operations(sizes[neuron.name], operations[neuron.name], steps) for neuron in neurons
         )
-        return Costs(bytes_ / 1e6, sum(sops.values()) / 1e6, nops / 1e6, power_mj)
+        return InferenceCosts(bytes_ / 1e6, sum(sops.values()) / 1e6, nops / 1e6, power_mj)
 
     folded_operations = {neuron.name: neuron.operations for neuron in neurons}
     return DeploymentCosts(

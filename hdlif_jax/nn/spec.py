@@ -1,7 +1,10 @@
 """What the networks can be made of, in one record for all of them."""
 
 import dataclasses
+import inspect
 from typing import Literal, get_args
+
+from flax import nnx
 
 from hdlif_jax.nn.cell import CellFactory
 from hdlif_jax.nn.cells import hd_lif
@@ -26,7 +29,7 @@ class Spec:
 
     Raises:
       ValueError: a value out of range.
-      TypeError: a neuron or norm that is no factory.
+      TypeError: a neuron or norm that is no factory, such as `nn.lif` without its brackets.
 
     Example:
       Binary weights, and LIF neurons of which a box is the surrogate.
@@ -55,6 +58,8 @@ class Spec:
             raise ValueError(f"attention={self.attention!r} is unknown; choose one of {', '.join(get_args(Attention))}")
         for name in ("neuron", "second_neuron", "norm"):
             factory = getattr(self, name)
+            if inspect.isclass(factory) and dataclasses.is_dataclass(factory) and not issubclass(factory, nnx.Module):
+                raise TypeError(f"{name}={factory.__name__} is not called yet; write {factory.__name__}()")
             if not callable(factory) and not (name == "second_neuron" and factory is None):
                 raise TypeError(f"{name}={factory!r} makes no module; give it a factory, e.g. nn.hd_lif() or nn.lif()")
 

@@ -15,12 +15,13 @@ from jax.sharding import Mesh
 
 from hdlif_jax import nn, rollout
 from hdlif_jax.data import BatchReader, Dataset, Source
+from hdlif_jax.encodings import Encoding
 from hdlif_jax.learning import Batch, Loss, Rule
 from hdlif_jax.training.checkpoint import Checkpoints
 from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
 from hdlif_jax.training.monitor import firing_problems
 from hdlif_jax.training.plan import Plan
-from hdlif_jax.training.preprocess import Encoding, Preprocess, make_normalize, make_preprocess
+from hdlif_jax.training.preprocess import Preprocess, make_normalize, make_preprocess
 from hdlif_jax.training.runners import Ran, ResidentRunner, Runner, StreamingRunner
 from hdlif_jax.training.sharding import batch_sharding, make_mesh, place, replicated
 from hdlif_jax.training.steps import TrainState, initial_state, make_train_step

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from hdlif_jax.encodings import Encoding
 from hdlif_jax.ops import normalize
 from hdlif_jax.training import augment
 
 Preprocess = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]  # (key, inputs, labels)
-Encoding = Callable[[jax.Array, jax.Array], jax.Array]  # (key, inputs [B, ...] in [0, 1]) -> [T, B, ...]
 
 
 @dataclasses.dataclass(frozen=True)

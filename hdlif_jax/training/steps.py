@@ -1,6 +1,7 @@
 """One training step as a pure function, and a whole training in a line."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -80,7 +81,13 @@ def make_train_step(
         they are (`only_learned_steps`).
       preprocess: `(key, inputs, labels) -> (inputs, targets)`, what happens to a batch on the device.
       seed: with the step, the source of all randomness.
+
+    Raises:
+      TypeError: a rule or loss without its brackets, such as `learning.random_step`.
     """
+    for name, value in (("rule", rule), ("loss", loss)):
+        if inspect.isclass(value):
+            raise TypeError(f"{name}={value.__name__} is not called yet; write {value.__name__}()")
     masked = only_learned_steps(optimizer, network.per_step)
 
     def update(grads: Params, opt_state: Any, params: Params, learned: jax.Array) -> tuple[Params, Any]:

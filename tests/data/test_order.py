@@ -3,11 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hdlif_jax.data.order import batch_indices, shuffled
+from hdlif_jax.data.order import batch_indices, permuted
 
 
 def permutation(size, epoch, seed=0):
-    return shuffled(np.arange(size, dtype=np.uint32), np.full(size, epoch, np.uint32), size, seed)
+    return permuted(np.arange(size, dtype=np.uint32), np.full(size, epoch, np.uint32), size, seed)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 1000, 1437])
@@ -26,7 +26,7 @@ def test_epochs_and_seeds_differ():
 def test_every_example_is_equally_likely_at_every_place():
     size, epochs = 8, 4000
     places = np.tile(np.arange(size, dtype=np.uint32), epochs)
-    order = shuffled(places, np.repeat(np.arange(epochs, dtype=np.uint32), size), size, 3).reshape(epochs, size)
+    order = permuted(places, np.repeat(np.arange(epochs, dtype=np.uint32), size), size, 3).reshape(epochs, size)
     counts = np.stack([np.bincount(order[:, place], minlength=size) for place in range(size)])
     chi_squared = np.sum((counts - epochs / size) ** 2) / (epochs / size)
     assert chi_squared < 90  # 49 degrees of freedom: 0.03 % of uniform permutations are beyond

@@ -78,6 +78,8 @@ def test_bad_options(options, message):
         ({"neuron": None}, "neuron=None makes no module"),
         ({"second_neuron": "parallel"}, "second_neuron='parallel' makes no module"),
         ({"norm": "batch"}, "norm='batch' makes no module"),
+        ({"neuron": nn.lif}, r"neuron=lif is not called yet; write lif\(\)"),
+        ({"norm": nn.batch_norm}, r"norm=batch_norm is not called yet; write batch_norm\(\)"),
     ],
 )
 def test_what_makes_no_module_is_refused(options, message):

@@ -114,3 +114,19 @@ def test_start_leaves_the_first_learner_usable(images, labels):
     first, _ = step(learner, Batch(images, labels))
     again, _ = step(learner, Batch(images, labels))
     chex.assert_trees_all_equal(first, again)
+
+
+@pytest.mark.parametrize(
+    ("rule", "loss", "message"),
+    [
+        (learning.random_step, losses.cross_entropy(), r"rule=random_step is not called yet; write random_step\(\)"),
+        (
+            learning.random_step(),
+            losses.cross_entropy,
+            r"loss=cross_entropy is not called yet; write cross_entropy\(\)",
+        ),
+    ],
+)
+def test_rules_and_losses_without_their_brackets_are_refused(rule, loss, message):
+    with pytest.raises(TypeError, match=message):
+        training.start(small_network(), rule, loss, optax.sgd(0.1))
