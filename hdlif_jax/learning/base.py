@@ -70,7 +70,15 @@ class Learned(NamedTuple):
 
 
 class Rule(Protocol):
-    """One batch of learning; a pure function, to be jitted."""
+    """One batch of learning; a pure function, to be jitted.
+
+    Attributes:
+      layerwise: whether it runs all time-steps of a layer before the next, as normalisers over the sequence need.
+    """
+
+    @property
+    def layerwise(self) -> bool:
+        """See the class."""
 
     def updates_per_batch(self, num_steps: int) -> int:
         """How often it updates the parameters."""
@@ -103,6 +111,11 @@ class GradientRule:
       >>> learned.steps.tolist()
       [False, False, False, True]
     """
+
+    @property
+    def layerwise(self) -> bool:
+        """Step by step, unless a rule says otherwise."""
+        return False
 
     def gradient(
         self, network: Network, loss: Loss, variables: Variables, batch: Batch, key: jax.Array | None = None

@@ -24,6 +24,11 @@ class every_step:  # noqa: N801 - a class that is called as a function
 
     unroll: bool | None = None
 
+    @property
+    def layerwise(self) -> bool:
+        """It runs step by step."""
+        return False
+
     def updates_per_batch(self, num_steps: int) -> int:
         """One for each step."""
         return num_steps

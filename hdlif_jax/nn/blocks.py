@@ -14,6 +14,8 @@ from hdlif_jax.nn.synapses import Conv
 class Downsample(Module):
     """The shortcut where the shape changes: 1×1 convolution and normalisation of the current."""
 
+    composes = True
+
     def __init__(self, in_channels: int, out_channels: int, *, stride: int, spec: Spec, rngs: nnx.Rngs):
         self.conv = Conv(in_channels, out_channels, 1, stride=stride, weights=spec.weights, rngs=rngs)
         self.norm = spec.norm(out_channels, rngs)

@@ -9,8 +9,9 @@ from flax import nnx
 
 from hdlif_jax.nn.cell import Cell, NeuronCell
 from hdlif_jax.nn.intercept import Interceptor, original
-from hdlif_jax.nn.module import Form, Tick
+from hdlif_jax.nn.module import Form, Module, Tick
 from hdlif_jax.nn.network import ByPath
+from hdlif_jax.nn.norms import BatchNorm
 
 
 class Calls:
@@ -36,6 +37,7 @@ class Calls:
             if path not in self._index:
                 raise ValueError(f"offsets name {path}, and the network's cells are {', '.join(cells)}")
         self._left: list[Any] = []
+        self._whole: list[str] = []  # layers of several that are called as one
         self.records: ByPath = {}
 
     def at_a_step(self, path: str, module: nnx.Module) -> Interceptor | None:
@@ -60,9 +62,12 @@ class Calls:
             return self._loop(path, module)
         if any(path.startswith(f"{cell}.") for cell in self._index):
             return None  # a cell's own layers see one step
-        if any(own_path and child is not module for own_path, child in nnx.iter_modules(module)):
-            return None  # its parts see the time axis
+        if any(path.startswith(f"{whole}.") for whole in self._whole):
+            return None  # within a layer that is called as a whole
         kind = original(type(module))
+        parts = [part for own_path, part in nnx.iter_modules(module) if own_path]
+        if parts:
+            return self._composite(path, module, kind, parts)
         if hasattr(kind, "over_time"):
             if _definer(kind, "__call__") not in _definer(kind, "over_time").__mro__:
                 raise ValueError(
@@ -76,12 +81,25 @@ class Calls:
                 "it would normalise all steps together in the layer-by-layer form; use nn.BatchNorm"
             )
 
-        def fold(call: Callable[..., Any], x: jax.Array) -> jax.Array:
-            y = call(x.reshape(-1, *x.shape[2:]))
-            unfolded: jax.Array = y.reshape(*x.shape[:2], *y.shape[1:])
-            return unfolded
+        return _as_one_batch
 
-        return fold
+    def _composite(self, path: str, module: nnx.Module, kind: type, parts: list[Any]) -> Interceptor | None:
+        """What happens to a module of several: a network's parts see the time axis, another layer's code must not."""
+        if not callable(module) or any(isinstance(part, Cell) for part in parts) or not path:
+            return None
+        if isinstance(module, Module) and module.composes:
+            return None
+        self._whole.append(path)
+        norms = [part for part in parts if any(isinstance(leaf, nnx.BatchStat) for leaf in vars(part).values())]
+        if not norms or not self._form.train:
+            return _as_one_batch
+        if any(isinstance(norm, BatchNorm) and norm.options.statistics == "sequence" for norm in norms):
+            raise ValueError(
+                f"{path}, a {kind.__name__}, holds a norm over the sequence; set composes = True in the class if its "
+                "own code only calls its parts and adds"
+            )
+        # Step by step, so that the norms inside see the statistics of each; its own code sees no time axis.
+        return lambda call, x: jnp.stack([call(x_t) for x_t in x])
 
     def check_state(self, state: Any) -> None:
         """Raises ValueError where a network left more than its cells left, after all time-steps at once."""
@@ -118,6 +136,13 @@ class Calls:
             if path in self.records:
                 raise ValueError(f"{path} is called more than once in a time-step; give every call its own cell")
             self.records[path] = spikes
+
+
+def _as_one_batch(call: Callable[..., Any], x: jax.Array) -> jax.Array:
+    """`[T, B, ...]` through a layer of `[T·B, ...]`."""
+    y = call(x.reshape(-1, *x.shape[2:]))
+    unfolded: jax.Array = y.reshape(*x.shape[:2], *y.shape[1:])
+    return unfolded
 
 
 def _definer(kind: type, name: str) -> type:

@@ -61,6 +61,22 @@ class Cell(Stateful):
         return self.advance(self.start(x) if state is None else state, x, tick)
 
 
+class UndeclaredError(TypeError, AttributeError):
+    """A neuron cell does not say something that others go by."""
+
+
+class _Undeclared:
+    """Stands for an attribute that a class of cells has to set."""
+
+    def __init__(self, name: str, how: str):
+        self._name, self._how = name, how
+
+    def __get__(self, cell: Any, kind: type) -> Any:
+        if cell is None:
+            return self
+        raise UndeclaredError(f"{kind.__name__} does not say its {self._name}; set {self._how} in the class")
+
+
 class NeuronCell(Cell):
     """A layer of neurons: a pure step function with its learnable parameters, indexed by time.
 
@@ -69,8 +85,8 @@ class NeuronCell(Cell):
       operations: NOPs of a neuron and step, such as leak, charge and reset; costs go by it.
     """
 
-    emits: SpikeInput
-    operations: int
+    emits: SpikeInput = _Undeclared("emits", "emits = nn.BINARY, or nn.SpikeInput(quantizer) for levels,")  # type: ignore[assignment]
+    operations: int = _Undeclared("operations", "operations = 3 (leak, charge and reset), say,")  # type: ignore[assignment]
 
     def __call__(self, state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
         """One time-step: I_t `[B, ..., C]` to s_t `[B, ..., C]`; a state of None starts a sequence."""

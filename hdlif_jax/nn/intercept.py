@@ -46,7 +46,7 @@ def intercept(model: Any, choose: Callable[[str, nnx.Module], Interceptor | None
       layers.0 reads (2, 8)
       layers.2 reads (2, 16)
     """
-    for path, module in list(modules(model)):
+    for path, module in sorted(modules(model), key=lambda entry: len(entry[0])):  # what contains others comes first
         interceptor = choose(path, module)
         if interceptor is not None:
             # Python looks `__call__` up in the class; a subclass, so that questions of isinstance keep their answers.

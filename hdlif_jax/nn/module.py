@@ -46,10 +46,14 @@ class Module(nnx.Module):
     """A module that is told in which form it runs.
 
     Attributes:
+      composes: whether its own code only calls its parts and adds, so that layer by layer each of them sees
+        `[T·B, ...]` by itself; else a layer of several is called as a whole. What mixes the examples of a batch, such
+        as a mean over them, belongs into a norm.
       form: None outside of `nn.forms`: kernels are then quantised at every call, and statistics are the running ones.
     """
 
     form: Form | None = None
+    composes: bool = False
 
     @property
     def trains(self) -> bool:

@@ -120,10 +120,9 @@ class Trainer:
         self.train_step = jax.jit(self._train_step, donate_argnums=0, in_shardings=(on_all, rows), out_shardings=on_all)
         self._eval_step = jax.jit(make_eval_step(nn.inference_form(model), self.normalize), out_shardings=on_all)
         recording = nn.training_form(model, record=True)  # of the batch's own statistics: sound before any training
-        layerwise = getattr(rule, "layerwise", False)
         self._firing_rates = jax.jit(
             lambda variables, inputs: rollout.firing_rates(
-                recording, variables, self.normalize(inputs), key=jax.random.key(seed), layerwise=layerwise
+                recording, variables, self.normalize(inputs), key=jax.random.key(seed), layerwise=rule.layerwise
             ),
             out_shardings=on_all,
         )

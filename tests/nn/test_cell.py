@@ -176,3 +176,12 @@ def test_a_cell_is_found_wherever_it_stands():
     moved = network.step(*variables, None, X, Tick(0), {"layers.0.cells.1": jnp.full((7, 5), 5.0)})
     assert np.any(moved.records["layers.0.cells.1"] != plain.records["layers.0.cells.1"])
     np.testing.assert_array_equal(moved.records["layers.0.cells.0"], plain.records["layers.0.cells.0"])
+
+
+@pytest.mark.parametrize("missing", ["emits", "operations"])
+def test_a_neuron_that_does_not_declare_itself_says_what_to_set(missing):
+    declared = {"emits": nn.BINARY, "operations": 3}
+    kind = type("Bare", (nn.NeuronCell,), {name: value for name, value in declared.items() if name != missing})
+    with pytest.raises(TypeError, match=rf"Bare does not say its {missing}; set {missing} = "):
+        getattr(kind(), missing)
+    assert not hasattr(kind(), missing)

@@ -202,3 +202,47 @@ def test_an_own_layer_may_say_what_it_does_over_time():
     np.testing.assert_allclose(
         output.logits, differences @ np.asarray(model.layers[4].kernel[...]), rtol=1e-5, atol=1e-6
     )
+
+
+class Gated(nn.Module):
+    """A layer of several whose own code looks at shapes: the time axis must not reach it."""
+
+    def __init__(self, norm=None):
+        self.linear = nn.Linear(6, 6, rngs=nnx.Rngs(0))
+        self.norm = nn.Flatten() if norm is None else norm(6, nnx.Rngs(1))
+
+    def __call__(self, x):
+        flat = x.reshape(x.shape[0], -1)
+        return self.norm(self.linear(flat)) * jnp.mean(flat, 1, keepdims=True)
+
+
+@pytest.mark.parametrize("norm", [None, nn.batch_norm()])
+@pytest.mark.parametrize("form", [nn.training_form, nn.inference_form])
+def test_a_layer_of_several_is_called_as_a_whole(norm, form):
+    rngs = nnx.Rngs(2)
+    layers = nn.Linear(5, 6, rngs=rngs), nn.lif(), Gated(norm), nn.lif(), nn.Linear(6, 3, rngs=rngs)
+    model = nn.Sequential(*layers, num_steps=3, input_shape=(5,))
+    network, variables = form(model), nn.variables_of(model)
+    inputs = 2 * jax.random.normal(jax.random.key(0), (3, 4, 5))
+    params = network.quantize(variables.params)
+    output = network.sequence(params, variables.batch_stats, inputs)
+    stats, state = variables.batch_stats, nn.init_state(network, variables, 4)
+    for t, x in enumerate(inputs):
+        current, stats = network.encode(params, stats, x)
+        step = network.step(params, stats, state, current, nn.Tick(t))
+        state, stats = step.state, step.batch_stats
+        np.testing.assert_allclose(output.logits[t], step.logits, atol=1e-6)
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, atol=1e-6), output.batch_stats, stats)
+
+
+def test_a_norm_over_the_sequence_inside_a_layer_of_several_is_refused():
+    rngs = nnx.Rngs(2)
+    layers = (
+        nn.Linear(5, 6, rngs=rngs),
+        nn.lif(),
+        Gated(nn.batch_norm(statistics="sequence")),
+        nn.Linear(6, 3, rngs=rngs),
+    )
+    network = nn.training_form(model := nn.Sequential(*layers, num_steps=3, input_shape=(5,)))
+    with pytest.raises(ValueError, match=r"layers\.2, a Gated, holds a norm over the sequence; set composes = True"):
+        network.sequence(*nn.variables_of(model), jnp.ones((3, 4, 5)))
