@@ -108,7 +108,7 @@ def test_unquantised_spikes():
         ({"neuron": "lif", "parallel": True}, "'lif' has no parallel form"),
         ({"neuron": "parallel", "parallel": False}, "neuron='parallel' makes all neurons parallel, but parallel=False"),
         ({"architecture": "vgg13", "parallel": True}, "second neuron of a residual block parallel, and vgg13 has no"),
-        ({"neuron": "if"}, "neuron='if' is unknown; choose one of lif, hd-lif, mem-bn"),
+        ({"neuron": "if"}, "neuron='if' is unknown; choose one of lif, .*hd-lif, mem-bn"),
         ({"weights": "int8"}, "weights='int8' is unknown"),
         ({"attention": "se"}, "attention='se' is unknown"),
         ({"spike_bits": 0}, "bits=0"),
