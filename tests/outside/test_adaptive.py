@@ -68,7 +68,7 @@ def test_it_is_typed_as_it_stands():
 
 
 @pytest.mark.parametrize("rule", [hd.learning.random_step(), hd.learning.stbp()], ids=repr)
-@pytest.mark.parametrize("build", [on_sequences, in_a_resnet])
+@pytest.mark.parametrize("build", [on_sequences, pytest.param(in_a_resnet, marks=pytest.mark.slow)])
 def test_it_learns(build, rule):
     model = build()
     learner, step = hd.training.start(model, rule, hinge, own_optimizer())
@@ -111,7 +111,7 @@ def test_epsilon_of_its_steps():
     assert len(hd.analysis.separability.distinct_values(found.weights)) > 20
 
 
-@pytest.mark.parametrize("build", [on_sequences, in_a_resnet])
+@pytest.mark.parametrize("build", [on_sequences, pytest.param(in_a_resnet, marks=pytest.mark.slow)])
 def test_it_deploys_once_it_has_a_rule(build, monkeypatch):
     model = build()
     monkeypatch.setattr(hd.deploy.register, "RULES", dict(hd.deploy.register.RULES))
