@@ -73,6 +73,10 @@ class NeuronCell(Cell):
     emits: SpikeInput
     operations: int
 
+    def decay_at(self, t: jax.Array | int) -> jax.Array | None:
+        """λ_t, what a step leaves of the membrane in inference, scalar or `[C]`; None where it is no such factor."""
+        return None
+
     def __call__(self, state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
         """One time-step: I_t `[B, ..., C]` to s_t `[B, ..., C]`; a state of None starts a sequence.
 
