@@ -1,15 +1,14 @@
 """What memory, operations and energy are counted as: the formulas behind Tables 1-2 of the paper, on plain numbers.
 
-A kind of weights is "float", "ternary" (1.5 bit) or "binary" (1 bit).
+A kind of weights is "float", "ternary" (1.5 bit) or "binary" (1 bit), as in `quantize.WeightKind`.
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Kind = Literal["float", "ternary", "binary"]
 FLOAT_BYTES = 4
-PAPER_BYTES: dict[Kind, float] = {"float": 4.0, "ternary": 0.375, "binary": 0.25}  # of a weight
-WEIGHTS_PER_BYTE: dict[Kind, int] = {"ternary": 5, "binary": 8}  # packed: 3⁵ = 243 ≤ 2⁸
+PAPER_BYTES: dict[str, float] = {"float": 4.0, "ternary": 0.375, "binary": 0.25}  # of a weight
+WEIGHTS_PER_BYTE: dict[str, int] = {"ternary": 5, "binary": 8}  # packed: 3⁵ = 243 ≤ 2⁸
 FULL_BITS = 32  # spikes of n bits take n of 32 parts of the energy
 ACCUMULATE_PJ = 0.9
 MULTIPLY_ACCUMULATE_PJ = 4.6
@@ -27,17 +26,17 @@ class LayerBytes(NamedTuple):
     packed: int
 
 
-def paper_bytes(num_weights: int, kind: Kind) -> float:
+def paper_bytes(num_weights: int, kind: str) -> float:
     """Memory of weights as the paper counts it: 4, 0.375 or 0.25 bytes each."""
     return num_weights * PAPER_BYTES[kind]
 
 
-def packed_bytes(num_weights: int, kind: Kind) -> int:
+def packed_bytes(num_weights: int, kind: str) -> int:
     """Memory of weights in whole bytes of 5 ternary or 8 binary ones, without their scales."""
     return FLOAT_BYTES * num_weights if kind == "float" else -(-num_weights // WEIGHTS_PER_BYTE[kind])
 
 
-def layer_bytes(kernel_shape: tuple[int, ...], kind: Kind, num_biases: int = 0) -> LayerBytes:
+def layer_bytes(kernel_shape: tuple[int, ...], kind: str, num_biases: int = 0) -> LayerBytes:
     """Memory of a convolution or linear layer.
 
     Args:

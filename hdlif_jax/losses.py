@@ -2,12 +2,13 @@
 
 A step loss is any function `(logits [B, K], labels) -> scalar`; your own is as good as one of these. A sequence loss
 sees all steps at once, so only the full gradient through time can use it. Labels are integers `[B]`, or distributions
-`[B, K]` where images were mixed.
+`[B, K]` where images were mixed. Logits of another rank than `[B, K]` are an AssertionError of a step loss.
 """
 
 import dataclasses
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -89,6 +90,7 @@ class distance_to:
 
     def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Logits `[B, K]` to the loss, scalar; the labels do not matter."""
+        _check_step(logits)
         return jnp.mean(jnp.square(logits - self.constant))
 
 
@@ -105,6 +107,7 @@ class weighted:
 
     def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Logits `[B, K]` and labels to the loss, scalar."""
+        _check_step(logits)
         return sum((weight * loss(logits, labels) for weight, loss in self.parts), jnp.zeros(()))
 
 
@@ -163,6 +166,7 @@ def tet(loss: StepLoss = cross_entropy(), *, weight: float = 0.05, constant: flo
 
 def as_distribution(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """Labels as distributions `[B, K]` in the type of the logits `[B, K]`."""
+    _check_step(logits)
     return jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype) if labels.ndim == 1 else labels
 
 
@@ -174,3 +178,8 @@ def check_labels(logits_shape: tuple[int, ...], labels: jax.Array) -> None:
     """
     if labels.shape not in (logits_shape[:1], logits_shape):
         raise ValueError(f"labels have shape {labels.shape}; expected {logits_shape[:1]} integers or {logits_shape}")
+
+
+def _check_step(logits: jax.Array) -> None:
+    chex.assert_rank(logits, 2, custom_message="a step loss takes [B, K], the logits of one time-step")
+    chex.assert_type(logits, float, custom_message="logits are floating")

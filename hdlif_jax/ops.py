@@ -8,6 +8,7 @@ accumulated in int32 without rounding, times the two scales: exact, and faster o
 import functools
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -46,6 +47,8 @@ def integer_conv(spikes: jax.Array, kernel: jax.Array, unit: float, stride: int)
 
 
 def _integer_forward(spikes: jax.Array, kernel: jax.Array, unit: float, stride: int) -> tuple[jax.Array, Any]:
+    _check_images_and_kernel(spikes, kernel)
+    chex.assert_type((spikes, kernel), float)
     levels = jnp.round(spikes * (1 / unit)).astype(jnp.int8)
     scale = jnp.max(jnp.abs(kernel), (0, 1, 2)) * unit
     sums = convolve(levels, jnp.sign(kernel).astype(jnp.int8), stride, kernel.shape[0] // 2, jnp.int32)
@@ -74,7 +77,11 @@ def convolve(
       stride: in both directions.
       padding: rows and columns of zeros on every side.
       accumulator: type of the sums; that of `x` by default.
+
+    Raises:
+      AssertionError: other ranks, or images and kernel of two types.
     """
+    _check_images_and_kernel(x, kernel)
     return jax.lax.conv_general_dilated(
         x,
         kernel,
@@ -97,6 +104,7 @@ def sum_pool(x: jax.Array) -> jax.Array:
 
 def max_pool(x: jax.Array) -> jax.Array:
     """Maximum over 3×3 with stride 2, `[..., H, W, C]` to `[..., ⌈H/2⌉, ⌈W/2⌉, C]`."""
+    _check_images(x)
     leading = x.ndim - 3
     maxima: jax.Array = jax.lax.reduce_window(
         x,
@@ -111,6 +119,7 @@ def max_pool(x: jax.Array) -> jax.Array:
 
 def global_average(x: jax.Array) -> jax.Array:
     """Average over the image, `[..., H, W, C]` to `[..., C]`."""
+    _check_images(x)
     return jnp.mean(x, (-3, -2))
 
 
@@ -121,7 +130,13 @@ def channel_attention(kernel: jax.Array, bias: jax.Array, current: jax.Array) ->
       kernel: `[K]`, K odd.
       bias: scalar.
       current: I `[..., H, W, C]`.
+
+    Raises:
+      AssertionError: other ranks, or a current that is not floating.
     """
+    chex.assert_rank(kernel, 1, custom_message="the filter of channel attention is [K]")
+    _check_images(current)
+    chex.assert_type(current, float)
     size, channels = kernel.shape[0], current.shape[-1]
     pooled = jnp.mean(current, (-3, -2), dtype=jnp.float32)
     padded = jnp.pad(pooled, [(0, 0)] * (pooled.ndim - 1) + [(size // 2, size // 2)])
@@ -144,6 +159,16 @@ def normalize(inputs: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]
 
 def _squares(x: jax.Array) -> jax.Array:
     """`[..., H, W, C]` to `[..., ⌊H/2⌋, 2, ⌊W/2⌋, 2, C]`."""
+    _check_images(x)
     *leading, height, width, channels = x.shape
     even = x[..., : height // 2 * 2, : width // 2 * 2, :]
     return even.reshape(*leading, height // 2, 2, width // 2, 2, channels)
+
+
+def _check_images(x: jax.Array) -> None:
+    chex.assert_shape(x, (..., None, None, None), custom_message="images are [..., H, W, C]")
+
+
+def _check_images_and_kernel(x: jax.Array, kernel: jax.Array) -> None:
+    chex.assert_rank((x, kernel), 4, custom_message="a convolution takes [B, H, W, C_in] and [k, k, C_in, C_out]")
+    chex.assert_trees_all_equal_dtypes(x, kernel, custom_message="images and kernel of a convolution have one type")

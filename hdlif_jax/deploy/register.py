@@ -57,7 +57,7 @@ def rule_of(name: str, module: nnx.Module) -> Rule:
     kind = type(module)
     if kind not in RULES:
         raise TypeError(
-            f"{name} is a {kind.__name__}, which has no folded form; register one with "
+            f"{name} is of type {kind.__name__}, which has no folded form; register one with "
             f"hdlif_jax.deploy.fold.rule({kind.__name__}), or deploy a network without it"
         )
     return RULES[kind]

@@ -84,7 +84,7 @@ def calls_of(model: SpikingNetwork) -> Calls:
         current = copy.encode(Symbol("input", calls)).name
         end_of_encoder = len(calls)
         logits = copy(None, Symbol(current, calls), Tick(0))[1].name
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, AssertionError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise TypeError(
             f"{type(model).__name__} cannot be folded: {reason}; outside of modules a network's own code may only add "

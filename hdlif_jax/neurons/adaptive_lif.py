@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import chex
 import jax
 
 from hdlif_jax.neurons.base import charge
@@ -48,7 +49,11 @@ def step(
 
     Returns:
       The state, and the spikes s_t ∈ {0, 1} `[B, ...]`.
+
+    Raises:
+      AssertionError: state and current of different shapes or types, or not floating.
     """
+    chex.assert_equal_shape((state.adaptation, current), custom_message="an adaptation has the shape of its current")
     membrane = charge(params.decay, state.potential, current)
     threshold = params.threshold + params.strength * state.adaptation
     spikes = spike_function(membrane - threshold)

@@ -41,8 +41,9 @@ def charge(decay: jax.Array, potential: jax.Array, current: jax.Array) -> jax.Ar
       m_t `[B, ...]`.
 
     Raises:
-      AssertionError: potential and current of different shapes or types.
+      AssertionError: potential and current of different shapes or types, or not floating.
     """
-    chex.assert_equal_shape((potential, current))
-    chex.assert_trees_all_equal_dtypes(potential, current)
+    chex.assert_type(current, float, custom_message="the current of a neuron is floating")
+    chex.assert_equal_shape((potential, current), custom_message="a potential has the shape of its current")
+    chex.assert_trees_all_equal_dtypes(potential, current, custom_message="a potential has the type of its current")
     return decay * potential + current

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import chex
 import jax
 
 from hdlif_jax.neurons.hd_lif import fire
@@ -26,6 +27,10 @@ def step(
 
     Returns:
       The empty state, and the spikes s_t ≥ 0 `[B, ...]`.
+
+    Raises:
+      AssertionError: a current that is not floating.
     """
+    chex.assert_type(current, float, custom_message="the current of a neuron is floating")
     _, raw_spikes = fire(current, threshold)
     return state, quantize(raw_spikes)

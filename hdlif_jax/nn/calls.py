@@ -71,13 +71,13 @@ class Calls:
         if hasattr(kind, "over_time"):
             if _definer(kind, "__call__") not in _definer(kind, "over_time").__mro__:
                 raise ValueError(
-                    f"{path} is a {kind.__name__} with a __call__ of its own and the over_time of "
+                    f"{path} is of type {kind.__name__} with a __call__ of its own and the over_time of "
                     f"{_definer(kind, 'over_time').__name__}; write over_time(x [T, B, ...]) too"
                 )
             return lambda call, x: cast(Any, module).over_time(x)
         if self._form.train and any(isinstance(leaf, nnx.BatchStat) for leaf in vars(module).values()):
             raise ValueError(
-                f"{path} is a {kind.__name__} with running statistics and no over_time(x [T, B, ...]), so that "
+                f"{path} is of type {kind.__name__} with running statistics and no over_time(x [T, B, ...]), so that "
                 "it would normalise all steps together in the layer-by-layer form; use nn.BatchNorm"
             )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -88,8 +89,17 @@ class NeuronCell(Cell):
     emits: SpikeInput = _Undeclared("emits", "emits = nn.BINARY, or nn.SpikeInput(quantizer) for levels,")  # type: ignore[assignment]
     operations: int = _Undeclared("operations", "operations = 3 (leak, charge and reset), say,")  # type: ignore[assignment]
 
+    def decay_at(self, t: jax.Array | int) -> jax.Array | None:
+        """λ_t, what a step leaves of the membrane in inference, scalar or `[C]`; None where it is no such factor."""
+        return None
+
     def __call__(self, state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
-        """One time-step: I_t `[B, ..., C]` to s_t `[B, ..., C]`; a state of None starts a sequence."""
+        """One time-step: I_t `[B, ..., C]` to s_t `[B, ..., C]`; a state of None starts a sequence.
+
+        Raises:
+          AssertionError: a current that is not floating, such as spikes as integers.
+        """
+        chex.assert_type(x, float, custom_message="the current of a neuron is floating")
         # Membranes are float32 whatever the currents are: rounding would add up over the steps.
         state, spikes = super().__call__(state, x.astype(jnp.float32), tick)
         return state, spikes.astype(x.dtype)

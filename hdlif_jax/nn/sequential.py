@@ -135,7 +135,7 @@ def _shape_after(index: int, module: nnx.Module, shape: tuple[int, ...]) -> tupl
 
     try:
         after: tuple[int, ...] = jax.eval_shape(run, jax.ShapeDtypeStruct(shape, jnp.float32)).shape
-    except (TypeError, ValueError, IndexError) as error:
+    except (AssertionError, TypeError, ValueError, IndexError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise ValueError(
             f"layer {index} ({type(module).__name__}) cannot read an input of shape {shape[1:]}: {first_line}"

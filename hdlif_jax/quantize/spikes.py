@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -16,7 +17,11 @@ def soft_round(x: jax.Array, softness: float) -> jax.Array:
     Args:
       x: any shape.
       softness: τ ≥ 0.
+
+    Raises:
+      AssertionError: x is not floating.
     """
+    chex.assert_type(x, float, custom_message="what is rounded softly is floating")
     if softness == 0:
         return jnp.round(x)
     floor = jnp.floor(x)
@@ -57,7 +62,12 @@ class SpikeQuantizer:
         return int(2**self.bits - 1)
 
     def __call__(self, raw_spikes: jax.Array) -> jax.Array:
-        """Quantises s*_t `[...]` to s_t `[...]`."""
+        """Quantises s*_t `[...]` to s_t `[...]`.
+
+        Raises:
+          AssertionError: spikes that are not floating.
+        """
+        chex.assert_type(raw_spikes, float, custom_message="raw spikes s* are floating")
         if self.softness is None:
             return raw_spikes
         levels = soft_round(raw_spikes / self.scale, self.softness)

@@ -6,6 +6,7 @@ Kernels have their output channel last, as everywhere in JAX: `[..., C_in, C_out
 from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -31,7 +32,11 @@ def binarize(kernel: jax.Array) -> QuantizedKernel:
 
     Args:
       kernel: `[..., C_out]`.
+
+    Raises:
+      AssertionError: a scalar, or a kernel that is not floating.
     """
+    _check_kernel(kernel)
     axes = tuple(range(kernel.ndim - 1))
     scale = jnp.mean(jnp.abs(kernel), axes, keepdims=True)
     return QuantizedKernel(jnp.where(kernel >= 0, 1, -1).astype(kernel.dtype), scale)
@@ -44,7 +49,11 @@ def ternarize(kernel: jax.Array) -> QuantizedKernel:
 
     Args:
       kernel: `[..., C_out]`.
+
+    Raises:
+      AssertionError: a scalar, or a kernel that is not floating.
     """
+    _check_kernel(kernel)
     magnitude = jnp.minimum(jnp.abs(kernel), 1)
     kept = magnitude > 0.7 * jnp.mean(magnitude)
     count = jnp.maximum(jnp.sum(kept.astype(kernel.dtype)), 1)
@@ -95,3 +104,8 @@ def weight_quantizer(kind: WeightKind) -> Callable[[jax.Array], jax.Array]:
     if kind not in WEIGHT_QUANTIZERS:
         raise ValueError(f"weights={kind!r} is unknown; choose one of {', '.join(get_args(WeightKind))}")
     return WEIGHT_QUANTIZERS[kind]
+
+
+def _check_kernel(kernel: jax.Array) -> None:
+    chex.assert_shape(kernel, (..., None), custom_message="a kernel is [..., C_out]")
+    chex.assert_type(kernel, float, custom_message="a kernel to quantise is floating")

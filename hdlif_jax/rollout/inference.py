@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -84,6 +85,9 @@ def accuracy_per_step(logits: jax.Array, labels: jax.Array) -> jax.Array:
     Returns:
       `[T]` counts, int32.
 
+    Raises:
+      AssertionError: other ranks.
+
     Example:
       One of two is right after the first step, and both after the second.
 
@@ -93,6 +97,7 @@ def accuracy_per_step(logits: jax.Array, labels: jax.Array) -> jax.Array:
       >>> rollout.accuracy_per_step(logits, jnp.array([0, 1])).tolist()
       [1, 2]
     """
+    chex.assert_rank([logits, labels], [3, 1], custom_message="accuracies are of logits [T, B, K] and labels [B]")
     predictions = jnp.argmax(jnp.cumsum(logits, axis=0), axis=-1)
     return jnp.sum(predictions == labels[None, :], axis=1, dtype=jnp.int32)
 

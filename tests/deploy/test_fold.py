@@ -8,6 +8,7 @@ from hdlif_jax import nn
 from hdlif_jax.deploy import execute
 from hdlif_jax.deploy import graph as ops
 from hdlif_jax.deploy.fold import fold
+from hdlif_jax.ops import average_pool
 from tests.deploy.networks import conv_net, inputs_for, named, unfolded_logits, unsettled
 
 MEM_BN = {"neuron": "mem-bn", "parallel": False}
@@ -202,9 +203,15 @@ class AddsANumber(OwnNetwork):
         return self.stem(x) + 1
 
 
+class Pools(OwnNetwork):
+    def encode(self, x):
+        return average_pool(self.stem(x))
+
+
 @pytest.mark.parametrize(
     ("kind", "error", "message"),
     [
+        (Pools, TypeError, "may only add values"),
         (Multiplies, TypeError, "may only add values"),
         (AddsSpikes, ValueError, "neuron is a spike train"),
         (Repeats, TypeError, "left is called more than once"),
@@ -271,7 +278,7 @@ class HalvingBatchNorm(nn.BatchNorm):
 def test_a_subclass_is_not_folded_as_what_it_inherits_from(place, module):
     model = conv_net(neuron="lif")
     setattr(model.blocks[0], place, module())
-    with pytest.raises(TypeError, match=rf"blocks.0.{place} is a \w+, which has no folded form; register one"):
+    with pytest.raises(TypeError, match=rf"blocks.0.{place} is of type \w+, which has no folded form; register one"):
         fold(model)
 
 
@@ -285,5 +292,5 @@ def test_a_cell_without_a_rule_is_refused_by_name():
 
     model = conv_net()
     model.blocks[1].neuron2 = OwnCell()
-    with pytest.raises(TypeError, match=r"blocks.1.neuron2 is a OwnCell, which has no folded form"):
+    with pytest.raises(TypeError, match=r"blocks.1.neuron2 is of type OwnCell, which has no folded form"):
         fold(model)

@@ -184,7 +184,9 @@ def test_modules_of_flax_without_a_rule_are_refused_by_name(module):
     rngs = nnx.Rngs(0)
     layers = nn.Linear(4, 8, rngs=rngs), module(rngs), nn.lif(), nn.Linear(8, 3, rngs=rngs)
     model = nn.Sequential(*layers, num_steps=2, input_shape=(4,))
-    with pytest.raises(TypeError, match=r"layers\.1 is a (Linear|LayerNorm), which has no folded form") as refusal:
+    with pytest.raises(
+        TypeError, match=r"layers\.1 is of type (Linear|LayerNorm), which has no folded form"
+    ) as refusal:
         fold(model)
     assert "\n" not in str(refusal.value)
 

@@ -100,7 +100,7 @@ def test_it_is_refused_by_name_until_it_has_a_rule_and_then_exact_in_every_form(
     with pytest.raises(TypeError) as refusal:
         fold(model)
     assert str(refusal.value) == (
-        f"{first} is a AdaptiveLIF, which has no folded form; register one with "
+        f"{first} is of type AdaptiveLIF, which has no folded form; register one with "
         "hdlif_jax.deploy.fold.rule(AdaptiveLIF), or deploy a network without it"
     )
     rule(AdaptiveLIF)(fold_adaptive)
@@ -141,7 +141,7 @@ def test_a_subclass_needs_a_rule_of_its_own(rules):
     rule(AdaptiveLIF)(fold_adaptive)
     model = conv_net()
     model.blocks[1].neuron2 = SlowLIF(3, 8)
-    with pytest.raises(TypeError, match=r"blocks\.1\.neuron2 is a SlowLIF, which has no folded form"):
+    with pytest.raises(TypeError, match=r"blocks\.1\.neuron2 is of type SlowLIF, which has no folded form"):
         fold(model)
 
 
@@ -237,7 +237,7 @@ def test_so_is_a_layer_without_memory(rules):
     rngs = nnx.Rngs(0)
     layers = nn.Linear(4, 8, rngs=rngs), Scaled(2.0), nn.lif(), nn.Linear(8, 3, rngs=rngs)
     model = unsettled(nn.Sequential(*layers, num_steps=2, input_shape=(4,)))
-    with pytest.raises(TypeError, match=r"layers\.1 is a Scaled, which has no folded form"):
+    with pytest.raises(TypeError, match=r"layers\.1 is of type Scaled, which has no folded form"):
         fold(model)
 
     @rule(Scaled)

@@ -135,7 +135,7 @@ def flax_norm_model():
 def test_statistics_that_cannot_be_split_by_time_are_refused_by_name():
     model = flax_norm_model()
     network, variables = nn.training_form(model), nn.variables_of(model)
-    with pytest.raises(ValueError, match=r"layers\.3 is a BatchNorm with running statistics and no over_time"):
+    with pytest.raises(ValueError, match=r"layers\.3 is of type BatchNorm with running statistics and no over_time"):
         network.sequence(*variables, INPUTS["sequence"])
     step_by_step(network, variables, INPUTS["sequence"])
 
@@ -173,7 +173,9 @@ def test_a_norm_of_one_s_own_does_not_inherit_what_it_does_over_time():
 
     model = features(nn.Linear(5, 6, rngs=nnx.Rngs(0)), nn.lif(), Doubled(6))
     network, variables = nn.training_form(model), nn.variables_of(model)
-    with pytest.raises(ValueError, match=r"layers\.2 is a Doubled with a __call__ of its own and the over_time of"):
+    with pytest.raises(
+        ValueError, match=r"layers\.2 is of type Doubled with a __call__ of its own and the over_time of"
+    ):
         network.sequence(*variables, INPUTS["sequence"])
     model = features(nn.Linear(5, 6, rngs=nnx.Rngs(0)), nn.lif(), DoubledOverTime(6))
     assert_equal_in_both_orders(model, INPUTS["sequence"], nn.Form(train=True))

@@ -115,7 +115,7 @@ def test_epsilon_of_its_steps():
 def test_it_deploys_once_it_has_a_rule(build, monkeypatch):
     model = build()
     monkeypatch.setattr(hd.deploy.register, "RULES", dict(hd.deploy.register.RULES))
-    with pytest.raises(TypeError, match=r"is a AdaptiveLIF, which has no folded form; register one with"):
+    with pytest.raises(TypeError, match=r"is of type AdaptiveLIF, which has no folded form; register one with"):
         hd.deploy.fold.fold(model)
     hd.deploy.rule(AdaptiveLIF)(fold_adaptive)
     folded, inputs = hd.deploy.fold.fold(model), batch_for(model).inputs

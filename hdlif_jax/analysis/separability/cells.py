@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from hdlif_jax.analysis.meter import layout
 from hdlif_jax.neurons import NeuronParams, NeuronStep, hd_lif, mem_bn
-from hdlif_jax.nn import Form, LIFCell, MemBNHDLIFCell, NeuronCell, SpikingNetwork, Tick
+from hdlif_jax.nn import Form, MemBNHDLIFCell, NeuronCell, SpikingNetwork, Tick
 from hdlif_jax.nn.forms import in_form
 from hdlif_jax.nn.intercept import modules
 from hdlif_jax.quantize import SpikeQuantizer
@@ -23,7 +23,7 @@ class CellNeuron(NamedTuple):
       params: over time, each `[T, ...]`; mostly the steps themselves, by which a cell finds its own parameters.
       start: the state before the first step, from the first current `[N, C]`.
       currents: from what the cell reads to what enters the membrane with weight one, both `[T, N, C]`.
-      decay: λ_t of Theorem 4.2, `[T]` or `[T, 1, C]`, 0 without memory; None where nobody knows it.
+      decay: λ_t of Theorem 4.2, `[T]` or `[T, 1, C]`, 0 without memory; None where the cell does not say it.
     """
 
     step: NeuronStep
@@ -96,14 +96,10 @@ def _cells(model: SpikingNetwork) -> dict[str, NeuronCell]:
 
 def _decay(cell: NeuronCell, num_steps: int) -> jax.Array | None:
     """λ_t `[T]` or, by channel, `[T, 1, C]`, where the cell says it."""
-    if not jax.tree.leaves(cell.start(jnp.zeros((1, 1)))):
-        return jnp.zeros(num_steps)  # no memory
-    if isinstance(cell, LIFCell):
-        return jnp.full(num_steps, cell.params().decay)
-    params_at = None if isinstance(cell, MemBNHDLIFCell) else getattr(cell, "params_at", None)
-    if params_at is None or not hasattr(params_at(0), "decay"):
+    leaks = [leak for t in range(num_steps) if (leak := cell.decay_at(t)) is not None]
+    if not leaks:
         return None
-    decay = jnp.stack([params_at(t).decay for t in range(num_steps)])
+    decay = jnp.stack(leaks)
     return decay if decay.ndim == 1 else decay[:, None, :]
 
 

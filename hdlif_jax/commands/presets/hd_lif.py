@@ -4,7 +4,7 @@ from typing import Any
 
 from hdlif_jax.commands.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 from hdlif_jax.commands.presets.preset import PaperFigures, Preset
-from hdlif_jax.commands.registry import DATASETS
+from hdlif_jax.commands.registry import DATASETS, NETWORKS
 
 TITLES = {
     "resnet18": "ResNet-18",
@@ -81,10 +81,10 @@ def describe(config: TrainConfig) -> str:
     model = config.model
     dataset = DATASETS[config.data.name].title
     parts = [f"{dataset}, {TITLES[model.architecture]}, T = {model.num_steps}: {TITLES[model.neuron]}"]
-    if model.architecture.startswith("resnet") and model.second_neuron == "parallel":
+    if NETWORKS[model.architecture].has_blocks and model.second_neuron == "parallel":
         parts.append("half of the neurons parallel")
     parts.append(f"{model.weights} weights")
-    if model.neuron != "lif":
+    if model.spikes_in_levels:
         parts.append(f"{model.spike_bits}-bit spikes" if model.spike_bits else "unquantised spikes")
     if model.attention != "none":
         parts.append(TITLES[model.attention])

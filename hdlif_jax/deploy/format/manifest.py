@@ -6,7 +6,7 @@ import json
 from typing import Any, Literal, get_args
 
 from hdlif_jax.deploy.format.errors import require
-from hdlif_jax.deploy.format.pack import Encoding, packed_size
+from hdlif_jax.deploy.format.pack import Packing, packed_size
 from hdlif_jax.deploy.format.tensors import is_shape, parse_json
 
 FORMAT = "hdlif_jax artifact"
@@ -31,7 +31,7 @@ class ArraySpec:
     """
 
     shape: tuple[int, ...]
-    encoding: Encoding
+    encoding: Packing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,7 +209,7 @@ def _record(value: Any, name: str, fields: set[str]) -> dict[str, Any]:
 
 def _array(value: Any, name: str) -> ArraySpec:
     record = _record(value, name, {"shape", "encoding"})
-    encoding = _choice(record["encoding"], f"{name}.encoding", get_args(Encoding))
+    encoding = _choice(record["encoding"], f"{name}.encoding", get_args(Packing))
     return ArraySpec(_shape(record["shape"], f"{name}.shape"), encoding)
 
 

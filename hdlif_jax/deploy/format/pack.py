@@ -7,24 +7,24 @@ import numpy as np
 from hdlif_jax import accounting
 from hdlif_jax.deploy.format.errors import require
 
-Encoding = Literal["binary", "ternary", "float32"]
+Packing = Literal["binary", "ternary", "float32"]
 POWERS_OF_3 = 3 ** np.arange(5)
 TRITS = (np.arange(243)[:, None] // POWERS_OF_3 % 3 - 1).astype(np.int8)  # of every byte, [243, 5]
 
 
-def encoding_of(array: np.ndarray) -> Encoding:
+def encoding_of(array: np.ndarray) -> Packing:
     """The smallest exact encoding: "binary" if all of an int8 array is ±1, else "ternary"; "float32" for floats."""
     if array.dtype == np.float32:
         return "float32"
     return "binary" if np.all(array != 0) else "ternary"
 
 
-def packed_size(num_weights: int, encoding: Encoding) -> int:
+def packed_size(num_weights: int, encoding: Packing) -> int:
     """Bytes of so many weights."""
     return accounting.packed_bytes(num_weights, "float" if encoding == "float32" else encoding)
 
 
-def pack(levels: np.ndarray, encoding: Encoding) -> np.ndarray:
+def pack(levels: np.ndarray, encoding: Packing) -> np.ndarray:
     """Packs levels −1, 0, 1 in C order; the last byte is filled up with the level −1.
 
     Args:
@@ -47,7 +47,7 @@ def pack(levels: np.ndarray, encoding: Encoding) -> np.ndarray:
     return ((padded.reshape(-1, 5) + 1) @ POWERS_OF_3).astype(np.uint8)
 
 
-def unpack(packed: np.ndarray, encoding: Encoding, shape: tuple[int, ...]) -> np.ndarray:
+def unpack(packed: np.ndarray, encoding: Packing, shape: tuple[int, ...]) -> np.ndarray:
     """The inverse of `pack`, exactly.
 
     Args:

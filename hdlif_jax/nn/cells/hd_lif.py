@@ -49,6 +49,10 @@ class HDLIFCell(NeuronCell):
         """λ_t and θ_t, scalars."""
         return neurons.NeuronParams(jax.nn.sigmoid(self.raw_decay[t]), jax.nn.sigmoid(self.raw_threshold[t]))
 
+    def decay_at(self, t: jax.Array | int) -> jax.Array | None:
+        """λ_t, scalar."""
+        return self.params_at(t).decay
+
     def advance(self, state: jax.Array, x: jax.Array, tick: Tick) -> tuple[jax.Array, jax.Array]:
         """See `neurons.hd_lif.step`."""
         return neurons.hd_lif.step(self.params_at(tick.t), state, x, quantize=self.quantize)

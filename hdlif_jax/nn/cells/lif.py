@@ -81,6 +81,10 @@ class LIFCell(NeuronCell):
             self.threshold[...] if options.learn_threshold else jnp.float32(options.threshold),
         )
 
+    def decay_at(self, t: jax.Array | int) -> jax.Array | None:
+        """λ, scalar."""
+        return self.params().decay
+
     def advance(self, state: jax.Array, x: jax.Array, tick: Tick) -> tuple[jax.Array, jax.Array]:
         """See `neurons.lif.step`; nothing depends on the step."""
         options = self.options

@@ -70,6 +70,10 @@ class MemBNHDLIFCell(HDLIFCell):
         """The running μ_t and σ_t², `[C]`."""
         return dynamics.Moments(self.mean[t], self.var[t])
 
+    def decay_at(self, t: jax.Array | int) -> jax.Array | None:
+        """None: only the folded neuron, on another current, leaves its membrane by a factor, λ̂_t of Eq. 8."""
+        return None
+
     def advance(self, state: jax.Array, x: jax.Array, tick: Tick) -> tuple[jax.Array, jax.Array]:
         """See `neurons.mem_bn`."""
         t = tick.t

@@ -49,6 +49,10 @@ class ParallelHDLIFCell(NeuronCell):
         """There is no memory."""
         return ()
 
+    def decay_at(self, t: jax.Array | int) -> jax.Array | None:
+        """Zero, scalar: there is no memory."""
+        return jnp.zeros(())
+
     def advance(self, state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
         """See `neurons.parallel.step`."""
         threshold = jax.nn.sigmoid(self.raw_threshold[tick.t])

@@ -74,8 +74,8 @@ def test_leaks_by_hand():
 
 def test_a_cell_may_say_its_leak():
     class Leaky(AdaptiveLIFCell):
-        def params_at(self, t):
-            return NeuronParams(jnp.full(CHANNELS, 0.1 * t), jnp.ones(CHANNELS))
+        def decay_at(self, t):
+            return jnp.full(CHANNELS, 0.1 * t)
 
     expected = np.float32(0.1) * np.arange(STEPS, dtype=np.float32)[:, None, None]
     np.testing.assert_allclose(neuron_of(Leaky(), STEPS).decay, np.broadcast_to(expected, (STEPS, 1, CHANNELS)))
