@@ -146,7 +146,7 @@ def test_dropout_is_no_layer_of_neurons_in_a_comparison(key):
     compare = make_comparison(nn.training_form(model, record=True), cross_entropy, unroll=False)
     batch = Batch(inputs_of(model), jnp.arange(6) % 3)
     assert set(compare(nn.variables_of(model), batch, key).membrane) == {"layers.1"}
-    with pytest.raises(ValueError, match="Dropout needs a key"):
+    with pytest.raises(ValueError, match="Dropout draws in training and has no key"):
         compare(nn.variables_of(model), batch)
 
 
