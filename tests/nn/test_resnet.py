@@ -7,7 +7,7 @@ from flax import nnx
 from hdlif_jax import learning, nn
 from hdlif_jax.nn import Form, SpikingResNet, Tick, conv_net
 from hdlif_jax.nn.forms import in_form
-from hdlif_jax.nn.intercept import modules
+from hdlif_jax.nn.intercept import intercept, modules
 from hdlif_jax.nn.resnet import StemShape
 from hdlif_jax.rollout import rollout_spikes
 from tests.conftest import cross_entropy, perturbed, spec_of
@@ -152,8 +152,12 @@ def check_gradients(model):
     _, spikes = jax.eval_shape(lambda: rollout_spikes(network, variables, inputs))
     cells = {path: cell for path, cell in modules(model) if isinstance(cell, nn.NeuronCell)}
     assert spikes.keys() == cells.keys()
-    with_memory = [path for path in spikes if not isinstance(cells[path], nn.ParallelHDLIFCell)]
-    potentials = jax.tree.leaves(nn.init_state(network, variables, 3))  # in the order of the calls, as the spikes
+    called = []  # in the order of the calls, as the state; the spikes are in that of their names, 10 before 2
+    watched = nnx.clone(model)
+    intercept(watched, lambda path, module: _noting(called, path) if path in cells else None)
+    jax.eval_shape(lambda x: watched(None, watched.encode(x), Tick(0))[1], inputs)
+    with_memory = [path for path in called if not isinstance(cells[path], nn.ParallelHDLIFCell)]
+    potentials = jax.tree.leaves(nn.init_state(network, variables, 3))
     assert [potential.shape for potential in potentials] == [spikes[path].shape[1:] for path in with_memory]
 
     gradient = jax.jit(
@@ -168,6 +172,14 @@ def check_gradients(model):
         assert np.any(leaf[1] if by_time else leaf), path
         if by_time:
             np.testing.assert_array_equal(leaf[:1], 0, err_msg=path)
+
+
+def _noting(called, path):
+    def note(call, *arguments):
+        called.append(path)
+        return call(*arguments)
+
+    return note
 
 
 @pytest.mark.parametrize(
