@@ -83,13 +83,14 @@ class BatchNorm(Module):
         mean, variance = self.mean[...], self.var[...]
         if self.trains:
             axes = tuple(range(values.ndim - 1))
+            squares = jnp.square(values)  # before the mean: the other order of sums in the gradient costs 3 % of a step
             mean = jnp.mean(values, axes)
-            variance = jnp.maximum(jnp.mean(jnp.square(values), axes) - jnp.square(mean), 0)  # one pass over the data
+            variance = jnp.maximum(jnp.mean(squares, axes) - jnp.square(mean), 0)  # one pass over the data
             # Running statistics are for inference only: no gradient may pass through them.
             kept, new = self.options.momentum, 1 - self.options.momentum
             self.mean[...] = kept * self.mean[...] + new * jax.lax.stop_gradient(mean)
             self.var[...] = kept * self.var[...] + new * jax.lax.stop_gradient(variance)
-        channels = (1,) * (values.ndim - 1) + (-1,)
         scale = self.scale[...] if self.options.gain == 1 else self.options.gain * self.scale[...]
-        factor = (jax.lax.rsqrt(variance + self.options.epsilon) * scale).reshape(channels)
-        return ((values - mean.reshape(channels)) * factor + self.bias[...].reshape(channels)).astype(x.dtype)
+        channels = (1,) * (values.ndim - 1) + (-1,)
+        mean, variance, scale, bias = (v.reshape(channels) for v in (mean, variance, scale, self.bias[...]))
+        return ((values - mean) * (jax.lax.rsqrt(variance + self.options.epsilon) * scale) + bias).astype(x.dtype)

@@ -290,16 +290,19 @@ class Trainer:
                 "epoch": (step - 1) // self.plan.steps_per_epoch + 1,
                 "loss": loss,
                 "accuracy": float(accuracies[index]),
-                "learning_rate": self._rate_at(step - 1),
+                "learning_rate": None if self._rates is None else float(self._rates[step - 1]),
             }
             callbacks.on_step(record)
             records.append(record)
         return records
 
-    def _rate_at(self, step: int) -> float | None:
+    @functools.cached_property
+    def _rates(self) -> np.ndarray | None:
+        # Of all batches at once: asked for within the loop, each would wait for the step that is running.
         if self._learning_rate is None:
             return None
-        return float(self._learning_rate(step * self.updates_per_step))
+        updates = self.updates_per_step * jnp.arange(self.plan.total_steps)
+        return np.asarray(jax.vmap(self._learning_rate)(updates))
 
     def _warn_of_firing(self, firing_rates: dict[str, float], callbacks: Callbacks) -> None:
         for problem in firing_problems(firing_rates):
