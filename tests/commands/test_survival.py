@@ -25,6 +25,7 @@ def test_kills_at_random_moments_change_nothing():
     assert survive(int(os.environ.get("HDLIF_KILLS", "20")))
 
 
+@pytest.mark.slow
 def test_a_scheduler_s_notice_leaves_a_checkpoint(finished_run, command, tmp_path):
     directory = tmp_path / "run"
     process = command.start("train", *TINY, "--out", directory)
@@ -65,6 +66,7 @@ def assert_same_run(directory, other, **tolerance):
             np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_directory(command, tmp_path):
     directory = tmp_path / "run"
     first = command.start("train", *TINY, "--epochs", "500", "--out", directory)
@@ -82,6 +84,7 @@ def test_two_processes_on_one_directory(command, tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_ends_the_run_with_a_way_to_go_on(finished_run, command, tmp_path):
     """A limit on the size of a file stands for the disk: what is written beyond it fails in the same way."""
     directory = tmp_path / "run"
@@ -123,7 +126,8 @@ def finish(processes):
     return outputs
 
 
-@pytest.mark.parametrize("feed", ["resident", pytest.param("streaming", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("feed", ["resident", "streaming"])
 def test_two_processes_with_two_devices_train_as_one(feed, command, tmp_path):
     """Spikes are unquantised, because sums in another order can move one over the edge of a level."""
     arguments = [*TINY, "--model.spike-bits", "None", "--data.feed", feed, "--data.workers", "1"]
@@ -195,6 +199,7 @@ def test_a_run_too_short_for_a_profile_says_so(tmp_path, capsys):
     assert "no profile" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_tensorboard_and_a_profile(command, tmp_path):
     directory = tmp_path / "run"
     status, _, errors = command.run("train", *TINY, "--tensorboard", "--profile", "--out", directory)

@@ -165,7 +165,7 @@ def test_inputs_that_do_not_fit_are_refused(rule):
 
 @EACH
 def test_labels_may_be_distributions(rule):
-    network, variables = setup()
+    network, variables = setup(num_steps=2)
     loss = losses.cross_entropy()
     integers, _ = learn(rule, network, variables, loss)
     distributions, _ = learn(rule, network, variables, loss, Batch(BATCH.inputs, jax.nn.one_hot(BATCH.labels, 3)))

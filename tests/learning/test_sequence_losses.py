@@ -41,7 +41,8 @@ def written_out(network, variables, loss, inputs, labels):
 def test_stbp_of_a_sequence_loss_is_the_gradient_of_the_loop(loss, network_and_variables):
     network, variables = network_and_variables
     (value, output), grads = written_out(network, variables, loss, *BATCH)
-    for name, rule in RULES.items():
+    rules = RULES.items() if loss == LOSSES["tet"] else list(RULES.items())[::2]
+    for name, rule in rules:
         got = jax.jit(lambda v, rule=rule: rule.gradient(network, loss, v, BATCH))(variables)
         assert relative_difference(got.grads, grads) < 1e-4, name
         np.testing.assert_allclose(got.loss, value, rtol=1e-5)
@@ -93,11 +94,16 @@ def test_labels_that_do_not_fit_a_sequence_loss(network_and_variables):
     network, variables = network_and_variables
     for rule in RULES.values():
         with pytest.raises(ValueError, match=r"labels have shape \(3,\); expected \(7,\) integers or \(7, 3\)"):
-            rule.gradient(network, losses.tet(), variables, Batch(BATCH.inputs, jnp.zeros(3, jnp.int32)))
+            jax.eval_shape(
+                lambda v, rule=rule: rule.gradient(
+                    network, losses.tet(), v, Batch(BATCH.inputs, jnp.zeros(3, jnp.int32))
+                ),
+                variables,
+            )
 
 
 def test_own_variables_are_left_alone(network_and_variables):
     network, variables = network_and_variables
     before = jax.tree.map(np.array, variables)
-    learning.stbp(layerwise=True).gradient(network, losses.tet(), variables, BATCH)
+    jax.jit(lambda v: learning.stbp(layerwise=True).gradient(network, losses.tet(), v, BATCH))(variables)
     jax.tree.map(np.testing.assert_array_equal, variables, nn.Variables(*before))

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hdlif_jax import learning
+from hdlif_jax import learning, nn
 from hdlif_jax.learning import Batch
 from hdlif_jax.nn import Tick
 from tests.conftest import cross_entropy
@@ -25,16 +25,17 @@ def test_every_step_updates_after_each_step(images, labels):
     assert count == 15  # each step learned, once
     assert steps.all()
 
-    expected, stats, state, losses = variables.params, variables.batch_stats, None, []
+    def loss_of_step(params, state, stats, t):
+        quantized = network.quantize(params)
+        current, stats = network.encode(quantized, stats, images)
+        state, logits, stats, _ = network.step(quantized, stats, state, current, Tick(t))
+        return cross_entropy(logits, labels), (state, stats)
+
+    learn = jax.jit(jax.value_and_grad(loss_of_step, has_aux=True))
+    expected, stats, losses = variables.params, variables.batch_stats, []
+    state = nn.init_state(network, variables, 8)
     for t in range(4):
-
-        def loss_of_step(params, t=t, state=state, stats=stats):
-            quantized = network.quantize(params)
-            current, new_stats = network.encode(quantized, stats, images)
-            new_state, logits, new_stats, _ = network.step(quantized, new_stats, state, current, Tick(t))
-            return cross_entropy(logits, labels), (new_state, new_stats)
-
-        (step_loss, (state, stats)), grads = jax.value_and_grad(loss_of_step, has_aux=True)(expected)
+        (step_loss, (state, stats)), grads = learn(expected, state, stats, t)
         expected = jax.tree.map(lambda param, grad: param - 0.1 * grad, expected, grads)
         losses.append(step_loss)
     assert relative_difference(params, expected) < 1e-4

@@ -23,7 +23,7 @@ RULES = [
 
 
 def make_step(rule, seed=0, **options):
-    model = small_network(**options)
+    model = small_network(widths=(4,), **options)
     optimizer = optax.sgd(0.1, 0.9, nesterov=True)
     step = make_train_step(nn.training_form(model), rule, losses.cross_entropy(0.1), optimizer, seed=seed)
     chex.clear_trace_counter()
