@@ -5,16 +5,16 @@ import os
 
 # Before the first import of jax: the number of devices is fixed then. Tests compile much and run little, so the code
 # generator's optimisations are off; XLA's own passes, which decide about memory and numerics, are on.
-FLAGS = [
-    "--xla_force_host_platform_device_count=4",
-    "--xla_backend_optimization_level=0",
-    "--xla_llvm_disable_expensive_passes=true",
-]
-if importlib.metadata.version("jaxlib").startswith("0.10."):
-    FLAGS.append(
-        "--xla_cpu_use_fusion_emitters=false"
-    )  # the other emitters compile twice as fast; a later XLA has none
-os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS])
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_force_host_platform_device_count=4",
+        "--xla_backend_optimization_level=0",
+        "--xla_llvm_disable_expensive_passes=true",
+        # The other emitters compile twice as fast; a later XLA has none.
+        "--xla_cpu_use_fusion_emitters=false" if importlib.metadata.version("jaxlib").startswith("0.10.") else "",
+    ]
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax

@@ -159,7 +159,7 @@ def test_both_runners_train_the_same_network(tmp_path):
         checkpoints = Checkpoints(tmp_path / str(resident) / "checkpoints")
         states.append(trainer.fit(trainer.initial_state, checkpoints))
         checkpoints.close()
-    chex.assert_trees_all_equal(*states)
+    chex.assert_trees_all_close(*states, rtol=1e-6, atol=1e-6)  # two programs, whose sums may round differently
 
 
 @pytest.mark.parametrize(

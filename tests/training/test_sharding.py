@@ -39,7 +39,9 @@ def test_four_devices_give_the_parameters_of_one(neuron):
         jax.tree.leaves_with_path(one.variables), jax.tree.leaves(four.variables), strict=True
     ):
         expected, got = np.asarray(expected), np.asarray(got)
-        assert np.linalg.norm(got - expected) <= 1e-5 * np.linalg.norm(expected), jax.tree_util.keystr(path)
+        # Some have hardly left zero, where the rounding of the sums that moved them is all there is.
+        size = max(np.linalg.norm(expected), 1e-3 * np.sqrt(expected.size))
+        assert np.linalg.norm(got - expected) <= 1e-5 * size, jax.tree_util.keystr(path)
 
 
 def test_a_batch_is_spread_over_the_devices():
