@@ -5,10 +5,11 @@ from hdlif_jax.data.dataset import Dataset, Source, Split, hold_out, nbytes
 from hdlif_jax.data.datasets.digits import digits
 from hdlif_jax.data.entry import Entry, InputSpec, InstalledEntry
 from hdlif_jax.data.errors import DataError
+from hdlif_jax.data.frames import frames_of
 from hdlif_jax.data.opening import open_dataset
 from hdlif_jax.data.order import batch_indices
 from hdlif_jax.data.originals import PreparedEntry
-from hdlif_jax.data.prepare import download, prepare
+from hdlif_jax.data.prepare import download, prepare, problems
 from hdlif_jax.data.records import open_prepared
 from hdlif_jax.data.stream import BatchReader, stream
 
@@ -26,10 +27,12 @@ __all__ = [
     "batch_indices",
     "digits",
     "download",
+    "frames_of",
     "hold_out",
     "nbytes",
     "open_dataset",
     "open_prepared",
     "prepare",
+    "problems",
     "stream",
 ]

@@ -5,7 +5,7 @@ import pathlib
 from hdlif_jax.data import catalog
 from hdlif_jax.data.dataset import Dataset
 from hdlif_jax.data.entry import IMAGE_SIZE, InstalledEntry
-from hdlif_jax.data.events import Slicing
+from hdlif_jax.data.frames import Slicing
 from hdlif_jax.data.records import open_prepared
 
 

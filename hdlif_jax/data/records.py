@@ -14,9 +14,11 @@ from hdlif_jax.data.crops import center_crop, random_resized_crop_box, resized_c
 from hdlif_jax.data.dataset import Dataset, Split
 from hdlif_jax.data.entry import IMAGE_SIZE
 from hdlif_jax.data.errors import DataError
-from hdlif_jax.data.events import Events, Slicing, integrate, recording_of
+from hdlif_jax.data.events import Events, recording_of
 from hdlif_jax.data.extras import needed
+from hdlif_jax.data.formats.archives import folders_in
 from hdlif_jax.data.formats.images import decode_image
+from hdlif_jax.data.frames import Slicing, integrate
 from hdlif_jax.data.originals import PreparedEntry
 from hdlif_jax.data.prepare import FILE_FORMAT, prepared_path
 
@@ -179,7 +181,8 @@ def _find(entry: PreparedEntry, directory: pathlib.Path) -> pathlib.Path:
     path = prepared_path(entry, directory)
     if path.is_dir():
         return path
-    others = sorted(folder for folder in path.parent.glob("*.*.*") if (folder / "dataset_info.json").exists())
+    folders = folders_in(path.parent) if path.parent.is_dir() else ()
+    others = [folder for folder in folders if (folder / "dataset_info.json").exists()]
     if others:
         return others[-1]
     raise DataError(
@@ -208,8 +211,7 @@ def _parse_image(raw: bytes) -> dict[str, Any]:
 
 def _image(example: Stored, key: np.ndarray | None, where: str, *, shape: tuple[int, int, int]) -> np.ndarray:
     del key
-    pixels = decode_image(example["image"], where, shape[:2])
-    return pixels[..., :1] if shape[-1] == 1 else pixels
+    return decode_image(example["image"], where, shape[:2], shape[-1])
 
 
 def _cropped_image(example: Stored, key: np.ndarray | None, where: str, *, size: int) -> np.ndarray:
