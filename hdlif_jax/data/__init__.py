@@ -1,7 +1,7 @@
 """Datasets as numpy arrays; nothing here touches a device."""
 
 from hdlif_jax.data.catalog import CATALOG
-from hdlif_jax.data.dataset import Dataset, Source, Split, hold_out, nbytes
+from hdlif_jax.data.dataset import Dataset
 from hdlif_jax.data.datasets.digits import digits
 from hdlif_jax.data.entry import Entry, InputSpec, InstalledEntry
 from hdlif_jax.data.errors import DataError
@@ -11,6 +11,7 @@ from hdlif_jax.data.order import batch_indices
 from hdlif_jax.data.originals import PreparedEntry
 from hdlif_jax.data.prepare import download, prepare, problems
 from hdlif_jax.data.records import open_prepared
+from hdlif_jax.data.source import Source, Split, hold_out, nbytes
 from hdlif_jax.data.stream import BatchReader, stream
 
 __all__ = [

@@ -11,7 +11,8 @@ import numpy as np
 
 from hdlif_jax.data import catalog
 from hdlif_jax.data.crops import center_crop, random_resized_crop_box, resized_crop
-from hdlif_jax.data.dataset import Dataset, Split
+from hdlif_jax.data.dataset import Dataset
+from hdlif_jax.data.display import shape_text, table
 from hdlif_jax.data.entry import IMAGE_SIZE
 from hdlif_jax.data.errors import DataError
 from hdlif_jax.data.events import Events, recording_of
@@ -21,6 +22,7 @@ from hdlif_jax.data.formats.images import decode_image
 from hdlif_jax.data.frames import Slicing, integrate
 from hdlif_jax.data.originals import PreparedEntry
 from hdlif_jax.data.prepare import FILE_FORMAT, prepared_path
+from hdlif_jax.data.source import Split
 
 READ_AT_ONCE = 1024
 
@@ -28,7 +30,7 @@ Stored = dict[str, Any]  # an example as it lies in a record
 Decode = Callable[[Stored, np.ndarray | None, str], np.ndarray]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Records:
     """A split on disk, read example by example in any order. It can be sent to other processes.
 
@@ -52,6 +54,11 @@ class Records:
     def shape(self) -> tuple[int, ...]:
         """`[N, ...]` of all inputs."""
         return len(self.indices), *self.example_shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the inputs."""
+        return np.dtype(np.uint8)
 
     @functools.cached_property
     def labels(self) -> np.ndarray:
@@ -118,6 +125,18 @@ class Records:
     def _parse(self) -> Callable[[bytes], dict[str, Any]]:
         features = _builder(self.directory).info.features
         return _parse_image if "image" in features else features.deserialize_example_np
+
+    def __repr__(self) -> str:
+        kind = f"{shape_text(self.example_shape)} {self.dtype}"
+        return f"Records({len(self.indices)} examples of {kind}, {self.num_classes} classes, {self._where})"
+
+    def _repr_html_(self) -> str:
+        cells = len(self.indices), shape_text(self.example_shape), self.dtype, self.num_classes
+        return table(self._where, ("examples", "input", "type", "classes"), [cells])
+
+    @property
+    def _where(self) -> str:
+        return f"{self.split} split of {self.directory}"
 
     def __getstate__(self) -> dict[str, Any]:
         # Open files stay in their process.

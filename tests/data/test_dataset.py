@@ -11,6 +11,10 @@ def make_dataset(inputs=None, labels=None, **changes):
     return Dataset(name="toy", train=Split(inputs, labels), **fields)
 
 
+def part(shape=(3, 4, 4, 1), labels=(0, 1, 2), dtype=np.uint8):
+    return Split(np.zeros(shape, dtype), np.array(labels, np.int32))
+
+
 def test_shape_and_classes():
     dataset = make_dataset()
     assert dataset.input_shape == (4, 4, 1)
@@ -21,13 +25,24 @@ def test_shape_and_classes():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"inputs": np.zeros((6, 4, 4, 1))}, "inputs are float64"),
+        ({"inputs": np.zeros((6, 4, 4, 1))}, r"inputs are float64 .*Dataset\.from_arrays takes all floats"),
+        ({"inputs": np.full((6, 4, 4, 1), np.inf, np.float32)}, "example 0 holds what is not finite"),
         ({"inputs": np.zeros((6, 4, 4), np.uint8)}, r"of shape \(6, 4, 4\)"),
-        ({"inputs": np.zeros((6, 4, 4, 3), np.uint8)}, "3 channels but mean and std have 1"),
+        ({"inputs": np.zeros((6, 4, 4, 3), np.uint8)}, "3 channels but mean and std have 1 and 1"),
         ({"labels": np.zeros(5, np.int32)}, r"expected integers \(6,\)"),
         ({"labels": np.zeros(6)}, "labels are float64"),
         ({"labels": np.int32([0, 1, 2, 3, 0, 0])}, "label 3 of example 3 is outside 0…2"),
         ({"labels": np.int32([0, -1, 2, 1, 0, 0])}, "label -1 of example 1 is outside 0…2"),
+        ({"test": part(labels=[0, 0, 3])}, "toy, test split: label 3 of example 2 is outside 0…2"),
+        ({"test": part((3, 5, 4, 1))}, r"uint8 of shape \(4, 4, 1\) in the train split and uint8 of shape \(5, 4, 1\)"),
+        ({"test": part((3, 2, 4, 4, 1))}, r"\(4, 4, 1\) in the train split and uint8 of shape \(2, 4, 4, 1\)"),
+        ({"test": part(dtype=np.float32)}, "uint8 of .* in the train split and float32 of"),
+        ({"test": part((0, 4, 4, 1), labels=[])}, "toy, test split has no examples"),
+        ({"mean": (0.0, 0.0)}, "1 channels but mean and std have 2 and 1"),
+        ({"std": (0.0,)}, "must be finite, and std above 0"),
+        ({"mean": (np.nan,)}, "must be finite"),
+        ({"class_names": "abc"}, "class_names='abc'; expected a sequence of names"),
+        ({"class_names": ()}, "expected a sequence of names"),
     ],
 )
 def test_bad_data(changes, message):

@@ -61,3 +61,13 @@ def test_a_folder_that_is_no_dataset_is_refused(tmp_path):
     (tmp_path / "mnist" / "3.0.1").mkdir(parents=True)
     with pytest.raises(DataError, match="is not a dataset prepared by tensorflow-datasets"):
         open_prepared("mnist", tmp_path, num_steps=4)
+
+
+def test_records_show_themselves_without_being_read(records, directory):
+    shown = f"Records(60 examples of 28×28×1 uint8, 10 classes, train split of {directory}/mnist/3.0.1)"
+    assert repr(records) == shown
+    assert "<td>28×28×1</td>" in records._repr_html_()
+    assert "_source" not in records.__dict__
+    dataset = open_prepared("mnist", directory, num_steps=1)
+    assert "Records" in dataset._repr_html_()
+    assert "_source" not in dataset.train.__dict__
