@@ -13,9 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from hdlif_jax.commands.support.program import program
-from hdlif_jax.data.extras import needed
 from hdlif_jax.data.formats.hidden import is_hidden
-from hdlif_jax.data.formats.images import PICTURES, decode_image
+from hdlif_jax.data.formats.images import PICTURES, decode_image, resize_image
 from hdlif_jax.deploy import Deployed, anytime, load
 
 BATCH = 64
@@ -90,16 +89,12 @@ def read_picture(path: pathlib.Path, network: Deployed, resize: bool) -> np.ndar
         raise ValueError(f"{path} is a picture, but the network reads {list(network.input_shape)}; give it a .npy file")
     height, width, channels = shape
     pixels = decode_image(path.read_bytes(), str(path), channels=channels)
-    found = pixels.shape[:2]
-    if found == (height, width):
-        return pixels
-    if not resize:
+    if pixels.shape[:2] != (height, width) and not resize:
         raise ValueError(
-            f"{path} has {found[1]}×{found[0]} pixels; the network reads {width}×{height}: "
+            f"{path} has {pixels.shape[1]}×{pixels.shape[0]} pixels; the network reads {width}×{height}: "
             "crop it to what it was trained on, or let --resize scale it"
         )
-    picture = needed("PIL.Image").fromarray(pixels[..., 0] if channels == 1 else pixels)
-    return np.asarray(picture.resize((width, height))).reshape(height, width, channels)
+    return resize_image(pixels, (height, width))
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from hdlif_jax.data.frames import frames_of
 from hdlif_jax.data.opening import open_dataset
 from hdlif_jax.data.order import batch_indices
 from hdlif_jax.data.originals import PreparedEntry
+from hdlif_jax.data.pictures import Pictures, pictures_in
 from hdlif_jax.data.prepare import download, prepare, problems
 from hdlif_jax.data.records import open_prepared
 from hdlif_jax.data.source import Source, Split, hold_out, nbytes
@@ -22,6 +23,7 @@ __all__ = [
     "Entry",
     "InputSpec",
     "InstalledEntry",
+    "Pictures",
     "PreparedEntry",
     "Source",
     "Split",
@@ -33,6 +35,7 @@ __all__ = [
     "nbytes",
     "open_dataset",
     "open_prepared",
+    "pictures_in",
     "prepare",
     "problems",
     "stream",

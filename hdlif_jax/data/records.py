@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -62,14 +63,22 @@ class Records:
 
     @functools.cached_property
     def labels(self) -> np.ndarray:
-        """`[N]` int32; read once from all records and then kept beside them, where that folder can be written to."""
+        """`[N]` int32; read once from all records and then kept beside them, where that folder can be written to.
+
+        Raises:
+          DataError: a label out of range.
+        """
         path = self.directory / f"{self.split}.labels.npy"
-        if path.exists():
-            labels = np.load(path)
-        else:
+        number = len(self._source)
+        labels = _kept_labels(path, number)
+        if labels is None:
             labels = np.array([self._parse(raw)["label"] for raw in self._source], np.int32)
             with contextlib.suppress(OSError):  # a shared, read-only folder: they are read again next time
-                np.save(path, labels)
+                _keep_labels(path, labels)
+        outside = np.flatnonzero((labels < 0) | (labels >= self.num_classes))
+        if outside.size:
+            where = f"{self.directory}, {self.split} record {outside[0]}"
+            raise DataError(f"{where}: label {labels[outside[0]]} is outside 0…{self.num_classes - 1}")
         chosen: np.ndarray = labels[self.indices]
         return chosen
 
@@ -193,6 +202,22 @@ def open_prepared(
         number = info.splits[part].num_examples
         sources[part] = Records(path, part, shape, labels.num_classes, decode, np.arange(number))
     return Dataset(name, tuple(labels.names), sources["train"], sources[entry.test], entry.mean, entry.std)
+
+
+def _kept_labels(path: pathlib.Path, number: int) -> np.ndarray | None:
+    """The labels in a file; None where there is none of that many labels, or only a part of one."""
+    try:
+        labels: np.ndarray = np.load(path)
+    except (OSError, ValueError, EOFError):
+        return None
+    return labels if labels.dtype == np.int32 and labels.shape == (number,) else None
+
+
+def _keep_labels(path: pathlib.Path, labels: np.ndarray) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}")  # several processes may do this at once
+    with part.open("wb") as file:
+        np.save(file, labels)
+    os.replace(part, path)
 
 
 def _find(entry: PreparedEntry, directory: pathlib.Path) -> pathlib.Path:

@@ -37,11 +37,13 @@ def decode_image(content: bytes, where: str, size: tuple[int, int] | None = None
         with pillow.open(io.BytesIO(content)) as image:
             is_deep = image.mode.startswith(("I", "F"))  # Pillow would cut what is above 255
             if not is_deep:
-                image = operations.exif_transpose(image)
+                operations.exif_transpose(image, in_place=True)
                 if image.has_transparency_data:
                     paper = pillow.new("RGBA", image.size, (*PAPER, 255))
-                    image = pillow.alpha_composite(paper, image.convert("RGBA"))
-                pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+                    shown = pillow.alpha_composite(paper, image.convert("RGBA"))
+                else:
+                    shown = image
+                pixels = np.asarray(shown.convert("L" if channels == 1 else "RGB"))
     except Exception as error:  # every decoder raises its own
         raise damaged(where, 0, f"does not decode as an image ({_first_line(error)})") from error
     if is_deep:
@@ -49,6 +51,16 @@ def decode_image(content: bytes, where: str, size: tuple[int, int] | None = None
     if size is not None and pixels.shape[:2] != size:
         raise damaged(where, 0, f"is {pixels.shape[1]}×{pixels.shape[0]} pixels; expected {size[1]}×{size[0]}")
     return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def resize_image(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scales `[H, W, C]` uint8 to another (height, width), bicubic; the proportions change with those of the size."""
+    height, width = size
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    channels = pixels.shape[-1]
+    picture = needed("PIL.Image").fromarray(pixels[..., 0] if channels == 1 else pixels)
+    return np.asarray(picture.resize((width, height))).reshape(height, width, channels)
 
 
 def _first_line(error: BaseException) -> str:
