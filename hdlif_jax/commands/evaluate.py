@@ -13,6 +13,7 @@ from hdlif_jax.commands.support.execution import one_device
 from hdlif_jax.commands.support.run_directory import device_name, write_json
 from hdlif_jax.commands.support.runs import Which, load_dataset, load_run
 from hdlif_jax.training import accuracy_per_step, make_eval_step
+from hdlif_jax.training.match import check_match
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,9 @@ def evaluate(directory: pathlib.Path, step: Which = "last", data_dir: str | None
     """Accuracies of a checkpoint on the test set."""
     run = load_run(directory, step=step, data_dir=data_dir)
     dataset = load_dataset(run.config)
-    eval_step = jax.jit(make_eval_step(nn.inference_form(run.model), make_normalize(run.config, dataset)))
+    normalize = make_normalize(run.config, dataset)
+    check_match(dataset, run.model, normalize)
+    eval_step = jax.jit(make_eval_step(nn.inference_form(run.model), normalize))
     accuracies = accuracy_per_step(eval_step, run.variables, dataset.test, one_device())
     return {
         "preset": run.config.preset,

@@ -226,7 +226,7 @@ def _check_order(time: np.ndarray, where: str, locate: Locate, first: int, after
         before = after if index == 0 else time[index - 1]
         raise DamagedError(
             f"{where}, {locate(first + index)}: event at {time[index]} µs follows one at {before} µs; "
-            "events must be in the order of time"
+            "events must be in the order of time (np.argsort(time, kind='stable') gives it)"
         )
 
 

@@ -102,8 +102,8 @@ def integrate(
     """
     height, width = sides(recording.sensor, "sensor")
     new_height, new_width = (height, width) if size is None else sides(size, "size")
-    if num_frames < 1:
-        raise ValueError(f"num_frames={num_frames} must be at least 1")
+    if not isinstance(num_frames, int | np.integer) or num_frames < 1:
+        raise ValueError(f"num_frames={num_frames} must be at least 1, and a whole number")
     if slicing not in get_args(Slicing):
         raise ValueError(f"slicing={slicing!r} is unknown; choose equal-time or equal-count")
     if new_height > height or new_width > width:

@@ -56,6 +56,8 @@ def test_counts_stay_at_255():
     ("changes", "message"),
     [
         ({"num_frames": 0}, "num_frames=0 must be at least 1"),
+        ({"num_frames": 2.5}, "num_frames=2.5 must be at least 1, and a whole number"),
+        ({"size": 6}, r"size=6 must be \(height, width\) in pixels"),
         ({"slicing": "by-hand"}, "slicing='by-hand' is unknown; choose equal-time or equal-count"),
         ({"size": (13, 16)}, r"size=\(13, 16\) must be between 1×1 and the sensor's 12×16"),
     ],
