@@ -23,7 +23,7 @@ def as_inputs(images: Any, layout: str | None, where: str) -> np.ndarray:
     Raises:
       ValueError: another layout, other numbers than these, or such that are not finite.
     """
-    array = np.asarray(images)
+    array = _as_array(images, where)
     if layout is None:
         layout = {3: "NHW", 4: "NHWC", 5: "NTHWC"}.get(array.ndim, "")
         if not layout:
@@ -49,6 +49,15 @@ def as_inputs(images: Any, layout: str | None, where: str) -> np.ndarray:
     if "C" not in given:
         ordered = ordered[..., None]
     return np.ascontiguousarray(_as_levels_or_floats(ordered, where))
+
+
+def _as_array(values: Any, where: str) -> np.ndarray:
+    if np.ma.isMaskedArray(values):
+        raise ValueError(f"{where}: a masked array; say what stands in the masked places: images.filled(value)")
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{where}: inputs of several shapes; bring all examples to one ({error})") from error
 
 
 def _as_levels_or_floats(array: np.ndarray, where: str) -> np.ndarray:

@@ -5,9 +5,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from hdlif_jax.data.arrays import as_inputs, as_labels, statistics
 from hdlif_jax.data.display import names_text, shape_text, table
-from hdlif_jax.data.source import Source, Split, check_finite, check_lengths, check_split, hold_out
+from hdlif_jax.data.source import Source, Split, check_arrays, check_finite, check_lengths, check_split, hold_out
 
 TEST_FRACTION = 0.2  # of arrays that come without a test set
 
@@ -40,6 +42,13 @@ class Dataset:
         check_names(self.class_names, self.name)
         for part, source in {"train": self.train, "test": self.test}.items():
             where = f"{self.name}, {part} split"
+            if isinstance(source, Split):
+                check_arrays(source, where)
+            elif not all(hasattr(source, needed) for needed in ("shape", "dtype", "labels", "read")):
+                raise TypeError(
+                    f"{where}: {type(source).__name__} is no Split of arrays and no Records of files; "
+                    "Dataset.from_arrays takes whatever becomes arrays"
+                )
             if len(source.shape) not in (4, 5):
                 raise ValueError(
                     f"{where}: inputs are of shape {source.shape}; expected [N, H, W, C] images or [N, T, H, W, C] "
@@ -56,10 +65,10 @@ class Dataset:
                 "a network reads one kind of input: bring both to the same"
             )
         channels = self.train.shape[-1]
-        if not len(self.mean) == len(self.std) == channels:
+        if not np.shape(self.mean) == np.shape(self.std) == (channels,):
             raise ValueError(
-                f"{self.name}: inputs have {channels} channels but mean and std have {len(self.mean)} and "
-                f"{len(self.std)}; give one of each per channel"
+                f"{self.name}: inputs have {channels} channels but mean={self.mean} and std={self.std}; give a number "
+                "of each per channel"
             )
         if not all(map(math.isfinite, (*self.mean, *self.std))) or not all(value > 0 for value in self.std):
             raise ValueError(f"{self.name}: mean={self.mean}, std={self.std} must be finite, and std above 0")
@@ -121,8 +130,14 @@ class Dataset:
             inputs = as_inputs(test_images, layout, f"{name}, test_images")
             test = Split(inputs, as_labels(test_labels, f"{name}, test_labels"))
         if class_names is None:
-            highest = max((int(part.labels.max()) for part in (train, test) if len(part.labels)), default=0)
-            class_names = tuple(str(label) for label in range(highest + 1))
+            used = np.union1d(train.labels, test.labels)
+            missing = np.setdiff1d(np.arange(used.max(initial=0)), used)
+            if missing.size:
+                raise ValueError(
+                    f"{name}: labels go up to {used.max()} and none is {missing[0]}; classes are numbered from 0 "
+                    "without a gap (np.unique(labels, return_inverse=True)[1]), or give class_names of all"
+                )
+            class_names = tuple(str(label) for label in range(int(used.max(initial=0)) + 1))
         check_names(class_names, name)
         check_finite(train.inputs, f"{name}, train split")  # before statistics are taken
         return cls(name, tuple(map(str, class_names)), train, test, *statistics(train.inputs))

@@ -158,6 +158,8 @@ def checked(
     ):
         if column.dtype.kind not in "iu":
             raise DamagedError(f"{where}: {name} is {column.dtype}; expected {way}")
+    if time.dtype == np.uint64 and time.max() > np.iinfo(np.int64).max:
+        raise DamagedError(f"{where}: time goes up to {time.max()} µs, which no clock shows; subtract the first time")
     height, width = sides(sensor, "sensor")
     if x.min() < 0 or x.max() >= width or y.min() < 0 or y.max() >= height:
         index = int(np.flatnonzero((x < 0) | (x >= width) | (y < 0) | (y >= height))[0])

@@ -58,6 +58,8 @@ def frames_of(
     numbers = {name: len(column) for name, column in columns.items()}
     if len(set(numbers.values())) > 1:
         raise ValueError(f"x, y, t and p are of {list(numbers.values())} recordings; give all four of each recording")
+    if not len(x):
+        raise ValueError("there are no recordings; give at least one")
     return np.stack(
         [
             integrate(
@@ -110,11 +112,13 @@ def integrate(
         raise ValueError(f"size={size} must be between 1×1 and the sensor's {height}×{width} pixels")
     if recording.num_events == 0:
         raise DamagedError(f"{recording.where} holds no event; leave it out")
+    duration = recording.last_time - recording.first_time + 1
+    if duration * num_frames > np.iinfo(np.int64).max:
+        raise DamagedError(f"{recording.where} lasts {duration} µs, which no recording does; correct its times")
     counts = np.zeros(num_frames * new_height * new_width * 2, np.int64)
     done = 0
     for events in pieces(recording):
         if slicing == "equal-time":
-            duration = recording.last_time - recording.first_time + 1
             frame = (events.time.astype(np.int64) - recording.first_time) * num_frames // duration
         else:
             frame = np.arange(done, done + len(events.time), dtype=np.int64) * num_frames // recording.num_events

@@ -173,9 +173,11 @@ def open_prepared(
 
     Raises:
       DataError: it is not there, or not in array_record files; says what to do.
-      ValueError: frames larger than the sensor, or a size below 1.
+      ValueError: `num_steps` < 1, frames larger than the sensor, or a size below 1.
     """
     entry = catalog.prepared_entry(name)
+    if num_steps < 1:
+        raise ValueError(f"num_steps={num_steps} must be at least 1")
     spec = entry.input_spec(frame_size, image_size)
     path = _find(entry, pathlib.Path(directory))
     info = _builder(path).info

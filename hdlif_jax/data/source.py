@@ -95,8 +95,8 @@ def hold_out(source: Source, fraction: float, seed: int = 0) -> tuple[Source, So
     Raises:
       ValueError: `fraction` out of range.
     """
-    if not 0 <= fraction < 1:
-        raise ValueError(f"fraction={fraction} must be in [0, 1): the share of the examples to hold out")
+    if not isinstance(fraction, int | float) or not 0 <= fraction < 1:
+        raise ValueError(f"fraction={fraction!r} must be in [0, 1): the share of the examples to hold out")
     if fraction == 0:
         return source, source.select(np.zeros(0, np.int64))  # without a look at the labels, which may be on disk
     generator = np.random.default_rng(seed)
@@ -105,6 +105,15 @@ def hold_out(source: Source, fraction: float, seed: int = 0) -> tuple[Source, So
         members = generator.permutation(np.flatnonzero(source.labels == label))
         held[members[: round(fraction * len(members))]] = True
     return source.select(np.flatnonzero(~held)), source.select(np.flatnonzero(held))
+
+
+def check_arrays(split: Split, where: str) -> None:
+    """Raises TypeError for examples that are no arrays."""
+    for what, values in split._asdict().items():
+        if not hasattr(values, "dtype") or not hasattr(values, "shape"):
+            raise TypeError(
+                f"{where}: {what} are a {type(values).__name__}; expected an array; Dataset.from_arrays takes lists"
+            )
 
 
 def check_split(split: Split, num_classes: int, where: str) -> None:

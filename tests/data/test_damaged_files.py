@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from hdlif_jax.data import DataError, catalog, open_prepared, prepare, problems
+from hdlif_jax.data import DataError, catalog, open_dataset, open_prepared, prepare, problems
 from hdlif_jax.data.frames import frames_of
 from tests.data import originals
 
@@ -99,6 +99,12 @@ def test_a_missing_package_is_no_damage(tmp_path, generator, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL.ImageOps", None)
     with pytest.raises(DataError, match="this needs the package PIL"):
         prepare("imagenet", tmp_path / "in", tmp_path / "out", partial=True, skip_damaged=True)
+
+
+@pytest.mark.parametrize("name", ["digits", "nmnist"])
+def test_no_time_steps_are_refused_when_a_dataset_is_opened(tmp_path, name):
+    with pytest.raises(ValueError, match="num_steps=0 must be at least 1"):
+        open_dataset(name, tmp_path, num_steps=0)
 
 
 def test_records_check_the_events_that_they_read(tmp_path):

@@ -28,7 +28,7 @@ def test_shape_and_classes():
         ({"inputs": np.zeros((6, 4, 4, 1))}, r"inputs are float64 .*Dataset\.from_arrays takes all floats"),
         ({"inputs": np.full((6, 4, 4, 1), np.inf, np.float32)}, "example 0 holds what is not finite"),
         ({"inputs": np.zeros((6, 4, 4), np.uint8)}, r"of shape \(6, 4, 4\)"),
-        ({"inputs": np.zeros((6, 4, 4, 3), np.uint8)}, "3 channels but mean and std have 1 and 1"),
+        ({"inputs": np.zeros((6, 4, 4, 3), np.uint8)}, r"3 channels but mean=\(0.0,\) and std=\(1.0,\)"),
         ({"labels": np.zeros(5, np.int32)}, r"expected integers \(6,\)"),
         ({"labels": np.zeros(6)}, "labels are float64"),
         ({"labels": np.int32([0, 1, 2, 3, 0, 0])}, "label 3 of example 3 is outside 0…2"),
@@ -38,16 +38,31 @@ def test_shape_and_classes():
         ({"test": part((3, 2, 4, 4, 1))}, r"\(4, 4, 1\) in the train split and uint8 of shape \(2, 4, 4, 1\)"),
         ({"test": part(dtype=np.float32)}, "uint8 of .* in the train split and float32 of"),
         ({"test": part((0, 4, 4, 1), labels=[])}, "toy, test split has no examples"),
-        ({"mean": (0.0, 0.0)}, "1 channels but mean and std have 2 and 1"),
+        ({"mean": (0.0, 0.0)}, r"1 channels but mean=\(0.0, 0.0\) and std=\(1.0,\)"),
         ({"std": (0.0,)}, "must be finite, and std above 0"),
         ({"mean": (np.nan,)}, "must be finite"),
         ({"class_names": "abc"}, "class_names='abc'; expected a sequence of names"),
+        ({"mean": 0.5}, "1 channels but mean=0.5"),
         ({"class_names": ()}, "expected a sequence of names"),
     ],
 )
 def test_bad_data(changes, message):
     with pytest.raises(ValueError, match=message):
         make_dataset(**changes)
+
+
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        (None, "test split: NoneType is no Split of arrays and no Records of files"),
+        ((np.zeros((6, 4, 4, 1)), np.zeros(6)), "test split: tuple is no Split"),
+        (Split([[1]], np.zeros(1, int)), "inputs are a list; expected an array; Dataset.from_arrays takes lists"),
+        (Split(np.zeros((6, 4, 4, 1), np.uint8), [0]), "labels are a list; expected an array"),
+    ],
+)
+def test_what_is_no_data(test, message):
+    with pytest.raises(TypeError, match=message):
+        make_dataset(test=test)
 
 
 def test_hold_out_is_stratified_disjoint_and_always_the_same():

@@ -178,6 +178,23 @@ def test_recordings_of_one_length_are_taken_as_an_array():
     ]
 
 
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [
+        (np.array([0, 2**62]), "events lasts 4611686018427387905 µs, which no recording does"),
+        (np.array([2**63 + 1, 2**63 + 2], np.uint64), "time goes up to 9223372036854775810 µs, which no clock shows"),
+    ],
+)
+def test_times_that_do_not_fit_are_refused(time, message):
+    with pytest.raises(DataError, match=message):
+        frames_of([0, 0], [0, 0], time, [0, 1], sensor=(1, 1), num_frames=4, slicing="equal-time")
+
+
+def test_no_recordings_are_refused():
+    with pytest.raises(ValueError, match="there are no recordings"):
+        frames_of(*np.zeros((4, 0, 3), int), sensor=(2, 2), num_frames=1)
+
+
 def test_the_bad_one_of_several_recordings_is_named():
     good = np.array([0, 1])
     with pytest.raises(DataError, match="recording 1, event 1: event at x=5, y=1 is outside"):
