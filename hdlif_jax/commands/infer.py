@@ -68,7 +68,8 @@ def read_array(path: pathlib.Path, network: Deployed) -> Iterator[tuple[str, np.
         array = np.lib.format.open_memmap(path, mode="r")
     if array.dtype != np.uint8 or array.shape[-len(shape) :] != shape:
         found = f"{array.dtype} of shape {list(array.shape)}"
-        raise ValueError(f"{path} holds {found}; expected uint8 {list(shape)}, or a batch of those")
+        way = "; of floats in [0, 1]: np.round(255 * inputs).astype(np.uint8)" if array.dtype.kind == "f" else ""
+        raise ValueError(f"{path} holds {found}; expected uint8 {list(shape)}, or a batch of those{way}")
     if array.ndim == len(shape):
         yield str(path), np.array(array)
     elif array.ndim == len(shape) + 1:

@@ -19,6 +19,7 @@ from hdlif_jax.data.errors import DataError
 from hdlif_jax.data.events import Events, recording_of
 from hdlif_jax.data.extras import needed
 from hdlif_jax.data.formats.archives import folders_in
+from hdlif_jax.data.formats.hidden import is_hidden
 from hdlif_jax.data.formats.images import decode_image
 from hdlif_jax.data.frames import Slicing, integrate
 from hdlif_jax.data.originals import PreparedEntry
@@ -197,6 +198,12 @@ def open_prepared(
     else:
         decode = functools.partial(_image, shape=spec.shape)
     labels = info.features["label"]
+    hidden = [name for name in labels.names if is_hidden(name)]
+    if hidden:
+        raise DataError(
+            f"{path} has the folder {hidden[0]!r}, which a system made, as class {labels.names.index(hidden[0])}: an "
+            "earlier version took it for one; delete the folder and prepare the dataset again"
+        )
     sources = {}
     for part in {"train", entry.test}:
         if part not in info.splits:

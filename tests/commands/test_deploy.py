@@ -85,7 +85,7 @@ def test_deploy_refuses(command, finished_run, deployed, tmp_path):
         (lambda folder: _save(folder / "x.npy", np.zeros((0, 8, 8, 1), np.uint8)), "holds an empty batch"),
         (lambda folder: _write(folder / "x.png", b"text"), "does not decode as an image"),
         (lambda folder: _sixteen_bits(folder / "x.png"), "more than 8 bits a channel"),
-        (lambda folder: _save(folder / "x.npy", np.zeros((8, 8, 1))), "holds float64"),
+        (lambda folder: _save(folder / "x.npy", np.zeros((8, 8, 1))), "of floats in [0, 1]: np.round(255 *"),
         (lambda folder: _save(folder / "x.npy", np.zeros((9, 8, 1), np.uint8)), "expected uint8 [8, 8, 1]"),
         (lambda folder: _save(folder / "x.npy", np.array([{}])), "not a readable .npy"),
         (lambda folder: _save(folder / "x.npy", np.zeros((1, 1, 8, 8, 1), np.uint8)), "at most one axis before it"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hdlif_jax.data import CATALOG, DataError, open_prepared, prepare
+from hdlif_jax.data import CATALOG, DataError, open_prepared, prepare, records
 from hdlif_jax.data.formats import archives
 from hdlif_jax.data.formats.hidden import is_hidden
 from tests.data import originals
@@ -78,6 +78,11 @@ def test_they_are_no_classes_and_no_recordings(tmp_path, generator):
     dataset = open_prepared("imagenet", tmp_path, num_steps=1, image_size=32)
     assert dataset.class_names == ("n01", "n02")
     assert dataset.train.labels.tolist() == dataset.test.labels.tolist() == [0, 1]
+    names = tmp_path / "imagenet2012" / "5.1.0" / "label.labels.txt"
+    names.write_text(names.read_text().replace("n01", ".ipynb_checkpoints"))  # as earlier versions did
+    records._builder.cache_clear()
+    with pytest.raises(DataError, match=r"has the folder '\.ipynb_checkpoints', .* as class 0: .* prepare the dataset"):
+        open_prepared("imagenet", tmp_path, num_steps=1)
     for part in ("Train", "Test"):
         path = originals.folder(tmp_path / "nmnist-files" / part / "0")
         (path / "00001.bin").write_bytes(originals.nmnist(*originals.random_events(generator, 20, (34, 34))))
