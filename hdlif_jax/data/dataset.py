@@ -44,7 +44,7 @@ class Dataset:
             where = f"{self.name}, {part} split"
             if isinstance(source, Split):
                 check_arrays(source, where)
-            elif not all(hasattr(source, needed) for needed in ("shape", "dtype", "labels", "read")):
+            elif not all(hasattr(type(source), needed) for needed in ("shape", "dtype", "labels", "read")):
                 raise TypeError(
                     f"{where}: {type(source).__name__} is no Split of arrays and no Records of files; "
                     "Dataset.from_arrays takes whatever becomes arrays"

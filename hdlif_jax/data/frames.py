@@ -113,7 +113,7 @@ def integrate(
     if recording.num_events == 0:
         raise DamagedError(f"{recording.where} holds no event; leave it out")
     duration = recording.last_time - recording.first_time + 1
-    if duration * num_frames > np.iinfo(np.int64).max:
+    if not 1 <= duration <= np.iinfo(np.int64).max // num_frames:
         raise DamagedError(f"{recording.where} lasts {duration} µs, which no recording does; correct its times")
     counts = np.zeros(num_frames * new_height * new_width * 2, np.int64)
     done = 0

@@ -227,6 +227,11 @@ def test_a_recording_that_contradicts_itself_is_refused(changes, message):
             read(unchecked(own(), **changes))
 
 
+def test_a_recording_that_ends_before_it_begins_is_refused():
+    with pytest.raises(DataError, match=r"own\.bin lasts 0 µs, which no recording does"):
+        integrate(unchecked(own(), last_time=0), 2, slicing="equal-time")
+
+
 def test_order_is_checked_across_pieces():
     with pytest.raises(DataError, match=r"own\.bin, event 2: event at 1 µs follows one at 3 µs"):
         load_events(unchecked(own(time=np.array([1, 3, 1]))))
