@@ -6,7 +6,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from hdlif_jax.data.errors import DamagedError
-from hdlif_jax.data.events import Events, Recording, pieces, recording_of, sides
+from hdlif_jax.data.events import Events, sides
+from hdlif_jax.data.recordings import Recording, pieces, recording_of
 
 Slicing = Literal["equal-time", "equal-count"]
 

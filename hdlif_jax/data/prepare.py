@@ -17,10 +17,10 @@ import numpy as np
 
 from hdlif_jax.data import catalog
 from hdlif_jax.data.errors import DamagedError, DataError
-from hdlif_jax.data.events import LATE, Recording, load_events, load_in_order
 from hdlif_jax.data.extras import needed
 from hdlif_jax.data.formats.archives import is_archive
 from hdlif_jax.data.originals import Examples, PreparedEntry
+from hdlif_jax.data.recordings import LATE, Recording, load_events, load_in_order
 
 FILE_FORMAT = "array_record"
 PARTIAL = ".partial-"  # begins the name of a folder that is being written
@@ -49,7 +49,7 @@ def prepare(
       partial: accept other numbers of examples and classes and other digests than the official ones: part of a
         dataset, or another one in the same layout.
       skip_damaged: leave out what cannot be used, such as a broken picture or a recording without events, and put
-        events in order that are late by at most `events.LATE`; `problems` says what was done to which file.
+        events in order that are late by at most `recordings.LATE`; `problems` says what was done to which file.
       progress: shows progress while its items are taken.
 
     Returns:

@@ -16,7 +16,7 @@ from hdlif_jax.data.dataset import Dataset
 from hdlif_jax.data.display import shape_text, table
 from hdlif_jax.data.entry import IMAGE_SIZE
 from hdlif_jax.data.errors import DataError
-from hdlif_jax.data.events import Events, recording_of
+from hdlif_jax.data.events import Events
 from hdlif_jax.data.extras import needed
 from hdlif_jax.data.formats.archives import folders_in
 from hdlif_jax.data.formats.hidden import is_hidden
@@ -24,6 +24,7 @@ from hdlif_jax.data.formats.images import decode_image
 from hdlif_jax.data.frames import Slicing, integrate
 from hdlif_jax.data.originals import PreparedEntry
 from hdlif_jax.data.prepare import FILE_FORMAT, prepared_path
+from hdlif_jax.data.recordings import recording_of
 from hdlif_jax.data.source import Split
 
 READ_AT_ONCE = 1024

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from hdlif_jax.data import DataError
-from hdlif_jax.data import events as events_module
-from hdlif_jax.data.events import Events, Recording, load_events, load_in_order, recording_of
+from hdlif_jax.data import DataError, recordings
+from hdlif_jax.data.events import Events
 from hdlif_jax.data.frames import frames_of, integrate
+from hdlif_jax.data.recordings import Recording, load_events, load_in_order, recording_of
 from tests.data.originals import random_events
 
 
@@ -40,7 +40,7 @@ def test_equal_time_gives_every_frame_the_same_duration():
 def test_a_recording_read_in_pieces_gives_the_same_frames(monkeypatch):
     events, sensor = make(500)
     whole = integrate(recording_of(events, sensor), 7)
-    monkeypatch.setattr(events_module, "CHUNK", 64)
+    monkeypatch.setattr(recordings, "CHUNK", 64)
     recording = recording_of(events, sensor)
     assert sum(1 for _ in recording.chunks) == 8
     np.testing.assert_array_equal(integrate(recording, 7), whole)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from hdlif_jax.data.datasets.reading import CIFAR10_NAMES, COUNTS_MEAN, COUNTS_STD
 from hdlif_jax.data.errors import damaged
-from hdlif_jax.data.events import Recording
 from hdlif_jax.data.formats import dvs128
 from hdlif_jax.data.formats.archives import Member, walk
 from hdlif_jax.data.originals import CheckFile, Example, Examples, Original, PreparedEntry, Unread
+from hdlif_jax.data.recordings import Recording
 
 URL = "https://ndownloader.figshare.com/files/"
 TEST_RECORDINGS = 100  # per class: 0…99 are the test set, as in the literature since TEBN (2022)

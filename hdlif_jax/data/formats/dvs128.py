@@ -12,10 +12,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from hdlif_jax.data import events as _events
+from hdlif_jax.data import recordings
 from hdlif_jax.data.errors import DamagedError, damaged
-from hdlif_jax.data.events import Events, Recording
+from hdlif_jax.data.events import Events
 from hdlif_jax.data.extras import needed
+from hdlif_jax.data.recordings import Recording
 
 SENSOR = (128, 128)
 EVENT_BYTES = 8
@@ -123,12 +124,12 @@ class _Chunks:
 
     def pixels(self) -> Iterator[tuple[int, np.ndarray]]:
         """The pieces: where each begins, and which of its events are pixels'."""
-        for begin in range(0, len(self.raw), _events.CHUNK):
-            yield begin, np.flatnonzero(self.raw[begin : begin + _events.CHUNK, 0] & SPECIAL == 0)
+        for begin in range(0, len(self.raw), recordings.CHUNK):
+            yield begin, np.flatnonzero(self.raw[begin : begin + recordings.CHUNK, 0] & SPECIAL == 0)
 
     def __iter__(self) -> Iterator[Events]:
         for begin, pixel in self.pixels():
-            piece = np.asarray(self.raw[begin : begin + _events.CHUNK], np.int64)
+            piece = np.asarray(self.raw[begin : begin + recordings.CHUNK], np.int64)
             foreign = np.flatnonzero(piece[:, 0] >> 16)
             if foreign.size:
                 offset = self.start + (begin + int(foreign[0])) * EVENT_BYTES

@@ -7,7 +7,8 @@ says that the clock overflowed, and 2¹³ µs are added to the times after it.
 import numpy as np
 
 from hdlif_jax.data.errors import damaged
-from hdlif_jax.data.events import Events, Recording
+from hdlif_jax.data.events import Events
+from hdlif_jax.data.recordings import Recording
 
 SENSOR = (34, 34)
 EVENT_BYTES = 5

@@ -11,9 +11,9 @@ import pytest
 
 from hdlif_jax.data import DataError, prepare
 from hdlif_jax.data.datasets import imagenet, tiny_imagenet
-from hdlif_jax.data.events import load_events
 from hdlif_jax.data.formats import archives, cifar, dvs128, idx, images, nmnist
 from hdlif_jax.data.frames import integrate
+from hdlif_jax.data.recordings import load_events
 from tests.data import originals
 from tests.data.originals import mat, tar, zipped
 
