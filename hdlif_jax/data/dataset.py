@@ -1,6 +1,7 @@
 """What every dataset becomes: inputs and integer labels, split once and for all."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -169,7 +170,9 @@ class Dataset:
 
 def check_names(class_names: Sequence[str], where: str) -> None:
     """Raises ValueError for what is no sequence of different names."""
-    if isinstance(class_names, str) or not len(class_names) or len(set(class_names)) != len(class_names):
-        raise ValueError(
-            f"{where}: class_names={class_names!r}; expected a sequence of names, a different one per class"
-        )
+    if isinstance(class_names, str) or not len(class_names):
+        raise ValueError(f"{where}: class_names are {class_names!r}; expected a sequence with a name per class")
+    names = sorted(class_names)
+    twice = [name for name, other in itertools.pairwise(names) if name == other]
+    if twice:
+        raise ValueError(f"{where}: class_names name {twice[0]!r} twice; expected a different one per class")

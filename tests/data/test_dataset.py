@@ -41,9 +41,9 @@ def test_shape_and_classes():
         ({"mean": (0.0, 0.0)}, r"1 channels but mean=\(0.0, 0.0\) and std=\(1.0,\)"),
         ({"std": (0.0,)}, "must be finite, and std above 0"),
         ({"mean": (np.nan,)}, "must be finite"),
-        ({"class_names": "abc"}, "class_names='abc'; expected a sequence of names"),
+        ({"class_names": "abc"}, "class_names are 'abc'; expected a sequence"),
         ({"mean": 0.5}, "1 channels but mean=0.5"),
-        ({"class_names": ()}, "expected a sequence of names"),
+        ({"class_names": ()}, "expected a sequence"),
     ],
 )
 def test_bad_data(changes, message):
