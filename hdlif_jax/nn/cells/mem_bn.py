@@ -47,6 +47,8 @@ class MemBNHDLIFCell(HDLIFCell):
     those.
     """
 
+    operations = 3  # leak, charge and reset: the normalisation is folded
+
     def __init__(self, num_steps: int, num_channels: int, quantize: SpikeQuantizer, momentum: float = 0.9):
         super().__init__(num_steps, quantize)
         self.momentum = momentum
