@@ -1,18 +1,20 @@
-"""Evaluates a checkpoint of a run: `python -m hdlif_jax.commands.evaluate DIR [--step last|best|N]`."""
+"""Evaluates a checkpoint of a run: `python -m hdlif_jax.commands.evaluate DIR [--step last|best|N] [--steps T]`."""
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
 
-from hdlif_jax import nn
+from hdlif_jax import deploy, nn, rollout
 from hdlif_jax.commands.registry import make_normalize
 from hdlif_jax.commands.support.cli import command, conf, console, parse
 from hdlif_jax.commands.support.execution import one_device
 from hdlif_jax.commands.support.run_directory import device_name, write_json
 from hdlif_jax.commands.support.runs import Which, load_dataset, load_run
 from hdlif_jax.training import accuracy_per_step, make_eval_step
+from hdlif_jax.training.evaluate import EvalStep
 from hdlif_jax.training.match import check_match
 
 
@@ -24,39 +26,75 @@ class Arguments:
     """A run directory."""
     step: Which = "last"
     """Checkpoint to evaluate: the newest, that with the best validation accuracy, or that of a step."""
+    steps: int | None = None
+    """Number of time-steps to run, where recordings are cut into as many frames; that of training by default. Fewer
+    always, more where the network has no parameters of single steps."""
+    folded: bool = False
+    """Whether to evaluate the folded network, whose arithmetic is that of an artifact."""
     data_dir: str | None = None
     """Directory of prepared datasets; where the run found them by default."""
 
 
-def evaluate(directory: pathlib.Path, step: Which = "last", data_dir: str | None = None) -> dict[str, Any]:
-    """Accuracies of a checkpoint on the test set."""
+def evaluate(
+    directory: pathlib.Path,
+    step: Which = "last",
+    data_dir: str | None = None,
+    *,
+    num_steps: int | None = None,
+    folded: bool = False,
+) -> dict[str, Any]:
+    """Accuracies of a checkpoint on the test set; arguments as those of the command."""
     run = load_run(directory, step=step, data_dir=data_dir)
-    dataset = load_dataset(run.config)
-    normalize = make_normalize(run.config, dataset)
-    check_match(dataset, run.model, normalize)
-    eval_step = jax.jit(make_eval_step(nn.inference_form(run.model), normalize))
-    accuracies = accuracy_per_step(eval_step, run.variables, dataset.test, one_device())
+    model, config = run.model, run.config
+    if num_steps is not None:
+        model = nn.with_num_steps(model, num_steps)
+        config = dataclasses.replace(config, model=dataclasses.replace(config.model, num_steps=num_steps))
+    dataset = load_dataset(config)
+    normalize, weights = make_normalize(config, dataset), nn.variables_of(model)
+    check_match(dataset, model, normalize)
+    eval_step = make_eval_step(nn.inference_form(model), normalize)
+    if folded:
+        eval_step, weights = folded_eval_step(deploy.fold.fold(model), normalize)
+    accuracies = accuracy_per_step(jax.jit(eval_step), weights, dataset.test, one_device())
     return {
-        "preset": run.config.preset,
+        "preset": config.preset,
         "dataset": dataset.name,
         "step": run.step,
         "selection": step if isinstance(step, str) else "step",
+        "num_steps": model.num_steps,
+        "folded": folded,
         "test_accuracy": accuracies[-1],
         "accuracy_per_step": accuracies,
         "device": device_name(),
     }
 
 
+def folded_eval_step(folded: deploy.Folded, normalize: Callable[[jax.Array], jax.Array]) -> tuple[EvalStep, Any]:
+    """What `make_eval_step` gives, of a folded network, and the arrays that it reads."""
+    logits = deploy.execute.logits_function(folded.graph)
+
+    def eval_step(arrays: Any, inputs: jax.Array, labels: jax.Array) -> jax.Array:
+        return rollout.accuracy_per_step(logits(arrays, normalize(inputs)), labels)
+
+    return eval_step, folded.arrays
+
+
 @command
 def main() -> None:
     """Entry point."""
     arguments = parse(Arguments, "evaluate")
-    evaluation = evaluate(arguments.directory, arguments.step, arguments.data_dir)
+    evaluation = evaluate(
+        arguments.directory,
+        arguments.step,
+        arguments.data_dir,
+        num_steps=arguments.steps,
+        folded=arguments.folded,
+    )
     write_json(arguments.directory / "evaluation.json", evaluation)
     per_step = " ".join(f"{accuracy:.4f}" for accuracy in evaluation["accuracy_per_step"])
     console.print(
-        f"{evaluation['preset']}, step {evaluation['step']}: test accuracy {evaluation['test_accuracy']:.4f}, "
-        f"after each time-step: {per_step}"
+        f"{evaluation['preset']}, step {evaluation['step']}{', folded' if arguments.folded else ''}: test accuracy "
+        f"{evaluation['test_accuracy']:.4f}, after each time-step: {per_step}"
     )
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hdlif_jax.deploy.batching import rollout_of, step_of
 from hdlif_jax.deploy.format.artifact import Artifact, read
 from hdlif_jax.deploy.format.errors import require
 from hdlif_jax.deploy.format.manifest import Arithmetic, program_file
@@ -21,16 +22,16 @@ class StreamState(NamedTuple):
     """Where a stream stands.
 
     Attributes:
-      t: number of time-steps seen.
+      t: number of time-steps seen; an array within `jit`, `scan` and the like.
       neurons: what they carry, `[B, ...]` by name, such as the potentials v_t.
     """
 
-    t: int
+    t: int | jax.Array
     neurons: dict[str, jax.Array]
 
 
 class Deployed:
-    """A loaded network.
+    """A loaded network: `network(inputs)` and `network.step(state, frame)` are functions for `jit`, `scan` and `vmap`.
 
     Attributes:
       manifest: the artifact's description of itself.
@@ -55,8 +56,8 @@ class Deployed:
         self.arithmetic = arithmetic
         dtypes = array_dtypes(self.manifest.arrays, arithmetic)
         self._arrays = {name: jnp.asarray(array.astype(dtypes[name])) for name, array in artifact.arrays.items()}
-        self._rollout = self._program(artifact, "rollout")
-        self._step = self._program(artifact, "step")
+        self._rollout = rollout_of(self._program(artifact, "rollout"))
+        self._step = step_of(self._program(artifact, "step"))
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -78,7 +79,8 @@ class Deployed:
           ValueError: inputs of another type or shape.
         """
         self.check_inputs(inputs)
-        if jax.default_backend() != "cpu" or len(inputs) <= CPU_CHUNK:
+        traced = isinstance(inputs, jax.core.Tracer)  # within jit the compiler plans the whole batch
+        if traced or jax.default_backend() != "cpu" or len(inputs) <= CPU_CHUNK:
             logits: jax.Array = self._rollout(self._arrays, inputs)
             return logits
         missing = -len(inputs) % CPU_CHUNK  # full chunks only, so that one program serves every batch size
@@ -107,9 +109,10 @@ class Deployed:
 
         Raises:
           ValueError: a frame of another type or shape, of more or fewer streams than the state, or more steps than the
-            network has.
+            network has, where their number is known: within `scan` a step too many gives NaN.
         """
-        if state.t >= self.manifest.num_steps:
+        traced = isinstance(state.t, jax.core.Tracer)
+        if not traced and state.t >= self.manifest.num_steps:
             raise ValueError(
                 f"the stream has had its {self.manifest.num_steps} time-steps, and decay and threshold are learned per "
                 "step; begin the next window with init_state()"
@@ -120,7 +123,9 @@ class Deployed:
             raise ValueError(
                 f"a frame of {len(x_t)} streams for a state of {min(streams)}; begin with init_state({len(x_t)})"
             )
-        neurons, logits = self._step(self._arrays, state.neurons, np.int32(state.t), x_t)
+        neurons, logits = self._step(self._arrays, state.neurons, jnp.asarray(state.t, jnp.int32), x_t)
+        if traced:
+            logits = jnp.where(state.t < self.manifest.num_steps, logits, jnp.nan)
         return StreamState(state.t + 1, neurons), logits
 
     def _program(self, artifact: Artifact, kind: str) -> Callable[..., Any]:
@@ -136,7 +141,8 @@ class Deployed:
             arrays=manifest.arrays,
         )
         convention = manifest.programs[name].calling_convention
-        return jax.jit(rebuild(artifact.programs[name], signature, convention, program_file(name)).call)
+        program: Callable[..., Any] = rebuild(artifact.programs[name], signature, convention, program_file(name)).call
+        return program
 
 
 def _check_shape(inputs: np.ndarray | jax.Array, shape: tuple[int, ...]) -> None:

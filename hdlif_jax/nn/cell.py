@@ -48,6 +48,10 @@ class PerStepParam(nnx.Param[jax.Array]):
     """A parameter whose leading axis is time, `[T, ...]`; an online update at step t moves only entry t."""
 
 
+class PerStepStat(nnx.BatchStat[jax.Array]):
+    """A running statistic whose leading axis is time, `[T, ...]`."""
+
+
 class Cell(Stateful):
     """A module without stateful parts of its own; write `advance`, and `start` if v_0 is not zeros of x's shape.
 

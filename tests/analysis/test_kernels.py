@@ -9,7 +9,7 @@ from flax import nnx
 from hdlif_jax import analysis, nn
 from hdlif_jax.analysis.separability.cells import neuron_of
 from hdlif_jax.commands import registry
-from hdlif_jax.deploy.register import RULES
+from hdlif_jax.deploy import fold, register  # noqa: F401 - fold registers the rules
 from hdlif_jax.quantize import SpikeQuantizer
 from tests.conftest import spec_of
 
@@ -137,13 +137,20 @@ def test_a_norm_factory_of_its_own_makes_its_own_norm():
     assert isinstance(network(norm=centred()).layers[1], nnx.LayerNorm)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in RULES if kind.__module__.startswith(("hdlif_jax", "flax"))])
-def test_no_subclass_is_folded_as_its_base(kind):
-    from hdlif_jax.deploy.register import rule_of
+OF_THE_LIBRARY = [kind for kind in register.RULES if kind.__module__.startswith(("hdlif_jax", "flax"))]
 
+
+@pytest.mark.parametrize("kind", OF_THE_LIBRARY, ids=lambda kind: kind.__name__)
+def test_no_subclass_is_folded_as_its_base(kind):
     module = object.__new__(type(f"Own{kind.__name__}", (kind,), {}))
     with pytest.raises(TypeError, match=rf"layer is of type Own{kind.__name__}, which has no folded form"):
-        rule_of("layer", module)
+        register.rule_of("layer", module)
+
+
+def test_every_neuron_of_the_registry_has_a_fold_rule():
+    """So that the test above means something."""
+    assert {type(factory(2, 4)) for factory in CELLS.values()} <= set(OF_THE_LIBRARY)
+    assert {nn.Conv, nn.Linear, nn.BatchNorm, nn.SECA, nn.AvgPool2x2, nn.GlobalAverage} <= set(OF_THE_LIBRARY)
 
 
 def test_a_state_that_nobody_counts_is_refused():
