@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from hdlif_jax import accounting
+from hdlif_jax import accounting, show
 from hdlif_jax.analysis.counting import make_counter
 from hdlif_jax.analysis.kernels import Kernel, check_kernels, check_layers, kernels
 from hdlif_jax.analysis.meter import LayerShape, layout
@@ -68,7 +68,7 @@ class NeuronCost:
     firing_rate: float
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Costs:
     """A network's costs per image, with a row per layer in the order of the model.
 
@@ -101,6 +101,22 @@ class Costs:
             "power_mj_strict": total["power_mj_strict"],
             "firing_rate": sum(row.neurons * row.firing_rate for row in self.neurons) / neurons,
         }
+
+    def __repr__(self) -> str:
+        return show.line("Costs", {"inputs": self.num_images} | self.summary())
+
+    def _repr_html_(self) -> str:
+        columns = ("layer", "kernel", "parameters", "reads", "inputs ≠ 0", "SOPs", "MACs")
+        synapses = [
+            (row.path, row.weights, row.parameters, row.reads, row.input_rate or "", round(row.sops), round(row.macs))
+            for row in self.synapses
+        ]
+        neurons = [(row.path, row.neurons, row.nops, row.firing_rate) for row in self.neurons]
+        return (
+            show.table(f"Costs, mean of {self.num_images} inputs", self.summary())
+            + show.rows("Layers", columns, synapses)
+            + show.rows("Neurons", ("layer", "number", "NOPs", "firing rate"), neurons)
+        )
 
 
 @dataclasses.dataclass(frozen=True)

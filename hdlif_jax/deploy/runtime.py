@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hdlif_jax import show
 from hdlif_jax.deploy.batching import rollout_of, step_of
 from hdlif_jax.deploy.format.artifact import Artifact, read
 from hdlif_jax.deploy.format.errors import require
@@ -55,9 +56,25 @@ class Deployed:
             raise ValueError("this network has no layer of integer spikes and weights; use arithmetic='float'")
         self.arithmetic = arithmetic
         dtypes = array_dtypes(self.manifest.arrays, arithmetic)
+        self._artifact = artifact  # from which another process makes it anew
         self._arrays = {name: jnp.asarray(array.astype(dtypes[name])) for name, array in artifact.arrays.items()}
         self._rollout = rollout_of(self._program(artifact, "rollout"))
         self._step = step_of(self._program(artifact, "step"))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Deployed, (self._artifact, self.arithmetic)
+
+    def __deepcopy__(self, memo: Any) -> "Deployed":
+        return self  # nothing of it changes
+
+    def __repr__(self) -> str:
+        return show.line("Deployed", self._facts())
+
+    def _repr_html_(self) -> str:
+        return show.table("Deployed", self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        return self.manifest.facts() | {"arithmetic": self.arithmetic}
 
     @property
     def input_shape(self) -> tuple[int, ...]:
