@@ -13,7 +13,7 @@ def rollout_of(model, inputs):
 
 @pytest.mark.parametrize("neuron", ["lif", "hd-lif", "mem-bn", "parallel"])
 def test_fewer_steps_are_the_first_ones(neuron, images):
-    model = small_network(neuron=neuron)
+    model = small_network(neuron=neuron, widths=(4,))
     variables = nn.variables_of(model)
     model = nn.with_variables(model, variables._replace(params=perturbed(variables.params)))
     shorter = nn.with_num_steps(model, 2)
