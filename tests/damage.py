@@ -160,29 +160,49 @@ def damaged_checkpoints(trials, seed=0):
     """Counts of (what was done, what happened)."""
     generator, counted = random.Random(seed), collections.Counter()
     params = {"blocks": {index: {"kernel": jnp.arange(6.0).reshape(2, 3) + index} for index in range(3)}}
-    state = TrainState(jnp.int32(4), params, {"mean": jnp.ones(3)}, optax.sgd(0.1, 0.9).init(params))
+    earlier, state = (
+        TrainState(jnp.int32(step), params, {"mean": jnp.full(3, step)}, optax.sgd(0.1, 0.9).init(params))
+        for step in (3, 4)
+    )
     blank = jax.tree.map(jnp.zeros_like, state)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.getLogger("absl").setLevel(logging.CRITICAL)  # the storage layer logs what it also raises
         whole, copy = pathlib.Path(folder) / "whole", pathlib.Path(folder) / "run"
         checkpoints = Checkpoints(whole / "checkpoints")
+        checkpoints.save(earlier, 0.25)
         checkpoints.save(state, 0.5)
         checkpoints.close()
 
-        def answer():
+        def loaded():
             opened = Checkpoints(copy / "checkpoints", reads_only=True)
             try:
                 return jax.tree.leaves(opened.load(blank, 4))
             finally:
                 opened.close()
 
+        def resumed():
+            """The newest that is whole; there is always one, and where it is the earlier one, that is right."""
+            opened = Checkpoints(copy / "checkpoints")
+            try:
+                found, skipped = opened.load_newest_intact(blank)
+            finally:
+                opened.close()
+            whole = state if int(found.step) == 4 else earlier
+            fine = len(skipped) == (whole is earlier) and _same(
+                dict(enumerate(jax.tree.leaves(found))), dict(enumerate(jax.tree.leaves(whole)))
+            )
+            return jax.tree.leaves(state) if fine else [np.zeros(())] * len(jax.tree.leaves(state))
+
         for _ in range(trials):
             shutil.copytree(whole, copy)
             checkpoint = copy / "checkpoints" / "4"
-            files = [file for file in sorted(copy.rglob("*")) if file.is_file()]
-            how = damage(checkpoint, files, generator)
-            counted[how, outcome(jax.tree.leaves(state), CheckpointError, answer)] += 1
+            files = [*sorted(checkpoint.rglob("*")), copy / "checksums" / "4.json"]
+            how = damage(checkpoint, [file for file in files if file.is_file()], generator)
+            if generator.random() < 0.5:
+                counted[f"{how}, then loaded", outcome(jax.tree.leaves(state), CheckpointError, loaded)] += 1
+            else:
+                counted[f"{how}, then resumed", outcome(jax.tree.leaves(state), (), resumed)] += 1
             shutil.rmtree(copy)
     return counted
 
