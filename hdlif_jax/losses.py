@@ -2,15 +2,18 @@
 
 A step loss is any function `(logits [B, K], labels) -> scalar`; your own is as good as one of these. A sequence loss
 sees all steps at once, so only the full gradient through time can use it. Labels are integers `[B]`, or distributions
-`[B, K]` where images were mixed. Logits of another rank than `[B, K]` are an AssertionError of a step loss.
+`[B, K]` where images were mixed. Logits of another rank than `[B, K]` are an AssertionError of a step loss. A label of
+no class is a ValueError where its value can be seen, and else makes the loss NaN.
 """
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 # Classes that are called as functions and named as such.
@@ -165,9 +168,67 @@ def tet(loss: StepLoss = cross_entropy(), *, weight: float = 0.05, constant: flo
 
 
 def as_distribution(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Labels as distributions `[B, K]` in the type of the logits `[B, K]`."""
+    """Labels as distributions `[B, K]` in the type of the logits `[B, K]`; a traced label of no class is NaN.
+
+    Raises:
+      TypeError: labels `[B]` that are no integers.
+      ValueError: labels of another shape, or of no class.
+    """
     _check_step(logits)
-    return jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype) if labels.ndim == 1 else labels
+    check_labels(logits.shape, labels)
+    if labels.ndim == 2:
+        return labels
+    return one_hot(labels, logits.shape[-1], logits.dtype)
+
+
+def one_hot(labels: jax.Array, num_classes: int, dtype: jax.typing.DTypeLike = jnp.float32) -> jax.Array:
+    """Integer labels `[B]` as distributions `[B, K]`; a traced label of no class is NaN, not zeros as in JAX.
+
+    Raises:
+      TypeError: labels that are no integers.
+      ValueError: labels of no class, where they can be seen.
+    """
+    check_classes(labels, num_classes)
+    known = ((labels >= 0) & (labels < num_classes))[:, None]
+    return jnp.where(known, jax.nn.one_hot(labels, num_classes, dtype=dtype), jnp.nan)
+
+
+def check_classes(labels: Any, num_classes: int, *, lowest: int = 0) -> None:
+    """Looks at the values of integer labels where that takes no waiting.
+
+    Those are arrays of numpy, and of JAX on CPUs once they are computed; a copy from another device would make every
+    step wait.
+
+    Args:
+      labels: `[B]`.
+      num_classes: K.
+      lowest: the lowest that is allowed.
+
+    Raises:
+      TypeError: they are no integers.
+      ValueError: one is not in `lowest`…K−1; names the first.
+    """
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise TypeError(f"labels are {labels.dtype}; give integers 0…{num_classes - 1}, or distributions [B, K]")
+    if not _is_at_hand(labels):
+        return
+    values = np.asarray(labels)
+    wrong = (values < lowest) | (values >= num_classes)
+    if wrong.any():
+        place = int(np.argmax(wrong))
+        raise ValueError(
+            f"label {values[place]} at place {place} of the batch is no class of {num_classes}; labels are integers "
+            f"from 0 to {num_classes - 1}"
+        )
+
+
+def _is_at_hand(array: Any) -> bool:
+    if isinstance(array, np.ndarray):
+        return True
+    if isinstance(array, jax.core.Tracer) or not isinstance(array, jax.Array):
+        return False
+    computed: Any = array
+    return all(device.platform == "cpu" for device in array.devices()) and bool(computed.is_ready())
 
 
 def check_labels(logits_shape: tuple[int, ...], labels: jax.Array) -> None:

@@ -117,9 +117,20 @@ def test_a_cell_takes_a_floating_current(factory):
 
 
 def test_accuracies_are_of_the_logits_of_all_steps_and_one_label_each():
-    message = "accuracies are of logits [T, B, K] and labels [B]"
-    refuses(message, rollout.accuracy_per_step, FLAT, LABELS)
-    refuses(message, rollout.accuracy_per_step, FLAT[None], FLAT)
+    message = re.escape("accuracies are of logits [T, B, K] and labels [B], for distributions their argmax")
+    for logits, labels in (
+        (FLAT, LABELS),
+        (FLAT[None], FLAT),  # distributions
+        (FLAT[None], LABELS[:, None]),
+        (FLAT[None], LABELS[:1]),  # would be compared with every example
+    ):
+        with pytest.raises(ValueError, match=message):
+            rollout.accuracy_per_step(logits, labels)
+    with pytest.raises(TypeError, match="labels are float32; give integers"):
+        rollout.accuracy_per_step(FLAT[None], jnp.float32([0, 1]))
+    with pytest.raises(ValueError, match="label 4 at place 1 of the batch is no class of 4"):
+        rollout.accuracy_per_step(FLAT[None], jnp.array([-1, 4]))
+    assert rollout.accuracy_per_step(FLAT[None], jnp.array([-1, -1])).tolist() == [0]
 
 
 def test_layers_that_do_not_fit_are_named_with_the_shape_that_they_cannot_read():

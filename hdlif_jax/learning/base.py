@@ -1,5 +1,6 @@
 """What learning rules take and give, and how a gradient becomes one."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from hdlif_jax import show
 from hdlif_jax.losses import SequenceLoss, StepLoss
 from hdlif_jax.nn import Network, Params, Variables
+from hdlif_jax.nn.needs import check_key, check_network
 
 Loss = StepLoss | SequenceLoss
 Update = Callable[[Params, Any, Params, jax.Array], tuple[Params, Any]]  # (grads, opt_state, params, learned [T])
@@ -146,8 +148,8 @@ class GradientRule:
           key: for rules and cells that draw.
 
         Raises:
-          TypeError: a loss that the rule cannot use.
-          ValueError: inputs or labels that do not fit the network, or no key where one is needed.
+          TypeError: a loss that the rule cannot use, or what is no network, loss or key.
+          ValueError: variables, inputs or labels that do not fit the network, or no key where one is needed.
         """
         raise TypeError(f"{type(self).__name__} has no gradient(network, loss, variables, batch, key); write it")
 
@@ -170,8 +172,9 @@ def check_step_loss(rule: str, loss: Loss) -> StepLoss:
     """The loss, if it is of one step.
 
     Raises:
-      TypeError: it is of the whole sequence.
+      TypeError: it is of the whole sequence, or no loss.
     """
+    check_loss(loss)
     if isinstance(loss, SequenceLoss):
         raise TypeError(
             f"{rule} learns from single time-steps, and {loss.name} is a loss of the whole sequence; use a step loss "
@@ -180,14 +183,36 @@ def check_step_loss(rule: str, loss: Loss) -> StepLoss:
     return loss
 
 
-def check_trains(network: Network) -> None:
-    """Raises ValueError for a network in inference form, which would learn with constant statistics."""
-    if not network.form.train:
-        raise ValueError("the network is in inference form; learn with nn.training_form(model)")
+def check_loss(loss: Any) -> None:
+    """Raises TypeError for what is no loss, such as its class."""
+    if inspect.isclass(loss):
+        raise TypeError(f"loss={loss.__name__} is not called yet; write {loss.__name__}()")
+    if not callable(loss):
+        raise TypeError(f"loss={loss!r} is no function of logits and labels; give one such as losses.cross_entropy()")
+
+
+def check_rule(rule: Any) -> None:
+    """Raises TypeError for what is no rule, such as its class."""
+    if inspect.isclass(rule):
+        raise TypeError(f"rule={rule.__name__} is not called yet; write {rule.__name__}()")
+    if not callable(rule) or not hasattr(rule, "updates_per_batch"):
+        raise TypeError(f"rule={rule!r} is none; give one such as learning.random_step(), or as learning.Rule says")
+
+
+def check_trains(network: Network, key: jax.Array | None = None) -> None:
+    """Looks at what learning needs.
+
+    Raises:
+      TypeError: what is no network, such as a model, or no key.
+      ValueError: a network in inference form, which would learn with constant statistics.
+    """
+    check_network(network, trains=True)
+    check_key(key)
 
 
 def cells_key(key: jax.Array | None) -> jax.Array | None:
     """The key of a sequence for its cells, apart from what the rule itself draws."""
+    check_key(key)
     return None if key is None else jax.random.fold_in(key, 1)
 
 
@@ -199,4 +224,5 @@ def required(rule: str, key: jax.Array | None) -> jax.Array:
     """
     if key is None:
         raise ValueError(f"{rule} draws its time-steps; give it a key, e.g. jax.random.key(0)")
+    check_key(key)
     return key

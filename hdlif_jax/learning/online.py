@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hdlif_jax import xla_cpu
 from hdlif_jax.learning.base import (
@@ -51,6 +52,7 @@ class random_step(GradientRule):
         self, network: Network, loss: Loss, variables: Variables, batch: Batch, key: jax.Array | None = None
     ) -> Gradient:
         """See `GradientRule`; the key draws t*."""
+        check_trains(network, key)
         steps = jax.random.randint(required("random_step", key), (1,), 0, network.num_steps)
         return gradient_at_steps(network, loss, variables, batch, steps, key=key)
 
@@ -69,6 +71,8 @@ class random_k(GradientRule):
     k: int = 2
 
     def __post_init__(self) -> None:
+        if isinstance(self.k, bool) or not hasattr(self.k, "__index__"):
+            raise TypeError(f"k={self.k!r} is no integer; it is the number of steps that teach, e.g. 2")
         if self.k < 1:
             raise ValueError(f"k={self.k} must be at least 1: it is the number of steps that teach")
 
@@ -76,6 +80,7 @@ class random_k(GradientRule):
         self, network: Network, loss: Loss, variables: Variables, batch: Batch, key: jax.Array | None = None
     ) -> Gradient:
         """See `GradientRule`; the key draws the steps."""
+        check_trains(network, key)
         if self.k > network.num_steps:
             raise ValueError(f"k={self.k} random steps of {network.num_steps}; choose 1 ≤ k ≤ num_steps")
         steps = jnp.sort(jax.random.permutation(required("random_k", key), network.num_steps)[: self.k])
@@ -96,7 +101,7 @@ class accumulate(GradientRule):
         self, network: Network, loss: Loss, variables: Variables, batch: Batch, key: jax.Array | None = None
     ) -> Gradient:
         """See `GradientRule`."""
-        check_trains(network)
+        check_trains(network, key)
         step_loss = check_step_loss("accumulate", loss)
 
         def learn(hoisted: Hoisted, batch_stats: Params) -> tuple[Params, Totals]:
@@ -133,10 +138,12 @@ def gradient_at_steps(
       key: for cells that draw.
 
     Raises:
-      TypeError: a loss of the whole sequence.
-      ValueError: inputs or labels that do not fit the network, or a network in inference form.
+      TypeError: a loss of the whole sequence, or steps that are no integers.
+      ValueError: variables, inputs or labels that do not fit the network, a network in inference form, or, where they
+        are concrete, steps that are not in rising order from 0 to T − 1.
     """
-    check_trains(network)
+    check_trains(network, key)
+    steps = _checked_steps(steps, network.num_steps)
     step_loss, cell_key = check_step_loss("an online rule", loss), cells_key(key)
 
     def learn(hoisted: Hoisted, batch_stats: Params) -> tuple[Params, Totals]:
@@ -157,6 +164,23 @@ def gradient_at_steps(
 
     learned = jnp.zeros(network.num_steps, bool).at[steps].set(True)
     return with_hoisted(network, variables, batch, learn, learned)
+
+
+def _checked_steps(steps: Any, num_steps: int) -> jax.Array:
+    """The steps as an array `[K]`, looked at where they are concrete."""
+    array: jax.Array = jnp.asarray(steps)
+    if array.ndim != 1 or not array.size:
+        raise ValueError(f"steps have shape {array.shape}; give [K] time-steps, at least one, e.g. [0, 2]")
+    if not jnp.issubdtype(array.dtype, jnp.integer):
+        raise TypeError(f"steps are {array.dtype}; give integers from 0 to {num_steps - 1}")
+    if not isinstance(array, jax.core.Tracer):
+        values = np.asarray(array)
+        if values[0] < 0 or values[-1] >= num_steps or np.any(np.diff(values) < 1):
+            raise ValueError(
+                f"steps={values.tolist()} of a network of {num_steps}; give different steps in rising order from 0 to "
+                f"{num_steps - 1}"
+            )
+    return array
 
 
 class StepGradient(NamedTuple):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from hdlif_jax import xla_cpu
-from hdlif_jax.learning.base import Batch, Gradient, GradientRule, Loss, cells_key, check_trains
+from hdlif_jax.learning.base import Batch, Gradient, GradientRule, Loss, cells_key, check_loss, check_trains
 from hdlif_jax.learning.online import Totals, with_hoisted
 from hdlif_jax.losses import SequenceLoss, check_labels
 from hdlif_jax.nn import Network, Params, Variables, init_state
@@ -68,7 +68,8 @@ class stbp(GradientRule):  # noqa: N801 - a class that is called as a function
         self, network: Network, loss: Loss, variables: Variables, batch: Batch, key: jax.Array | None = None
     ) -> Gradient:
         """See `GradientRule`."""
-        check_trains(network)
+        check_trains(network, key)
+        check_loss(loss)
         if self.segment is not None and network.num_steps % self.segment:
             raise ValueError(
                 f"segment={self.segment} does not divide the {network.num_steps} steps; choose a divisor, or None"

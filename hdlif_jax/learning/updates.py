@@ -42,10 +42,10 @@ class every_step:  # noqa: N801 - a class that is called as a function
         """See `learning.Rule`.
 
         Raises:
-          TypeError: a loss of the whole sequence.
-          ValueError: inputs or labels that do not fit the network, or a network in inference form.
+          TypeError: a loss of the whole sequence, or what is no network, loss or key.
+          ValueError: variables, inputs or labels that do not fit the network, or a network in inference form.
         """
-        check_trains(network)
+        check_trains(network, key)
         step_loss = check_step_loss("every_step", loss)
         num_steps, size = network.num_steps, batch_size(network, batch.inputs)
 

@@ -1,5 +1,6 @@
 """Flax NNX modules `(state, x, tick) -> (state, y)`, and the bridge from them to pure functions."""
 
+from hdlif_jax.nn.arrays import variables_of, with_variables
 from hdlif_jax.nn.attention import SECA
 from hdlif_jax.nn.blocks import Downsample, ResidualBlock
 from hdlif_jax.nn.cell import BINARY, Cell, CellFactory, NeuronCell, PerStepParam, PerStepStat, SpikeInput
@@ -16,7 +17,7 @@ from hdlif_jax.nn.cells import (
     mem_bn,
     parallel,
 )
-from hdlif_jax.nn.forms import inference_form, init_state, training_form, variables_of, with_variables
+from hdlif_jax.nn.forms import inference_form, init_state, training_form
 from hdlif_jax.nn.intercept import intercept, modules
 from hdlif_jax.nn.module import Carry, Form, Module, Stateful, Tick
 from hdlif_jax.nn.network import Network, Params, SequenceOutput, SpikingNetwork, StepOutput, Variables

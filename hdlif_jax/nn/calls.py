@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from hdlif_jax.nn.arrays import described
 from hdlif_jax.nn.cell import Cell, NeuronCell
 from hdlif_jax.nn.declared import definer, holds
 from hdlif_jax.nn.intercept import Interceptor, original
@@ -46,9 +47,10 @@ class Calls:
             return None
 
         def run(call: Callable[..., Any], state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
-            state, spikes = call(state, self._offset(path, x), self._own(path, tick))
+            left, spikes = call(state, self._offset(path, x), self._own(path, tick))
+            _check_kept(path, state, left)
             self._record(path, module, spikes)
-            return state, spikes
+            return left, spikes
 
         return run
 
@@ -114,7 +116,9 @@ class Calls:
             tick, x, outputs = self._own(path, tick), self._offset(path, x), []
             # In Python, because a cell may write running statistics, which no rolled loop hands out of it.
             for t, x_t in enumerate(x):
-                state, spikes_t = call(state, x_t, tick._replace(t=t))
+                before = state
+                state, spikes_t = call(before, x_t, tick._replace(t=t))
+                _check_kept(path, before, state)
                 outputs.append(spikes_t)
             spikes = jnp.stack(outputs)
             self._left += jax.tree.leaves(state)
@@ -129,13 +133,35 @@ class Calls:
         return tick._replace(key=jax.random.fold_in(tick.key, self._index[path]))
 
     def _offset(self, path: str, x: jax.Array) -> jax.Array:
-        return x + self._offsets[path].astype(x.dtype) if path in self._offsets else x
+        if path not in self._offsets:
+            return x
+        offset = self._offsets[path]
+        if offset.shape != x.shape:
+            raise ValueError(f"the offset of {path} has shape {offset.shape} and its current {x.shape}")
+        return x + offset.astype(x.dtype)
 
     def _record(self, path: str, cell: Cell, spikes: jax.Array) -> None:
         if self._form.record and isinstance(cell, NeuronCell):
             if path in self.records:
                 raise ValueError(f"{path} is called more than once in a time-step; give every call its own cell")
             self.records[path] = spikes
+
+
+def _check_kept(path: str, before: Any, after: Any) -> None:
+    """Raises ValueError where a cell leaves another kind of state than it was handed, which no loop could hand on."""
+    if before is None:
+        return
+    had, left = described(before), described(after)
+    structures: tuple[Any, Any] = jax.tree.structure(before), jax.tree.structure(after)
+    if had != left or structures[0] != structures[1]:
+        raise ValueError(
+            f"{path} was handed the state {_listed(had)} and leaves {_listed(left)}; a cell keeps the structure, "
+            "shapes and types of its state, and a sequence goes on with the state of the same network and batch"
+        )
+
+
+def _listed(arrays: dict[str, str]) -> str:
+    return ", ".join(f"{path} {array}".strip() for path, array in arrays.items()) or "()"
 
 
 def _as_one_batch(call: Callable[..., Any], x: jax.Array) -> jax.Array:

@@ -11,31 +11,17 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from hdlif_jax.nn.arrays import cells_of, check_arrays, check_num_steps, fill, split
 from hdlif_jax.nn.calls import Calls
 from hdlif_jax.nn.cell import Cell, PerStepParam
-from hdlif_jax.nn.intercept import Interceptor, intercept, modules
+from hdlif_jax.nn.intercept import Choose, Interceptor, intercept
 from hdlif_jax.nn.module import Form, Tick
+from hdlif_jax.nn.needs import check_key, check_model, check_network, check_sizes, check_tick
 from hdlif_jax.nn.network import Network, Params, SequenceOutput, SpikingNetwork, StepOutput, Variables
 from hdlif_jax.nn.synapses import Synapse
 from hdlif_jax.quantize import weight_quantizer
 
-
-def variables_of(model: SpikingNetwork) -> Variables:
-    """Copies of the parameters and statistics of a model."""
-    params, batch_stats = (nnx.to_pure_dict(nnx.state(model, kind)) for kind in (nnx.Param, nnx.BatchStat))
-    copies: Variables = jax.tree.map(jnp.copy, Variables(params, batch_stats))
-    return copies
-
-
-def with_variables(model: SpikingNetwork, variables: Variables) -> SpikingNetwork:
-    """A copy of a model that holds these parameters and statistics.
-
-    Raises:
-      ValueError: they have another structure than the model's, or arrays of other shapes.
-    """
-    graphdef, *templates = _split(model)
-    filled: SpikingNetwork = nnx.merge(graphdef, *_filled(variables, templates), copy=True)
-    return filled
+DTYPES = ("float32", "bfloat16", "float16", "float64")  # of what flows
 
 
 def training_form(
@@ -94,16 +80,30 @@ def in_form(model: SpikingNetwork, form: Form) -> Any:
     return copy
 
 
-def network_of(model: SpikingNetwork, form: Form) -> Network:
-    """The pure functions of a model in a form."""
+def network_of(model: SpikingNetwork, form: Form, watch: Choose | None = None) -> Network:
+    """The pure functions of a model in a form.
+
+    Args:
+      model: any network.
+      form: how it runs.
+      watch: chooses functions that calls of its modules go through first, as in `intercept`.
+
+    Raises:
+      TypeError: what is no model, or no type of floating numbers.
+      ValueError: cells of another number of time-steps, or arrays that are neither parameters nor statistics.
+    """
+    check_model(model)
+    check_num_steps(model, model.num_steps)
+    if form.dtype not in DTYPES:
+        raise TypeError(f"dtype={form.dtype} is none that currents flow in; choose one of {', '.join(DTYPES)}")
     module = in_form(model, form)
     quantizers = {
         (*path, "kernel"): weight_quantizer(child.weights)
         for path, child in nnx.iter_modules(module)
         if isinstance(child, Synapse)
     }
-    cells = [path for path, child in modules(module) if isinstance(child, Cell)]
-    graphdef, *templates = _split(module)
+    cells = cells_of(module)
+    graphdef, *templates = split(module)
     per_step = nnx.to_pure_dict(
         jax.tree.map(
             lambda variable: isinstance(variable, PerStepParam),
@@ -117,14 +117,16 @@ def network_of(model: SpikingNetwork, form: Form) -> Network:
             quantizer = quantizers.get(tuple(entry.key for entry in path))
             return leaf if quantizer is None else quantizer(leaf)
 
+        check_arrays("params", params, nnx.to_pure_dict(templates[0]))
         quantized: Params = jax.tree_util.tree_map_with_path(effective, params)
         return quantized
 
     def apply(params: Params, batch_stats: Params, choose: Any, run: Callable[[Any], Any]) -> tuple[Any, Params]:
-        states = _filled(Variables(params, batch_stats), templates)
+        states = fill(Variables(params, batch_stats), templates)
         merged = nnx.merge(graphdef, *states, copy=True)  # without copy, merge writes into the caller's states
-        if choose is not None:
-            intercept(merged, choose)
+        for function in (choose, watch):
+            if function is not None:
+                intercept(merged, function)
         outputs = run(merged)
         return outputs, nnx.to_pure_dict(nnx.state(merged, nnx.BatchStat))
 
@@ -152,11 +154,13 @@ def network_of(model: SpikingNetwork, form: Form) -> Network:
         tick: Tick,
         offsets: Mapping[str, jax.Array] | None = None,
     ) -> StepOutput:
-        watch = Calls(cells, form, offsets)
+        check_tick(tick.t, model.num_steps)
+        check_key(tick.key)
+        calls = Calls(cells, form, offsets)
         (state, logits), batch_stats = apply(
-            params, batch_stats, watch.at_a_step, lambda module: module(state, current, tick)
+            params, batch_stats, calls.at_a_step, lambda module: module(state, current, tick)
         )
-        return StepOutput(state, logits, batch_stats, watch.records)
+        return StepOutput(state, logits, batch_stats, calls.records)
 
     def sequence(
         params: Params,
@@ -165,16 +169,17 @@ def network_of(model: SpikingNetwork, form: Form) -> Network:
         key: jax.Array | None = None,
         offsets: Mapping[str, jax.Array] | None = None,
     ) -> SequenceOutput:
-        watch = Calls(cells, form, offsets)
+        check_key(key)
+        calls = Calls(cells, form, offsets)
         # A static input is one frame for all time-steps, whose stem runs once.
         frames = _numbers(inputs[None] if inputs.ndim == len(model.input_shape) + 1 else inputs)
-        currents, batch_stats = apply(params, batch_stats, watch.over_time, lambda module: module.encode(frames))
+        currents, batch_stats = apply(params, batch_stats, calls.over_time, lambda module: module.encode(frames))
         currents = jnp.broadcast_to(currents, (model.num_steps, *currents.shape[1:]))
         (state, logits), batch_stats = apply(
-            params, batch_stats, watch.over_time, lambda module: module(None, currents, Tick(0, key))
+            params, batch_stats, calls.over_time, lambda module: module(None, currents, Tick(0, key))
         )
-        watch.check_state(state)
-        return SequenceOutput(logits, batch_stats, watch.records)
+        calls.check_state(state)
+        return SequenceOutput(logits, batch_stats, calls.records)
 
     return Network(
         model.num_steps,
@@ -194,6 +199,10 @@ def network_of(model: SpikingNetwork, form: Form) -> Network:
 def init_state(network: Network, variables: Variables, batch_size: int) -> Any:
     """The state before the first step, for `batch_size` inputs: any pytree of arrays.
 
+    Raises:
+      TypeError: what is no network, such as a model, or no size.
+      ValueError: variables of another network, or a size below one.
+
     Example:
       >>> import jax
       >>> from flax import nnx
@@ -203,51 +212,13 @@ def init_state(network: Network, variables: Variables, batch_size: int) -> Any:
       >>> jax.tree.map(lambda potential: potential.shape, state)
       ((4, 16), (4, 32))
     """
+    check_network(network)
+    check_sizes(batch_size=batch_size)
     x = jnp.zeros((batch_size, *network.input_shape))
     return network.start(*variables, x)
 
 
 def _numbers(x: jax.Array) -> jax.Array:
     """Pixels and counts of events as floats; what a layer gives is of the type that it reads."""
+    x = jnp.asarray(x)  # numpy's arrays do not know traced time-steps
     return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
-
-
-def _split(model: Any) -> tuple[Any, Any, Any]:
-    """Structure, parameters and statistics.
-
-    Raises:
-      ValueError: the model holds arrays of another kind, such as the state of a random generator.
-    """
-    parts: Any = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
-    graphdef, params, batch_stats, others = parts
-    for path, _ in nnx.to_flat_state(others):
-        raise ValueError(
-            f"{'.'.join(map(str, path))} is neither a parameter nor a running statistic; keep it in the state of a "
-            "cell, and draw from the key of its tick as nn.Dropout does"
-        )
-    return graphdef, params, batch_stats
-
-
-def _filled(variables: Variables, templates: list[Any]) -> list[Any]:
-    """NNX states with the structure of `templates` and the arrays of `variables`."""
-    states = []
-    for name, tree, template in zip(Variables._fields, variables, templates, strict=True):
-        expected = _shapes(nnx.to_pure_dict(template))
-        found = _shapes(tree)
-        if found.keys() != expected.keys():
-            raise ValueError(f"{name} have another structure than the network; build both from the same model")
-        for path, shape in found.items():
-            if shape != expected[path]:
-                raise ValueError(
-                    f"{name}: {path} has shape {shape} but the network's has {expected[path]}; build both from the "
-                    "same model, with the same widths and number of time-steps"
-                )
-        states.append(jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(tree)))
-    return states
-
-
-def _shapes(tree: Params) -> dict[str, tuple[int, ...]]:
-    return {
-        ".".join(str(entry.key) for entry in path): jnp.shape(leaf)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }

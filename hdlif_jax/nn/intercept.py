@@ -12,6 +12,7 @@ from flax import nnx
 MARK = "_intercepts"  # of classes that are made here
 
 Interceptor = Callable[..., Any]  # (call, *arguments) -> result; `call` is the module's own
+Choose = Callable[[str, nnx.Module], Interceptor | None]  # (path, module)
 
 
 def modules(model: Any) -> Iterator[tuple[str, nnx.Module]]:
@@ -20,7 +21,7 @@ def modules(model: Any) -> Iterator[tuple[str, nnx.Module]]:
         yield ".".join(map(str, path)), module
 
 
-def intercept(model: Any, choose: Callable[[str, nnx.Module], Interceptor | None]) -> None:
+def intercept(model: Any, choose: Choose) -> None:
     """Sends calls of modules through functions, in place; after this the model is only good for running.
 
     A second function of a module stands before the first, which is then what its `call` runs.

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from hdlif_jax.nn.module import Module
+from hdlif_jax.nn.needs import check_rngs, check_sizes
 
 Statistics = Literal["step", "sequence"]
 NormFactory = Callable[[int, nnx.Rngs], nnx.Module]  # (num_channels, rngs)
@@ -46,6 +47,7 @@ class batch_norm:  # noqa: N801 - a class that is called as a function
 
     def __call__(self, num_channels: int, rngs: nnx.Rngs) -> "BatchNorm":
         """The normaliser of so many channels."""
+        check_rngs(rngs)
         # Nothing is drawn, but the stream goes on as behind Flax's BatchNorm, which networks had before: a seed gives
         # the kernels that it gave.
         for _ in ("scale", "bias"):
@@ -61,6 +63,7 @@ class BatchNorm(Module):
     """
 
     def __init__(self, num_channels: int, options: batch_norm = batch_norm()):
+        check_sizes(num_channels=num_channels)
         self.options = options
         self.scale = nnx.Param(jnp.ones(num_channels))
         self.bias = nnx.Param(jnp.zeros(num_channels))

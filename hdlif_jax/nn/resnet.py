@@ -7,8 +7,9 @@ from flax import nnx
 
 from hdlif_jax.nn.blocks import ResidualBlock
 from hdlif_jax.nn.module import Carry, Stateful, Tick
+from hdlif_jax.nn.needs import shape_of_image
 from hdlif_jax.nn.pooling import GlobalAverage, MaxPool3x3
-from hdlif_jax.nn.spec import Spec
+from hdlif_jax.nn.spec import Spec, check_spec
 from hdlif_jax.nn.synapses import Conv, Linear
 
 StemKind = Literal["cifar", "imagenet", "events"]
@@ -76,8 +77,8 @@ class SpikingResNet(Stateful):
                 f"stage_sizes, widths and strides have {len(stage_sizes)}, {len(widths)} and {len(strides)} entries; "
                 "give each one entry per stage"
             )
-        if len(input_shape) != 3 or min(input_shape) < 1:
-            raise ValueError(f"input_shape={input_shape} must be (height, width, channels) of one image")
+        check_spec(spec)
+        input_shape = shape_of_image(input_shape)
         self.input_shape: tuple[int, ...] = input_shape
         self.num_classes = num_classes
         self.num_steps = spec.num_steps
@@ -222,9 +223,7 @@ def _doubling(width: int, stages: int) -> tuple[int, ...]:
 
 
 def _stem_kind(stem: StemKind | None, input_shape: tuple[int, int, int]) -> StemKind:
-    if len(input_shape) != 3:
-        raise ValueError(f"input_shape={input_shape} must be (height, width, channels) of one image")
-    height, width, channels = input_shape
+    height, width, channels = shape_of_image(input_shape)
     if stem is None:
         if channels == 2:
             return "events"

@@ -13,9 +13,10 @@ from hdlif_jax.nn.cell import Cell, CellFactory, NeuronCell, SpikeInput
 from hdlif_jax.nn.cells import Dropout
 from hdlif_jax.nn.declared import definer
 from hdlif_jax.nn.module import Carry, Stateful, Tick
+from hdlif_jax.nn.needs import check_sizes, shape_of_input
 from hdlif_jax.nn.norms import batch_norm
 from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage, MaxPool3x3
-from hdlif_jax.nn.spec import Spec
+from hdlif_jax.nn.spec import Spec, check_spec
 from hdlif_jax.nn.synapses import Linear, Synapse
 
 Layer = nnx.Module | CellFactory | batch_norm
@@ -49,9 +50,8 @@ class Sequential(Stateful):
     """
 
     def __init__(self, *layers: Layer, num_steps: int, input_shape: tuple[int, ...]):
-        if num_steps < 1:
-            raise ValueError(f"num_steps={num_steps} must be at least 1")
-        self.num_steps, self.input_shape = num_steps, tuple(input_shape)
+        check_sizes(num_steps=num_steps)
+        self.num_steps, self.input_shape = num_steps, shape_of_input(input_shape)
         self.layers: nnx.List[Any] = nnx.List()
         shape: tuple[int, ...] = (1, *self.input_shape)
         reads: SpikeInput | None = None
@@ -105,6 +105,8 @@ def mlp(
     Raises:
       ValueError: no hidden layer.
     """
+    check_spec(spec)
+    input_shape, widths = shape_of_input(input_shape), tuple(widths)
     if not widths:
         raise ValueError("widths=() has no hidden layer, and only those spike; name at least one width")
     features = 1

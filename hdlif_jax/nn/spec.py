@@ -2,12 +2,13 @@
 
 import dataclasses
 import inspect
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from flax import nnx
 
 from hdlif_jax.nn.cell import CellFactory
 from hdlif_jax.nn.cells import hd_lif
+from hdlif_jax.nn.needs import check_sizes
 from hdlif_jax.nn.norms import NormFactory, batch_norm
 from hdlif_jax.quantize import WeightKind, weight_quantizer
 
@@ -51,8 +52,7 @@ class Spec:
     attention: Attention = "none"
 
     def __post_init__(self) -> None:
-        if self.num_steps < 1:
-            raise ValueError(f"num_steps={self.num_steps} must be at least 1")
+        check_sizes(num_steps=self.num_steps)
         weight_quantizer(self.weights)
         if self.attention not in get_args(Attention):
             raise ValueError(f"attention={self.attention!r} is unknown; choose one of {', '.join(get_args(Attention))}")
@@ -67,3 +67,10 @@ class Spec:
     def second(self) -> CellFactory:
         """What makes the cells at the second position of a block."""
         return self.neuron if self.second_neuron is None else self.second_neuron
+
+
+def check_spec(spec: Any) -> None:
+    """Raises TypeError for what is no `Spec`, such as its class."""
+    if not isinstance(spec, Spec):
+        name = spec.__name__ if inspect.isclass(spec) else f"a {type(spec).__name__}"
+        raise TypeError(f"spec is {name}; give a record such as nn.Spec(num_steps=4, neuron=nn.hd_lif(bits=4))")

@@ -11,6 +11,7 @@ from flax import nnx
 from hdlif_jax.nn.cell import SpikeInput
 from hdlif_jax.nn.declared import definer
 from hdlif_jax.nn.module import Module
+from hdlif_jax.nn.needs import check_rngs, check_sizes
 from hdlif_jax.ops import float_conv, integer_conv
 from hdlif_jax.quantize import WeightKind, weight_quantizer
 from hdlif_jax.xla_cpu import prefers_integers
@@ -24,11 +25,16 @@ class Synapse(Module):
     Attributes:
       weighted_sum: whether every output of channel c is a sum of inputs times the entries of `kernel[..., c]`, and of a
         bias where there is one. Costs go by it; a class that writes `__call__` anew says it anew.
+
+    Raises:
+      TypeError: `rngs` are no generators; of the layers, sizes that are no integers.
+      ValueError: an unknown weight kind; of the layers, sizes below one, and even kernels.
     """
 
     weighted_sum: bool = False
 
     def __init__(self, shape: tuple[int, ...], weights: WeightKind, spikes: SpikeInput | None, rngs: nnx.Rngs):
+        check_rngs(rngs)
         self.weights = weights
         self.spikes = spikes
         weight_quantizer(weights)  # an unknown kind is an error here and not in the first step
@@ -56,6 +62,9 @@ class Conv(Synapse):
         spikes: SpikeInput | None = None,
         rngs: nnx.Rngs,
     ):
+        check_sizes(in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, stride=stride)
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size={kernel_size} must be odd: a convolution is padded by half of it all round")
         super().__init__((kernel_size, kernel_size, in_channels, out_channels), weights, spikes, rngs)
         self.kernel_size = kernel_size
         self.stride = stride
@@ -92,6 +101,7 @@ class Linear(Synapse):
         spikes: SpikeInput | None = None,
         rngs: nnx.Rngs,
     ):
+        check_sizes(in_features=in_features, out_features=out_features)
         super().__init__((in_features, out_features), weights, spikes, rngs)
         self.bias = nnx.Param(jnp.zeros(out_features))
 

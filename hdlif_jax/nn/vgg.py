@@ -9,8 +9,9 @@ from hdlif_jax.nn.attention import SECA
 from hdlif_jax.nn.cell import SpikeInput
 from hdlif_jax.nn.cells import mem_bn
 from hdlif_jax.nn.module import Carry, Module, Stateful, Tick
+from hdlif_jax.nn.needs import shape_of_image
 from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage
-from hdlif_jax.nn.spec import Spec
+from hdlif_jax.nn.spec import Spec, check_spec
 from hdlif_jax.nn.synapses import Conv, Linear
 from hdlif_jax.quantize import WeightKind
 
@@ -68,8 +69,8 @@ class SpikingVGG(Stateful):
         spec: Spec,
         rngs: nnx.Rngs,
     ):
-        if len(input_shape) != 3 or min(input_shape) < 1:
-            raise ValueError(f"input_shape={input_shape} must be (height, width, channels) of one image")
+        check_spec(spec)
+        input_shape = shape_of_image(input_shape)
         if spec.attention == "seca-2":
             raise ValueError(
                 "attention='seca-2' needs a residual block: it attends to the sum of a unit's input and output "

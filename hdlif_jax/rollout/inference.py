@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 
+from hdlif_jax.losses import check_classes
 from hdlif_jax.nn import Network, StepOutput, Variables, init_state
+from hdlif_jax.nn.needs import check_key, check_network
 from hdlif_jax.rollout.steps import batch_size, forward_step, hoist, is_static
 
 
@@ -23,7 +24,8 @@ def rollout(network: Network, variables: Variables, inputs: jax.Array) -> jax.Ar
       `[T, B, K]`. The prediction after t steps is the argmax of the sum of the first t.
 
     Raises:
-      ValueError: inputs that do not fit the network.
+      TypeError: what is no network, such as a model.
+      ValueError: a network in training form, or variables or inputs that do not fit it.
 
     Example:
       >>> import jax
@@ -35,12 +37,19 @@ def rollout(network: Network, variables: Variables, inputs: jax.Array) -> jax.Ar
       >>> rollout.rollout(network, variables, static).shape, rollout.rollout(network, variables, sequence).shape
       ((5, 4, 3), (5, 4, 3))
     """
+    check_network(network, trains=False)
     logits, _ = _scan(network, variables, inputs, lambda output: None)
     return logits
 
 
 def rollout_spikes(network: Network, variables: Variables, inputs: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Logits `[T, B, K]` and every cell's spikes `{path: [T, B, ..., C]}` of a network that records them."""
+    """Logits `[T, B, K]` and every cell's spikes `{path: [T, B, ..., C]}` of a network that records them.
+
+    Raises:
+      TypeError: what is no network, such as a model.
+      ValueError: a network that does not record or is in training form, or variables or inputs that do not fit it.
+    """
+    check_network(network, trains=False, records=True)
     return _scan(network, variables, inputs, lambda output: output.records)
 
 
@@ -63,7 +72,13 @@ def firing_rates(
 
     Returns:
       `{"blocks.0.neuron1": rate in [0, 1], ...}`.
+
+    Raises:
+      TypeError: what is no network, such as a model, or no key.
+      ValueError: a network that does not record, or variables or inputs that do not fit it.
     """
+    check_network(network, records=True)
+    check_key(key)
 
     def fired(records: dict[str, jax.Array]) -> dict[str, jax.Array]:
         return {path: jnp.mean(spikes != 0) for path, spikes in records.items()}
@@ -86,7 +101,9 @@ def accuracy_per_step(logits: jax.Array, labels: jax.Array) -> jax.Array:
       `[T]` counts, int32.
 
     Raises:
-      AssertionError: other ranks.
+      TypeError: labels that are no integers.
+      ValueError: other shapes, such as labels as distributions; or, where they are concrete, labels of no class but for
+        −1, which is never right.
 
     Example:
       One of two is right after the first step, and both after the second.
@@ -97,7 +114,12 @@ def accuracy_per_step(logits: jax.Array, labels: jax.Array) -> jax.Array:
       >>> rollout.accuracy_per_step(logits, jnp.array([0, 1])).tolist()
       [1, 2]
     """
-    chex.assert_rank([logits, labels], [3, 1], custom_message="accuracies are of logits [T, B, K] and labels [B]")
+    if len(logits.shape) != 3 or labels.shape != logits.shape[1:2]:
+        raise ValueError(
+            f"logits have shape {logits.shape} and labels {labels.shape}; accuracies are of logits [T, B, K] and "
+            "labels [B], for distributions their argmax"
+        )
+    check_classes(labels, logits.shape[-1], lowest=-1)
     predictions = jnp.argmax(jnp.cumsum(logits, axis=0), axis=-1)
     return jnp.sum(predictions == labels[None, :], axis=1, dtype=jnp.int32)
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from hdlif_jax import xla_cpu
 from hdlif_jax.nn import Network, Params, SpikingNetwork, StepOutput, Tick
+from hdlif_jax.nn.needs import check_network
 
 
 class Hoisted(NamedTuple):
@@ -26,8 +27,11 @@ def is_static(network: Network | SpikingNetwork, inputs: jax.Array) -> bool:
     """Whether `inputs` is one batch of static inputs `[B, ...]` and not a sequence `[T, B, ...]`.
 
     Raises:
+      TypeError: inputs that are no array.
       ValueError: neither shape fits the network, or T is not its number of time-steps.
     """
+    if not hasattr(inputs, "shape"):
+        raise TypeError(f"inputs are a {type(inputs).__name__}; give an array, e.g. jax.numpy.asarray(inputs)")
     shape = tuple(network.input_shape)
     sequence = inputs.ndim == len(shape) + 2
     if inputs.ndim not in (len(shape) + 1, len(shape) + 2) or inputs.shape[inputs.ndim - len(shape) :] != shape:
@@ -50,7 +54,13 @@ def batch_size(network: Network | SpikingNetwork, inputs: jax.Array) -> int:
 
 
 def hoist(network: Network, params: Params, batch_stats: Params, inputs: jax.Array) -> tuple[Hoisted, Params]:
-    """Quantises the kernels and, for static inputs, runs the stem; returns the new batch statistics too."""
+    """Quantises the kernels and, for static inputs, runs the stem; returns the new batch statistics too.
+
+    Raises:
+      TypeError: what is no network, such as a model.
+      ValueError: arrays of another network, or inputs that do not fit.
+    """
+    check_network(network)
     params = network.quantize(params)
     if not is_static(network, inputs):
         return Hoisted(params, None), batch_stats
@@ -83,7 +93,8 @@ def forward_step(
     """
     current = hoisted.current
     if current is None:
-        current, batch_stats = network.encode(hoisted.params, batch_stats, inputs[t])
+        frame = jnp.asarray(inputs)[t]  # a traced t is no index of numpy's
+        current, batch_stats = network.encode(hoisted.params, batch_stats, frame)
     return network.step(hoisted.params, batch_stats, state, current, Tick(t, key), offsets)
 
 

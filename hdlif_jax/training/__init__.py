@@ -9,6 +9,7 @@ from hdlif_jax.training.fit import Callbacks, Interrupted, Trainer, TrainingDive
 from hdlif_jax.training.optimizers import decaying_kernels, only_learned_steps, warmup_cosine
 from hdlif_jax.training.plan import Plan, plan
 from hdlif_jax.training.preprocess import Augmentation, make_normalize, make_preprocess
+from hdlif_jax.training.reach import UnreachedParameters
 from hdlif_jax.training.steps import StepMetrics, TrainState, TrainStep, initial_state, make_train_step, start
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "TrainStep",
     "Trainer",
     "TrainingDiverged",
+    "UnreachedParameters",
     "accuracy_per_step",
     "decaying_kernels",
     "initial_state",

@@ -1,5 +1,6 @@
 """Optimisers that leave the per-step parameters of other time-steps alone, and the paper's schedule."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,14 @@ import jax.numpy as jnp
 import optax
 
 from hdlif_jax.nn import Params
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """Raises TypeError for what is no optax transformation, such as a function that makes one."""
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")) or inspect.isclass(optimizer):
+        name = getattr(optimizer, "__name__", None)
+        what = f"{name} is not called yet; write {name}(...)" if name else f"{optimizer!r} is no optax transformation"
+        raise TypeError(f"optimizer={what}, e.g. optax.sgd(0.1, momentum=0.9)")
 
 
 def warmup_cosine(learning_rate: float, *, warmup: int, total: int) -> optax.Schedule:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from hdlif_jax.encodings import Encoding
+from hdlif_jax.losses import one_hot
 from hdlif_jax.ops import intensities, normalize
 from hdlif_jax.training import augment
 
@@ -102,7 +103,7 @@ def make_preprocess(
             batch, targets = augment.mix(
                 mix_key,
                 batch,
-                jax.nn.one_hot(labels, num_classes, dtype=batch.dtype),
+                one_hot(labels, num_classes, batch.dtype),
                 mixup_alpha=augmentation.mixup,
                 cutmix_alpha=augmentation.cutmix,
                 switch_probability=augmentation.switch_probability,

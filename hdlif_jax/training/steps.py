@@ -1,7 +1,8 @@
 """One training step as a pure function, and a whole training in a line."""
 
 import dataclasses
-import inspect
+import functools
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,9 +12,13 @@ import optax
 
 from hdlif_jax import nn, show
 from hdlif_jax.learning import Batch, Learner, Loss, Rule
+from hdlif_jax.learning.base import check_loss, check_rule, check_trains
+from hdlif_jax.losses import check_classes
 from hdlif_jax.nn import Network, Params, SpikingNetwork, Variables
-from hdlif_jax.training.optimizers import only_learned_steps
+from hdlif_jax.nn.arrays import check_arrays
+from hdlif_jax.training.optimizers import check_optimizer, only_learned_steps
 from hdlif_jax.training.preprocess import Preprocess, no_preprocess
+from hdlif_jax.training.reach import UnreachedParameters, explain_unreached, marked
 
 
 @jax.tree_util.register_dataclass
@@ -63,13 +68,17 @@ class StepMetrics(NamedTuple):
     accuracy: jax.Array
 
 
+OF_THE_SAME = "begin with training.initial_state of this model and optimizer"
+
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]]
 
 
 def initial_state(model: SpikingNetwork, optimizer: optax.GradientTransformation) -> TrainState:
     """The state before the first step, with copies of the model's parameters and statistics."""
+    check_optimizer(optimizer)
     variables = nn.variables_of(model)
-    return TrainState(jnp.int32(0), *variables, optimizer.init(variables.params))
+    masked = only_learned_steps(optimizer, nn.training_form(model).per_step)
+    return TrainState(jnp.int32(0), *variables, masked.init(variables.params))
 
 
 def make_train_step(
@@ -93,18 +102,22 @@ def make_train_step(
       seed: with the step, the source of all randomness.
 
     Raises:
-      TypeError: a rule or loss without its brackets, such as `learning.random_step`.
+      TypeError: what is no network, rule, loss or optimiser, such as one without its brackets,
+        `learning.random_step`.
+      ValueError: a network in inference form.
     """
-    for name, value in (("rule", rule), ("loss", loss)):
-        if inspect.isclass(value):
-            raise TypeError(f"{name}={value.__name__} is not called yet; write {value.__name__}()")
+    check_trains(network)
+    check_rule(rule)
+    check_loss(loss)
+    check_optimizer(optimizer)
     masked = only_learned_steps(optimizer, network.per_step)
 
     def update(grads: Params, opt_state: Any, params: Params, learned: jax.Array) -> tuple[Params, Any]:
-        updates, opt_state = masked.update(grads, opt_state, params, learned=learned)
+        updates, opt_state = masked.update(marked(grads), opt_state, params, learned=learned)
         return optax.apply_updates(params, updates), opt_state
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
+        check_arrays("opt_state", state.opt_state, jax.eval_shape(masked.init, state.params), OF_THE_SAME)
         rule_key, inputs_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
         batch = Batch(*preprocess(inputs_key, *batch))
         learner = Learner(state.variables, state.opt_state)
@@ -139,7 +152,38 @@ def start(
       preprocess: see `make_train_step`.
       seed: see `make_train_step`.
       dtype: of convolutions and the currents between them, see `nn.training_form`.
+
+    Returns:
+      The state and the step. The first call of the step warns of parameters that the rule does not reach
+      (`UnreachedParameters`). Labels of no class are a ValueError where looking at them takes no waiting (arrays of
+      numpy, and all on CPUs); else the loss is NaN, and `training.explain_non_finite` says why.
+
+    Raises:
+      TypeError: what is no model, rule, loss or optimiser, such as one without its brackets.
     """
     network = nn.training_form(model, dtype=dtype)
-    step = jax.jit(make_train_step(network, rule, loss, optimizer, preprocess=preprocess, seed=seed))
+
+    def of_rule(rule: Rule) -> TrainStep:
+        return make_train_step(network, rule, loss, optimizer, preprocess=preprocess, seed=seed)
+
+    jitted = jax.jit(of_rule(rule))
+    looked = False
+
+    @functools.wraps(jitted)
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
+        nonlocal looked
+        batch = Batch(*batch)
+        if preprocess is no_preprocess and jnp.ndim(batch.labels) == 1:
+            check_classes(batch.labels, network.num_classes)
+        if not looked:
+            looked = True
+            # The trace is kept, so that what runs is not traced again.
+            problem = explain_unreached(
+                rule, jitted.trace(state, batch).jaxpr, lambda other: jax.make_jaxpr(of_rule(other))(state, batch)
+            )
+            if problem:
+                warnings.warn(problem, UnreachedParameters, stacklevel=2)
+        stepped: tuple[TrainState, StepMetrics] = jitted(state, batch)
+        return stepped
+
     return initial_state(model, optimizer), step

@@ -10,9 +10,11 @@ import jax.numpy as jnp
 from hdlif_jax.analysis.meter import layout
 from hdlif_jax.neurons import NeuronParams, NeuronStep, hd_lif, mem_bn
 from hdlif_jax.nn import Form, MemBNHDLIFCell, NeuronCell, SpikingNetwork, Tick
+from hdlif_jax.nn.arrays import check_num_steps
 from hdlif_jax.nn.declared import holds
 from hdlif_jax.nn.forms import in_form
 from hdlif_jax.nn.intercept import modules
+from hdlif_jax.nn.needs import check_model
 from hdlif_jax.quantize import SpikeQuantizer
 
 
@@ -45,11 +47,16 @@ def neuron_of(cell: NeuronCell, num_steps: int, *, quantized: bool = False) -> C
       num_steps: T.
       quantized: whether its spikes are quantised, where it has a `SpikeQuantizer` as `quantize`.
 
+    Raises:
+      TypeError: what is no cell.
+      ValueError: a cell of another number of steps.
+
     Example:
       `neuron = neuron_of(model.blocks[0].neuron1, 4)`, then
       `temporal_contributions(neuron.step, neuron.params, currents, state=neuron.start(currents[0]))` with
       `currents = neuron.currents(...)`.
     """
+    check_num_steps(cell, num_steps)
     given: Any = cell
     copy: Any = in_form(given, Form(train=False))
     quantizer = getattr(copy, "quantize", None)
@@ -70,6 +77,7 @@ def cell_at(model: SpikingNetwork, path: str) -> NeuronCell:
     """The layer of neurons with this path.
 
     Raises:
+      TypeError: what is no model.
       ValueError: there is none.
     """
     cells = _cells(model)
@@ -82,6 +90,7 @@ def first_layer(model: SpikingNetwork, kind: type[NeuronCell] = NeuronCell) -> s
     """Path of the first layer of neurons, in the order in which they run, that is of a kind.
 
     Raises:
+      TypeError: what is no model.
       ValueError: there is none.
     """
     cells = _cells(model)
@@ -92,6 +101,7 @@ def first_layer(model: SpikingNetwork, kind: type[NeuronCell] = NeuronCell) -> s
 
 
 def _cells(model: SpikingNetwork) -> dict[str, NeuronCell]:
+    check_model(model)
     return {path: module for path, module in modules(model) if isinstance(module, NeuronCell)}
 
 

@@ -13,6 +13,7 @@ from hdlif_jax.analysis.separability.gradients import online_gradients, stbp_gra
 from hdlif_jax.learning import Batch, Loss
 from hdlif_jax.learning.base import check_step_loss
 from hdlif_jax.nn import Network, Params, Variables
+from hdlif_jax.nn.needs import check_network
 
 
 class Estimator(NamedTuple):
@@ -157,8 +158,8 @@ def make_comparison(network: Network, loss: Loss, *, unroll: bool | None = None)
       integers or `[B, K]` distributions.
 
     Raises:
-      TypeError: a loss of the whole sequence, which online learning does not have.
-      ValueError: T = 1.
+      TypeError: a loss of the whole sequence, which online learning does not have, or what is no network or loss.
+      ValueError: T = 1, or a network that does not record.
     """
     _check_steps(network)
     check_step_loss("a comparison with online learning", loss)
@@ -184,6 +185,7 @@ def make_comparison(network: Network, loss: Loss, *, unroll: bool | None = None)
 
 
 def _check_steps(network: Network) -> None:
+    check_network(network, records=True)
     if network.num_steps < 2:
         raise ValueError(
             "the network has num_steps=1, where online and STBP gradients are the same; build it with num_steps ≥ 2"

@@ -49,9 +49,11 @@ def stbp_gradients(
       unroll: whether to unroll the time loop; None unrolls on CPU (see `rollout.over_steps`).
 
     Raises:
-      ValueError: a network that does not record or is in inference form, or inputs or labels that do not fit it.
+      TypeError: what is no network, loss or key.
+      ValueError: a network that does not record or is in inference form, or variables, inputs or labels that do not fit
+        it.
     """
-    check_trains(network)
+    check_trains(network, key)
     start = init_state(network, variables, batch_size(network, batch.inputs))
     steps, nothing = jnp.arange(network.num_steps), _no_offsets(network, variables, batch, key)
 
@@ -83,7 +85,7 @@ def online_gradients(
     Raises:
       TypeError: a loss of the whole sequence.
     """
-    check_trains(network)
+    check_trains(network, key)
     step_loss = check_step_loss("an online gradient", loss)
     hoisted, pullback, batch_stats = hoist_with_pullback(network, variables, batch.inputs)
     nothing = _no_offsets(network, variables, batch, key)
