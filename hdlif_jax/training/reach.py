@@ -83,10 +83,8 @@ def _listed(paths: list[str]) -> str:
 
 def _zeros(function: ClosedJaxpr | Jaxpr, inputs: list[bool], found: dict[str, bool]) -> list[bool]:
     """Which outputs are zeros by construction, from which inputs are; takes down the marked values on the way."""
-    consts: Any = ()
-    if isinstance(function, ClosedJaxpr):
-        function, consts = function.jaxpr, function.consts
-    jaxpr: Any = function
+    whole: Any = function
+    jaxpr, consts = (whole.jaxpr, whole.consts) if isinstance(function, ClosedJaxpr) else (whole, ())
     known: dict[Any, bool] = dict(zip(jaxpr.invars, inputs, strict=True))
     known |= dict(zip(jaxpr.constvars, map(_is_zero, consts), strict=False))
 

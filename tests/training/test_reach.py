@@ -1,5 +1,8 @@
 """Which parameters a rule does not reach is found out from the traced step, and said once."""
 
+import functools
+
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -67,7 +70,8 @@ def test_it_agrees_with_the_gradients_themselves():
     """Of generic values: what is not zero by construction is not zero."""
     model = network(Slow)
     for rule in (learning.accumulate(), learning.stbp()):
-        found = rule.gradient(nn.training_form(model), losses.cross_entropy(), nn.variables_of(model), BATCH)
+        learn = jax.jit(functools.partial(rule.gradient, nn.training_form(model), losses.cross_entropy()))
+        found = learn(nn.variables_of(model), BATCH)
         zero = {
             jax.tree_util.keystr(path, simple=True, separator=".")
             for path, leaf in jax.tree.leaves_with_path(found.grads)
@@ -78,7 +82,7 @@ def test_it_agrees_with_the_gradients_themselves():
 
 def test_the_first_step_says_which_rule_would_reach_them_and_the_next_say_nothing():
     learner, step = training.start(network(Slow), learning.random_step(), losses.cross_entropy(), CLIPPED)
-    message = rf"{STRENGTH} get no gradient under random_step\(\), as they act through the state alone; learning.stbp\(\) reaches"
+    message = rf"{STRENGTH} get no gradient under random_step\(\), as they act through .*; learning.stbp\(\) reaches"
     with pytest.warns(training.UnreachedParameters, match=message) as caught:
         learner, _ = step(learner, BATCH)
     assert len(caught) == 1
@@ -107,7 +111,7 @@ def test_what_an_optimiser_freezes_is_the_user_s_business():
     frozen = optax.multi_transform({"on": optax.sgd(0.1), "off": optax.set_to_zero()}, lambda params: "off")
     learner, step = training.start(network(nn.hd_lif()), learning.random_step(), losses.cross_entropy(), frozen)
     after, _ = step(learner, BATCH)
-    jax.tree.map(lambda new, old: jnp.array_equal(new, old), after.params, learner.params)
+    chex.assert_trees_all_equal(after.params, learner.params)
 
 
 def test_the_step_is_traced_once():

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from hdlif_jax.neurons import adaptive_lif as dynamics
+from hdlif_jax.neurons import charge
 from hdlif_jax.neurons.surrogates import SpikeFunction, triangle
 from hdlif_jax.nn.cell import BINARY, NeuronCell
 from hdlif_jax.nn.module import Tick
@@ -70,6 +71,10 @@ class AdaptiveLIFCell(NeuronCell):
     def start(self, x: jax.Array) -> dynamics.AdaptiveState:
         """At rest."""
         return dynamics.AdaptiveState(jnp.zeros_like(x), jnp.zeros_like(x))
+
+    def membrane(self, state: dynamics.AdaptiveState, x: jax.Array, tick: Tick) -> jax.Array:
+        """λ v_{t−1} + I_t."""
+        return charge(self.params().decay, state.potential, x)
 
     def advance(
         self, state: dynamics.AdaptiveState, x: jax.Array, tick: Tick

@@ -53,6 +53,10 @@ class HDLIFCell(NeuronCell):
         """λ_t, scalar."""
         return self.params_at(t).decay
 
+    def membrane(self, state: jax.Array, x: jax.Array, tick: Tick) -> jax.Array:
+        """λ_t v_{t−1} + I_t."""
+        return neurons.charge(self.params_at(tick.t).decay, state, x)
+
     def advance(self, state: jax.Array, x: jax.Array, tick: Tick) -> tuple[jax.Array, jax.Array]:
         """See `neurons.hd_lif.step`."""
         return neurons.hd_lif.step(self.params_at(tick.t), state, x, quantize=self.quantize)

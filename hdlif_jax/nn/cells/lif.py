@@ -85,6 +85,10 @@ class LIFCell(NeuronCell):
         """λ, scalar."""
         return self.params().decay
 
+    def membrane(self, state: jax.Array, x: jax.Array, tick: Tick) -> jax.Array:
+        """λ v_{t−1} + I_t."""
+        return neurons.charge(self.params().decay, state, x)
+
     def advance(self, state: jax.Array, x: jax.Array, tick: Tick) -> tuple[jax.Array, jax.Array]:
         """See `neurons.lif.step`; nothing depends on the step."""
         options = self.options

@@ -75,6 +75,12 @@ class MemBNHDLIFCell(HDLIFCell):
         """None: only the folded neuron, on another current, leaves its membrane by a factor, λ̂_t of Eq. 8."""
         return None
 
+    def membrane(self, state: jax.Array, x: jax.Array, tick: Tick) -> jax.Array:
+        """m̂_t of Eq. 6, which is compared with the threshold."""
+        charged = super().membrane(state, x, tick)
+        moments = dynamics.batch_moments(charged) if self.trains else self.moments_at(tick.t)
+        return dynamics.normalize(self.mem_bn_params_at(tick.t), moments, charged)
+
     def advance(self, state: jax.Array, x: jax.Array, tick: Tick) -> tuple[jax.Array, jax.Array]:
         """See `neurons.mem_bn`."""
         t = tick.t

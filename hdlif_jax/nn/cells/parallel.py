@@ -53,6 +53,10 @@ class ParallelHDLIFCell(NeuronCell):
         """Zero, scalar: there is no memory."""
         return jnp.zeros(())
 
+    def membrane(self, state: Any, x: jax.Array, tick: Tick) -> jax.Array:
+        """I_t."""
+        return x
+
     def advance(self, state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
         """See `neurons.parallel.step`."""
         threshold = jax.nn.sigmoid(self.raw_threshold[tick.t])
