@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from hdlif_jax.nn.network import Network
@@ -64,11 +65,11 @@ def check_key(key: Any) -> None:
     """Raises TypeError for what is neither None nor one key, of the new kind or the old."""
     if key is None:
         return
-    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
-    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
-        if shape != ():
-            raise TypeError(f"key is an array of keys {shape}; give one of them, such as key[0]")
-    elif not (dtype == jnp.uint32 and shape in ((2,), (4,))):
+    is_array = isinstance(key, jax.Array | np.ndarray)
+    if is_array and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if key.shape:
+            raise TypeError(f"key is an array of keys {key.shape}; give one of them, such as key[0]")
+    elif not (is_array and key.dtype == jnp.uint32 and key.shape in ((2,), (4,))):
         raise TypeError(f"key is {_kind(key)}; give a key such as jax.random.key(0)")
 
 
@@ -122,6 +123,6 @@ def _kind(value: Any) -> str:
     """What a value is, in a few words."""
     if inspect.isclass(value) or inspect.isfunction(value):
         return f"{value.__name__}, which is not called yet"
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
         return f"an array {value.dtype}{list(value.shape)}"
     return f"{value!r}" if isinstance(value, int | float | str) else f"a {type(value).__name__}"

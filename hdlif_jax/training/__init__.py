@@ -5,6 +5,7 @@ from typing import Any
 from hdlif_jax.ops import normalize
 from hdlif_jax.training.checkpoint import CheckpointError, Checkpoints, DamagedCheckpoint
 from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
+from hdlif_jax.training.explain import explain_non_finite
 from hdlif_jax.training.fit import Callbacks, Interrupted, Trainer, TrainingDiverged
 from hdlif_jax.training.optimizers import decaying_kernels, only_learned_steps, warmup_cosine
 from hdlif_jax.training.plan import Plan, plan
@@ -28,6 +29,7 @@ __all__ = [
     "UnreachedParameters",
     "accuracy_per_step",
     "decaying_kernels",
+    "explain_non_finite",
     "initial_state",
     "load_run",
     "make_eval_step",

@@ -19,13 +19,15 @@ from hdlif_jax.encodings import Encoding
 from hdlif_jax.learning import Batch, Loss, Rule
 from hdlif_jax.training.checkpoint import Checkpoints
 from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
+from hdlif_jax.training.explain import explain_non_finite
 from hdlif_jax.training.match import check_intensities, check_match
 from hdlif_jax.training.monitor import firing_problems
 from hdlif_jax.training.plan import Plan
 from hdlif_jax.training.preprocess import Preprocess, make_normalize, make_preprocess
+from hdlif_jax.training.reach import explain_unreached
 from hdlif_jax.training.runners import Ran, ResidentRunner, Runner, StreamingRunner
 from hdlif_jax.training.sharding import batch_sharding, make_mesh, place, replicated
-from hdlif_jax.training.steps import TrainState, initial_state, make_train_step
+from hdlif_jax.training.steps import TrainState, TrainStep, initial_state, keys_of_step, make_train_step
 
 MONITOR_BATCH = 64
 
@@ -47,7 +49,7 @@ class Callbacks(NamedTuple):
         (after 1…T steps; None without a validation split), firing_rates, images_per_second.
       on_state: `(step, variables)` before the first batch and after each call to the device, which may hold several
         batches; the arrays are given away afterwards.
-      on_warning: `(message)`.
+      on_warning: `(message)`, such as of layers that never fire, and of parameters that the rule does not reach.
       should_stop: `(step) -> bool`, asked after each call to the device; at the end of an epoch the epoch is finished
         first, and at the end of the run the run is.
     """
@@ -113,6 +115,7 @@ class Trainer:
         dataset = plan.dataset
         if preprocess is None:
             preprocess = make_preprocess(dataset.mean, dataset.std, dataset.num_classes, encoding=encoding)
+        self._preprocess = preprocess
         self.normalize = make_normalize(dataset.mean, dataset.std, encoding)
         check_match(dataset, model, self.normalize)
         if encoding is not None:
@@ -120,7 +123,11 @@ class Trainer:
         on_all, rows = replicated(self.mesh), batch_sharding(self.mesh)
         self.initial_state = place(initial_state(model, optimizer), on_all)
         network = nn.training_form(model, dtype=dtype)
-        self._train_step = make_train_step(network, rule, loss, optimizer, preprocess=preprocess, seed=seed)
+
+        def step_of(rule: Rule) -> TrainStep:
+            return make_train_step(network, rule, loss, optimizer, preprocess=preprocess, seed=seed)
+
+        self._step_of, self._train_step = step_of, step_of(rule)
         self.train_step = jax.jit(self._train_step, donate_argnums=0, in_shardings=(on_all, rows), out_shardings=on_all)
         self._eval_step = jax.jit(make_eval_step(nn.inference_form(model), self.normalize), out_shardings=on_all)
         recording = nn.training_form(model, record=True)  # of the batch's own statistics: sound before any training
@@ -211,6 +218,12 @@ class Trainer:
     ) -> TrainState:
         step = int(state.step)
         self._warn_of_firing(self.firing_rates(state), callbacks)
+        traced, batch = runner.traced(state), self.batch
+        problem = explain_unreached(
+            self.rule, traced, lambda rule: jax.make_jaxpr(self._step_of(rule))(state, batch(step))
+        )
+        if problem:
+            callbacks.on_warning(problem)
         if step == 0:
             callbacks.on_state(step, state.variables)
         while step < self.plan.total_steps:
@@ -222,19 +235,19 @@ class Trainer:
                 ran = runner.run(state, step, self._next_stop(step, epoch_end))
                 state = ran.state
                 if pending is not None:
-                    records += self._records(pending, checkpoints, callbacks)
+                    records += self._records(pending, state, checkpoints, callbacks)
                 pending = (step, ran)
                 step += ran.num_steps
                 callbacks.on_state(step, state.variables)
                 stops = callbacks.should_stop(step)
                 if step < epoch_end and (stops or self._saves_within_epoch(step)):
-                    records += self._records(pending, checkpoints, callbacks)
+                    records += self._records(pending, state, checkpoints, callbacks)
                     pending = None
                     path = self._save(state, checkpoints)
                     if stops:
                         self._interrupt(step, path, checkpoints)
             if pending is not None:
-                records += self._records(pending, checkpoints, callbacks)
+                records += self._records(pending, state, checkpoints, callbacks)
             seconds = time.perf_counter() - start_time
             epoch = step // self.plan.steps_per_epoch
             firing_rates = self.firing_rates(state)
@@ -276,11 +289,20 @@ class Trainer:
     def _save(self, state: TrainState, checkpoints: Checkpoints, accuracy: float | None = None) -> pathlib.Path:
         if not self._is_finite(state.variables):
             step = int(state.step)
-            raise TrainingDiverged(f"parameters are not finite after step {step}; {_last_good(checkpoints)}")
+            why = self._explain(step, state)
+            raise TrainingDiverged(f"parameters are not finite after step {step}: {why}; {_last_good(checkpoints)}")
         return checkpoints.save(state, accuracy)
 
+    def _explain(self, step: int, state: TrainState) -> str:
+        """What of the batch of a step, or of what has become of the parameters since, is not finite."""
+        rule_key, inputs_key = keys_of_step(self.seed, step - 1)
+        batch = self.batch(step - 1)
+        inputs, _ = self._preprocess(inputs_key, jnp.asarray(batch.inputs), jnp.asarray(batch.labels))
+        variables = jax.device_get(state.variables)
+        return explain_non_finite(self.model, variables, Batch(inputs, batch.labels), key=rule_key)
+
     def _records(
-        self, measured: tuple[int, Ran], checkpoints: Checkpoints, callbacks: Callbacks
+        self, measured: tuple[int, Ran], state: TrainState, checkpoints: Checkpoints, callbacks: Callbacks
     ) -> list[dict[str, Any]]:
         first_step, ran = measured
         losses, accuracies = (np.asarray(values) for values in ran.metrics)
@@ -288,7 +310,8 @@ class Trainer:
         for index in range(ran.num_steps):
             step, loss = first_step + index + 1, float(losses[index])
             if not math.isfinite(loss):
-                raise TrainingDiverged(f"the loss is {loss} at step {step}; {_last_good(checkpoints)}")
+                why = self._explain(step, state)
+                raise TrainingDiverged(f"the loss is {loss} at step {step}: {why}; {_last_good(checkpoints)}")
             record = {
                 "step": step,
                 "epoch": (step - 1) // self.plan.steps_per_epoch + 1,

@@ -26,8 +26,8 @@ SUMS = {"add", "sub", "add_any", "max", "min", "concatenate", "pad"}  # zero if 
 MAPS = {
     "abs", "broadcast_in_dim", "convert_element_type", "copy", "cumsum", "div", "dynamic_slice", "expand_dims",
     "gather", "integer_pow", "neg", "reduce_max", "reduce_min", "reduce_precision", "reduce_sum", "reduce_window_sum",
-    "reshape", "rev", "select_and_scatter_add", "sharding_constraint", "sign", "slice", "sqrt", "square", "squeeze",
-    "tanh", "transpose",
+    "reshard", "reshape", "rev", "select_and_scatter_add", "sharding_constraint", "sign", "slice", "sqrt", "square",
+    "squeeze", "stop_gradient", "tanh", "transpose",
 }  # fmt: skip
 SCATTERS = {"scatter": (0, 2), "scatter-add": (0, 2), "dynamic_update_slice": (0, 1)}  # operand and update
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 from jax.sharding import Mesh
 
 from hdlif_jax import xla_cpu
@@ -35,6 +36,9 @@ class Runner(Protocol):
 
     def run(self, state: TrainState, step: int, last_step: int) -> Ran:
         """Runs a few steps, at least one and not beyond `last_step`, from `state`, which is given away."""
+
+    def traced(self, state: TrainState) -> ClosedJaxpr:
+        """What `run` runs, traced; the trace is kept for it."""
 
     def close(self) -> None:
         """Ends what runs in the background."""
@@ -96,6 +100,12 @@ class ResidentRunner:
         state, metrics = self._run(state, self._inputs, self._labels, np.int32(count))
         return Ran(state, metrics, count)
 
+    def traced(self, state: TrainState) -> ClosedJaxpr:
+        """See `Runner`."""
+        count = () if self.steps_per_dispatch == 1 else (np.int32(1),)
+        jaxpr: ClosedJaxpr = self._run.trace(state, self._inputs, self._labels, *count).jaxpr
+        return jaxpr
+
     def close(self) -> None:
         """Nothing runs in the background."""
 
@@ -131,6 +141,13 @@ class StreamingRunner:
         state, metrics = self._train_step(state, Batch(*batch))  # returns at once: the device works on it
         self._fetch(step + 1)
         return Ran(state, jax.tree.map(lambda value: value[None], metrics), 1)
+
+    def traced(self, state: TrainState) -> ClosedJaxpr:
+        """See `Runner`."""
+        size, shape = self._reader.batch_size, self._reader.source.shape[1:]
+        kinds: Any = jax.ShapeDtypeStruct((size, *shape), np.uint8), jax.ShapeDtypeStruct((size,), np.int32)
+        jaxpr: ClosedJaxpr = self._train_step.trace(state, Batch(*kinds)).jaxpr
+        return jaxpr
 
     def close(self) -> None:
         """Ends the workers."""

@@ -81,6 +81,12 @@ def initial_state(model: SpikingNetwork, optimizer: optax.GradientTransformation
     return TrainState(jnp.int32(0), *variables, masked.init(variables.params))
 
 
+def keys_of_step(seed: int, step: jax.Array | int) -> tuple[jax.Array, jax.Array]:
+    """The key of the rule, and that of what happens to the inputs."""
+    rule_key, inputs_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), step))
+    return rule_key, inputs_key
+
+
 def make_train_step(
     network: Network,
     rule: Rule,
@@ -118,7 +124,7 @@ def make_train_step(
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
         check_arrays("opt_state", state.opt_state, jax.eval_shape(masked.init, state.params), OF_THE_SAME)
-        rule_key, inputs_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
+        rule_key, inputs_key = keys_of_step(seed, state.step)
         batch = Batch(*preprocess(inputs_key, *batch))
         learner = Learner(state.variables, state.opt_state)
         (variables, opt_state), learned = rule(network, loss, update, learner, batch, rule_key)

@@ -120,3 +120,20 @@ class RecurrentCell(nn.NeuronCell):
         membrane = 0.5 * potential + x + self.feedback(spikes)
         spikes = triangle()(membrane - 1)
         return (membrane - spikes, spikes), spikes
+
+
+class SlowCell(nn.NeuronCell):
+    """LIF with a trace of its spikes that raises the threshold at the next step, by a strength inside of the state."""
+
+    emits, operations = nn.BINARY, 4
+
+    def __init__(self, num_steps, num_channels):
+        self.raw_strength = nnx.Param(jnp.zeros(()))
+
+    def start(self, x):
+        return {"potential": jnp.zeros_like(x), "raised": jnp.zeros_like(x)}
+
+    def advance(self, state, x, tick):
+        membrane = 0.5 * state["potential"] + x
+        spikes = triangle()(membrane - 0.5 - state["raised"])
+        return {"potential": membrane - spikes, "raised": jax.nn.softplus(self.raw_strength[...]) * spikes}, spikes

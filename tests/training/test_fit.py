@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import jax
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 
 from hdlif_jax import learning
 from hdlif_jax.training import Callbacks, Checkpoints, Interrupted, TrainingDiverged
+from tests.nn.own import SlowCell
 from tests.training.trainers import make_dataset, make_trainer
 
 
@@ -128,7 +130,8 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_checkpoint(checkpoints
 
     trainer.runner = lambda: runner
     with pytest.raises(
-        TrainingDiverged, match=r"the loss is nan at step 7; the last good checkpoint is that of step 6"
+        TrainingDiverged,
+        match=r"the loss is nan at step 7: the parameters .* not finite.*; the last good checkpoint is that of step 6",
     ):
         trainer.fit(
             dataclasses.replace(trainer.initial_state, params=params),
@@ -136,6 +139,24 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_checkpoint(checkpoints
             Callbacks(on_epoch=break_after_the_first_epoch),
         )
     assert checkpoints.steps() == [6]
+
+
+def test_parameters_that_the_rule_does_not_reach_are_named_once_and_nothing_is_traced_twice(checkpoints):
+    traces, warnings = [], []
+
+    class Counting(learning.random_step):
+        def gradient(self, *arguments, **keywords):
+            traces.append(arguments)
+            return super().gradient(*arguments, **keywords)
+
+    trainer = make_trainer(epochs=1, neuron=SlowCell, second_neuron=None, rule=Counting())
+    trainer.fit(trainer.initial_state, checkpoints, Callbacks(on_warning=warnings.append))
+    assert len(traces) == 1
+    (warning,) = [warning for warning in warnings if "no gradient" in warning]
+    assert re.sub("[^ ]*Counting", "random_step", warning) == (
+        "blocks.0.neuron1.raw_strength, blocks.0.neuron2.raw_strength get no gradient under random_step(), as they act "
+        "through the state alone; learning.stbp() reaches them"
+    )
 
 
 def test_a_batch_larger_than_the_dataset():

@@ -12,6 +12,7 @@ from flax import nnx
 from hdlif_jax import learning, losses, nn, training
 from hdlif_jax.learning import Batch
 from hdlif_jax.training.reach import unreached
+from tests.nn.own import SlowCell
 
 B, F, K, T = 4, 5, 2, 3
 BATCH = Batch(jax.random.normal(jax.random.key(1), (B, F)), jnp.arange(B) % K)
@@ -32,23 +33,6 @@ RULES = [
 ]
 
 
-class Slow(nn.NeuronCell):
-    """LIF with a trace of its spikes that raises the threshold at the next step, by a strength inside of the state."""
-
-    emits, operations = nn.BINARY, 4
-
-    def __init__(self, num_steps, num_channels):
-        self.raw_strength = nnx.Param(jnp.zeros(()))
-
-    def start(self, x):
-        return {"potential": jnp.zeros_like(x), "raised": jnp.zeros_like(x)}
-
-    def advance(self, state, x, tick):
-        membrane = 0.5 * state["potential"] + x
-        spikes = nn.lif().surrogate(membrane - 0.5 - state["raised"])
-        return {"potential": membrane - spikes, "raised": jax.nn.softplus(self.raw_strength[...]) * spikes}, spikes
-
-
 def network(neuron, num_steps=T):
     return nn.mlp((F,), K, widths=(4,), spec=nn.Spec(num_steps, neuron), rngs=nnx.Rngs(0))
 
@@ -61,14 +45,14 @@ def lost_under(rule, model):
 @pytest.mark.parametrize("rule", RULES, ids=repr)
 def test_what_acts_through_the_state_alone_is_lost_to_online_rules_and_nothing_else_is(rule):
     full = isinstance(rule, learning.stbp) and not rule.detach
-    assert lost_under(rule, network(Slow)) == ([] if full else [STRENGTH])
+    assert lost_under(rule, network(SlowCell)) == ([] if full else [STRENGTH])
     for neuron in (nn.lif(), nn.hd_lif(), nn.mem_bn(), nn.parallel(), nn.adaptive_lif()):
         assert lost_under(rule, network(neuron)) == []
 
 
 def test_it_agrees_with_the_gradients_themselves():
     """Of generic values: what is not zero by construction is not zero."""
-    model = network(Slow)
+    model = network(SlowCell)
     for rule in (learning.accumulate(), learning.stbp()):
         learn = jax.jit(functools.partial(rule.gradient, nn.training_form(model), losses.cross_entropy()))
         found = learn(nn.variables_of(model), BATCH)
@@ -81,7 +65,7 @@ def test_it_agrees_with_the_gradients_themselves():
 
 
 def test_the_first_step_says_which_rule_would_reach_them_and_the_next_say_nothing():
-    learner, step = training.start(network(Slow), learning.random_step(), losses.cross_entropy(), CLIPPED)
+    learner, step = training.start(network(SlowCell), learning.random_step(), losses.cross_entropy(), CLIPPED)
     message = rf"{STRENGTH} get no gradient under random_step\(\), as they act through .*; learning.stbp\(\) reaches"
     with pytest.warns(training.UnreachedParameters, match=message) as caught:
         learner, _ = step(learner, BATCH)

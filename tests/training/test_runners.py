@@ -65,6 +65,14 @@ def test_every_runner_gives_the_same_batches_and_goes_on_anywhere(name):
     chex.assert_trees_all_equal(resumed, whole)
 
 
+@pytest.mark.parametrize("name", make_runners())
+def test_what_a_runner_runs_can_be_traced_before(name):
+    state, runner = initial(), make_runners()[name]
+    assert runner.traced(state).jaxpr.eqns
+    _, losses = run(runner, state, 0, 1)  # nothing of the state was given away
+    assert losses == expected_losses(0, 1)
+
+
 def test_many_steps_per_dispatch_stop_at_the_last_step_without_a_new_compilation():
     runner = make_runners()["resident, 8 steps a dispatch"]
     state, step, counts = initial(), 0, []

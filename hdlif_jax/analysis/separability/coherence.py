@@ -8,6 +8,7 @@ import jax
 from hdlif_jax.analysis.separability.comparison import make_comparison
 from hdlif_jax.learning import Batch, Loss
 from hdlif_jax.nn import SpikingNetwork, Variables, training_form
+from hdlif_jax.nn.needs import check_key
 
 Observer = Callable[[int, Variables], None]
 
@@ -40,11 +41,12 @@ def coherence_observer(
       key: for cells that draw.
 
     Raises:
-      TypeError: a loss of the whole sequence, which online learning does not have.
+      TypeError: a loss of the whole sequence, which online learning does not have, or what is no model or key.
       ValueError: N < 1, or a network of one time-step.
     """
     if every < 1:
         raise ValueError(f"every={every} must be at least 1: it is the number of batches between two comparisons")
+    check_key(key)
     compare = make_comparison(training_form(model, record=True), loss)
     observed = -1  # how many times N batches had been seen at the last comparison
 

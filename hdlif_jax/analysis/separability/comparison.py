@@ -13,7 +13,7 @@ from hdlif_jax.analysis.separability.gradients import online_gradients, stbp_gra
 from hdlif_jax.learning import Batch, Loss
 from hdlif_jax.learning.base import check_step_loss
 from hdlif_jax.nn import Network, Params, Variables
-from hdlif_jax.nn.needs import check_network
+from hdlif_jax.nn.needs import check_key, check_network
 
 
 class Estimator(NamedTuple):
@@ -169,6 +169,7 @@ def make_comparison(network: Network, loss: Loss, *, unroll: bool | None = None)
         return gradient_sums(network, loss, variables, batch, key=key, unroll=unroll)
 
     def compare(variables: Variables, batch: Batch, key: jax.Array | None = None) -> Comparison:
+        check_key(key)
         _check_inputs(batch.inputs)  # here, where the values can still be seen
         sums = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), compute(variables, batch, key))
         by_layer: dict[str, list[ParameterSums]] = {}

@@ -1,0 +1,323 @@
+"""What public functions say to something else than they need: what it is, what was expected, and how to make it."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from hdlif_jax import analysis, learning, losses, nn, rollout, training
+from hdlif_jax.learning import Batch, Learner
+
+B, F, K, T = 4, 5, 2, 3
+SPEC = nn.Spec(num_steps=T)
+MODEL = nn.mlp((F,), K, widths=(4,), spec=SPEC, rngs=nnx.Rngs(0))
+TRAINS, RUNS = nn.training_form(MODEL, record=True), nn.inference_form(MODEL, record=True)
+SILENT = nn.training_form(MODEL)
+VARIABLES, KEY, LOSS = nn.variables_of(MODEL), jax.random.key(0), losses.cross_entropy()
+BATCH = Batch(jnp.ones((B, F)), jnp.arange(B) % K)
+X = BATCH.inputs
+STATE = training.initial_state(MODEL, optax.sgd(0.1))
+SEPARABILITY = analysis.separability
+
+
+def update(grads, opt_state, params, learned):
+    return params, opt_state
+
+
+def coherence_observer(model, key=None):
+    return SEPARABILITY.coherence_observer(model, LOSS, BATCH, print, every=1, steps_per_epoch=1, key=key)
+
+
+def every_step(network=TRAINS, loss=LOSS, key=KEY):
+    return learning.every_step()(network, loss, update, Learner(VARIABLES, ()), BATCH, key)
+
+
+# Every public function that takes it, by what it takes.
+OF_A_MODEL = {
+    "training_form": nn.training_form,
+    "inference_form": nn.inference_form,
+    "variables_of": nn.variables_of,
+    "with_variables": lambda model: nn.with_variables(model, VARIABLES),
+    "start": lambda model: training.start(model, learning.random_step(), LOSS, optax.sgd(0.1)),
+    "initial_state": lambda model: training.initial_state(model, optax.sgd(0.1)),
+    "explain_non_finite": lambda model: training.explain_non_finite(model, VARIABLES, BATCH),
+    "cell_at": lambda model: SEPARABILITY.cell_at(model, "layers.1"),
+    "first_layer": SEPARABILITY.first_layer,
+    "coherence_observer": lambda model: SEPARABILITY.coherence_observer(
+        model, LOSS, BATCH, print, every=1, steps_per_epoch=1
+    ),
+}
+OF_A_NETWORK = {
+    "init_state": lambda network: nn.init_state(network, VARIABLES, B),
+    "rollout": lambda network: rollout.rollout(network, VARIABLES, X),
+    "rollout_spikes": lambda network: rollout.rollout_spikes(network, VARIABLES, X),
+    "firing_rates": lambda network: rollout.firing_rates(network, VARIABLES, X),
+    "record": lambda network: rollout.record(network, VARIABLES, X),
+    "hoist": lambda network: rollout.hoist(network, *VARIABLES, X),
+    "random_step": lambda network: learning.random_step().gradient(network, LOSS, VARIABLES, BATCH, KEY),
+    "random_k": lambda network: learning.random_k(2).gradient(network, LOSS, VARIABLES, BATCH, KEY),
+    "accumulate": lambda network: learning.accumulate().gradient(network, LOSS, VARIABLES, BATCH),
+    "stbp": lambda network: learning.stbp().gradient(network, LOSS, VARIABLES, BATCH),
+    "layerwise": lambda network: learning.stbp(layerwise=True).gradient(network, LOSS, VARIABLES, BATCH),
+    "every_step": lambda network: every_step(network),
+    "gradient_at_steps": lambda network: learning.gradient_at_steps(network, LOSS, VARIABLES, BATCH, jnp.array([0])),
+    "make_train_step": lambda network: training.make_train_step(network, learning.accumulate(), LOSS, optax.sgd(0.1)),
+    "make_eval_step": lambda network: training.make_eval_step(network, lambda x: x)(VARIABLES, X, BATCH.labels),
+    "make_comparison": lambda network: SEPARABILITY.make_comparison(network, LOSS),
+    "stbp_gradients": lambda network: SEPARABILITY.stbp_gradients(network, LOSS, VARIABLES, BATCH),
+    "online_gradients": lambda network: SEPARABILITY.online_gradients(network, LOSS, VARIABLES, BATCH),
+}
+LEARNS = [
+    "random_step",
+    "random_k",
+    "accumulate",
+    "stbp",
+    "layerwise",
+    "every_step",
+    "gradient_at_steps",
+    "make_train_step",
+]
+LEARNS += ["stbp_gradients", "online_gradients"]
+OF_A_KEY = {
+    "random_step": lambda key: learning.random_step().gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
+    "random_k": lambda key: learning.random_k(2).gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
+    "accumulate": lambda key: learning.accumulate().gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
+    "stbp": lambda key: learning.stbp().gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
+    "layerwise": lambda key: learning.stbp(layerwise=True).gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
+    "every_step": lambda key: every_step(key=key),
+    "gradient_at_steps": lambda key: learning.gradient_at_steps(
+        TRAINS, LOSS, VARIABLES, BATCH, jnp.array([0]), key=key
+    ),
+    "firing_rates": lambda key: rollout.firing_rates(TRAINS, VARIABLES, X, key=key),
+    "record": lambda key: rollout.record(TRAINS, VARIABLES, X, key=key),
+    "step": lambda key: RUNS.step(*VARIABLES, None, RUNS.encode(*VARIABLES, X)[0], nn.Tick(0, key)),
+    "sequence": lambda key: RUNS.sequence(*VARIABLES, X, key),
+    "comparison": lambda key: SEPARABILITY.make_comparison(TRAINS, LOSS)(VARIABLES, BATCH, key),
+}
+OF_RNGS = {
+    "Linear": lambda rngs: nn.Linear(2, 3, rngs=rngs),
+    "Conv": lambda rngs: nn.Conv(2, 3, rngs=rngs),
+    "batch_norm": lambda rngs: nn.batch_norm()(3, rngs),
+    "mlp": lambda rngs: nn.mlp((F,), K, rngs=rngs),
+    "conv_net": lambda rngs: nn.conv_net((8, 8, 1), K, rngs=rngs),
+    "resnet18": lambda rngs: nn.resnet18((8, 8, 1), K, width=1, rngs=rngs),
+    "vgg_snn": lambda rngs: nn.vgg_snn((16, 16, 2), K, width=1, rngs=rngs),
+}
+OF_A_LOSS = {
+    "random_step": lambda loss: learning.random_step().gradient(TRAINS, loss, VARIABLES, BATCH, KEY),
+    "accumulate": lambda loss: learning.accumulate().gradient(TRAINS, loss, VARIABLES, BATCH),
+    "stbp": lambda loss: learning.stbp().gradient(TRAINS, loss, VARIABLES, BATCH),
+    "every_step": lambda loss: every_step(loss=loss),
+    "start": lambda loss: training.start(MODEL, learning.random_step(), loss, optax.sgd(0.1)),
+    "make_comparison": lambda loss: SEPARABILITY.make_comparison(TRAINS, loss),
+}
+
+
+class NoNetwork(nnx.Module):
+    pass
+
+
+@pytest.mark.parametrize("name", OF_A_MODEL)
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (TRAINS, "model is a network, one form of a model; give the model that it was made from"),
+        (nn.Sequential, "model=Sequential is not called yet; make a model with it"),
+        (nn.mlp, "model=mlp is not called yet"),
+        (VARIABLES, "model is a Variables; give a module such as"),
+        (NoNetwork(), "model, a NoNetwork, has no num_steps and no input_shape"),
+    ],
+    ids=["network", "class", "function", "variables", "module"],
+)
+def test_a_model_is_asked_for_by_name(name, value, message):
+    refuses(message, lambda: OF_A_MODEL[name](value))
+
+
+@pytest.mark.parametrize("name", OF_A_NETWORK)
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (MODEL, "network is the model Sequential; give a form of a model, nn.training_form(model) to learn or"),
+        (nn.training_form, "network is training_form, which is not called yet; give a form"),
+        (None, "network is a NoneType; give a form"),
+    ],
+    ids=["model", "function", "None"],
+)
+def test_a_network_is_asked_for_by_name(name, value, message):
+    refuses(message, lambda: OF_A_NETWORK[name](value))
+
+
+@pytest.mark.parametrize("name", LEARNS)
+def test_what_learns_needs_the_training_form(name):
+    refuses("the network is in inference form; learn with nn.training_form(model)", lambda: OF_A_NETWORK[name](RUNS))
+
+
+@pytest.mark.parametrize("name", ["rollout", "rollout_spikes", "make_eval_step"])
+def test_what_predicts_needs_the_inference_form(name):
+    """In training form a prediction depends on the other inputs of the batch."""
+    refuses("the network is in training form, which normalises by the batch", lambda: OF_A_NETWORK[name](TRAINS))
+
+
+@pytest.mark.parametrize("name", ["firing_rates", "make_comparison", "stbp_gradients", "online_gradients"])
+def test_what_reads_spikes_needs_a_network_that_records(name):
+    message = "the network does not record its spikes; build it with"
+    refuses(message, lambda: OF_A_NETWORK[name](SILENT))
+
+
+@pytest.mark.parametrize("name", OF_A_KEY)
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (0, "key is 0; give a key such as jax.random.key(0)"),
+        (np.int64(3), "key is an array int64[]; give a key"),
+        (jnp.uint32(3), "key is an array uint32[]; give a key"),
+        (jax.random.split(KEY), "key is an array of keys (2,); give one of them"),
+        (nnx.Rngs(0), "key is a Rngs; give a key"),
+    ],
+    ids=["integer", "numpy", "array", "keys", "rngs"],
+)
+def test_a_key_is_asked_for_by_name(name, value, message):
+    refuses(message, lambda: OF_A_KEY[name](value))
+
+
+def test_keys_of_the_old_kind_are_keys_and_draw_the_same():
+    old = jax.random.key_data(KEY)
+    for call in OF_A_KEY.values():
+        if call not in (OF_A_KEY["comparison"], OF_A_KEY["coherence_observer"]):  # which give no arrays of JAX
+            jax.eval_shape(lambda call=call: jax.tree.leaves(call(old)))
+    learn = jax.jit(lambda key: learning.random_step().gradient(TRAINS, LOSS, VARIABLES, BATCH, key))
+    jax.tree.map(np.testing.assert_array_equal, learn(old), learn(KEY))
+
+
+@pytest.mark.parametrize("name", OF_RNGS)
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (0, "rngs is 0; give generators such as nnx.Rngs(0)"),
+        (KEY, "rngs is an array key<fry>[]; give generators"),
+        (nnx.Rngs, "rngs is Rngs, which is not called yet; give generators"),
+        (nnx.Rngs(dropout=0), "rngs has no stream for parameters; give generators"),
+    ],
+    ids=["seed", "key", "class", "other stream"],
+)
+def test_generators_are_asked_for_by_name(name, value, message):
+    refuses(message, lambda: OF_RNGS[name](value))
+
+
+@pytest.mark.parametrize("name", OF_A_LOSS)
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (losses.cross_entropy, "loss=cross_entropy is not called yet; write cross_entropy()"),
+        ("cross_entropy", "loss='cross_entropy' is no function of logits and labels"),
+        (None, "loss=None is no function"),
+    ],
+    ids=["class", "word", "None"],
+)
+def test_a_loss_is_asked_for_by_name(name, value, message):
+    refuses(message, lambda: OF_A_LOSS[name](value))
+
+
+@pytest.mark.parametrize(
+    ("rule", "optimizer", "message"),
+    [
+        (learning.random_step, optax.sgd(0.1), "rule=random_step is not called yet; write random_step()"),
+        ("random_step", optax.sgd(0.1), "rule='random_step' is none; give one such as learning.random_step()"),
+        (
+            lambda *arguments: None,
+            optax.sgd(0.1),
+            "is none; give one such as learning.random_step(), or as learning.Rule",
+        ),
+        (learning.random_step(), optax.sgd, "optimizer=sgd is not called yet; write sgd(...)"),
+        (learning.random_step(), "sgd", "optimizer='sgd' is no optax transformation"),
+        (learning.random_step(), optax.sgd(0.1).update, "optimizer=update_fn is not called yet"),
+    ],
+)
+def test_rules_and_optimisers_are_asked_for_by_name(rule, optimizer, message):
+    refuses(message, lambda: training.start(MODEL, rule, LOSS, optimizer))
+    refuses(message, lambda: training.make_train_step(TRAINS, rule, LOSS, optimizer))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.mlp(8, 3, rngs=nnx.Rngs(0)), "input_shape=8 is no shape; give a tuple such as (8,)"),
+        (lambda: nn.mlp((0,), 3, rngs=nnx.Rngs(0)), "input_shape[0]=0 must be at least 1"),
+        (lambda: nn.mlp((8,), 0, rngs=nnx.Rngs(0)), "out_features=0 must be at least 1"),
+        (lambda: nn.mlp((8,), 3, widths=(2.5,), rngs=nnx.Rngs(0)), "out_features=2.5 is no integer"),
+        (lambda: nn.mlp((8,), 3, spec=nn.Spec, rngs=nnx.Rngs(0)), "spec is Spec; give a record such as nn.Spec("),
+        (lambda: nn.conv_net((8, 8), 3, rngs=nnx.Rngs(0)), "input_shape=(8, 8) must be (height, width, channels)"),
+        (lambda: nn.conv_net(8, 3, rngs=nnx.Rngs(0)), "input_shape=8 must be (height, width, channels)"),
+        (lambda: nn.conv_net((8, 8, 1), 3, widths=(0,), rngs=nnx.Rngs(0)), "out_channels=0 must be at least 1"),
+        (lambda: nn.vgg_snn((8, 8, 0), 3, rngs=nnx.Rngs(0)), "input_shape[2]=0 must be at least 1"),
+        (lambda: nn.Conv(1, 2, 2, rngs=nnx.Rngs(0)), "kernel_size=2 must be odd"),
+        (lambda: nn.Conv(1, 2, stride=0, rngs=nnx.Rngs(0)), "stride=0 must be at least 1"),
+        (lambda: nn.Spec(num_steps=2.0), "num_steps=2.0 is no integer"),
+        (lambda: nn.Spec(num_steps=True), "num_steps=True is no integer"),
+        (lambda: nn.BatchNorm(0), "num_channels=0 must be at least 1"),
+        (lambda: learning.random_k(1.5), "k=1.5 is no integer"),
+        (lambda: nn.init_state(RUNS, VARIABLES, 0), "batch_size=0 must be at least 1"),
+        (lambda: nn.init_state(RUNS, VARIABLES, 2.0), "batch_size=2.0 is no integer"),
+        (lambda: nn.training_form(MODEL, dtype=jnp.int32), "dtype=int32 is none that currents flow in"),
+        (lambda: rollout.rollout(RUNS, VARIABLES, [[0.0] * F]), "inputs are a list; give an array"),
+    ],
+)
+def test_sizes_and_shapes_are_looked_at(make, message):
+    refuses(message, make)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([2, 0], "steps=[2, 0] of a network of 3; give different steps in rising order from 0 to 2"),
+        ([1, 1], "steps=[1, 1] of a network of 3"),
+        ([-1], "steps=[-1] of a network of 3"),
+        ([0, 3], "steps=[0, 3] of a network of 3"),
+        ([], "steps have shape (0,); give [K] time-steps, at least one"),
+        (1, "steps have shape (); give [K] time-steps"),
+        ([0.0], "steps are float32; give integers from 0 to 2"),
+        ([True], "steps are bool; give integers"),
+    ],
+)
+@pytest.mark.parametrize("convert", [list, np.asarray, jnp.asarray], ids=["list", "numpy", "jax"])
+def test_steps_that_teach_are_looked_at(steps, message, convert):
+    given = convert(steps) if isinstance(steps, list) or convert is not list else steps
+    refuses(message, lambda: learning.gradient_at_steps(TRAINS, LOSS, VARIABLES, BATCH, given))
+
+
+def test_steps_in_order_are_taken_in_any_notation():
+    for steps in ([0, 2], (0, 2), np.array([0, 2]), jnp.array([0, 2])):
+        jax.eval_shape(lambda steps=steps: learning.gradient_at_steps(TRAINS, LOSS, VARIABLES, BATCH, steps))
+
+
+ELSEWHERE = {  # what is called with them before, and classes and functions of the same code
+    "model": {"intercept", "modules", "neuron_figures"},
+    "network": {"forward_step", "is_static", "batch_size", "observed"},
+    "key": {"forward_step", "observed", "study", "explain_non_finite", "stbp_gradients", "online_gradients"},
+    "rngs": {"resnet19", "resnet34", "vgg13"},
+}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "asked"), [("model", OF_A_MODEL), ("network", OF_A_NETWORK), ("key", OF_A_KEY), ("rngs", OF_RNGS)]
+)
+def test_no_public_function_was_forgotten(parameter, asked):
+    takes = {
+        name
+        for package in (nn, rollout, learning, training, SEPARABILITY)
+        for name in package.__all__
+        if inspect.isfunction(getattr(package, name))
+        and parameter in inspect.signature(getattr(package, name)).parameters
+    }
+    assert takes <= asked.keys() | ELSEWHERE[parameter]
+
+
+def refuses(message, call):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call()
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
