@@ -6,7 +6,6 @@ accumulated in int32 without rounding, times the two scales: exact, and faster o
 """
 
 import functools
-from typing import Any
 
 import chex
 import jax
@@ -30,7 +29,7 @@ def float_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     return convolve(x, kernel, stride, kernel.shape[0] // 2)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def integer_conv(spikes: jax.Array, kernel: jax.Array, unit: float, stride: int) -> jax.Array:
     """`float_conv` of spikes on a grid and a quantised kernel, computed in integers.
 
@@ -46,24 +45,30 @@ def integer_conv(spikes: jax.Array, kernel: jax.Array, unit: float, stride: int)
     return _integer_forward(spikes, kernel, unit, stride)[0]
 
 
-def _integer_forward(spikes: jax.Array, kernel: jax.Array, unit: float, stride: int) -> tuple[jax.Array, Any]:
+def _integer_forward(spikes: jax.Array, kernel: jax.Array, unit: float, stride: int) -> tuple[jax.Array, jax.Array]:
+    """The convolution and the levels of the spikes, int8."""
     _check_images_and_kernel(spikes, kernel)
     chex.assert_type((spikes, kernel), float)
     levels = jnp.round(spikes * (1 / unit)).astype(jnp.int8)
     scale = jnp.max(jnp.abs(kernel), (0, 1, 2)) * unit
     sums = convolve(levels, jnp.sign(kernel).astype(jnp.int8), stride, kernel.shape[0] // 2, jnp.int32)
-    return sums.astype(kernel.dtype) * scale[None, None, None, :], (levels, kernel)
+    return sums.astype(kernel.dtype) * scale[None, None, None, :], levels
 
 
-def _integer_backward(unit: float, stride: int, residuals: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-    levels, kernel = residuals  # a quarter of the memory of float spikes
-    spikes = levels.astype(kernel.dtype) * unit
-    _, pullback = jax.vjp(lambda spikes, kernel: float_conv(spikes, kernel, stride), spikes, kernel)
-    spikes_grad, kernel_grad = pullback(gradient)
-    return spikes_grad, kernel_grad
+@integer_conv.defjvp
+def _integer_conv_jvp(
+    unit: float, stride: int, primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    spikes, kernel = primals
+    convolved, levels = _integer_forward(spikes, kernel, unit, stride)
 
+    # What is kept for the way back are the levels, a quarter of the memory of float spikes: those are made again there.
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def derivative(levels: jax.Array, kernel: jax.Array, spikes_dot: jax.Array, kernel_dot: jax.Array) -> jax.Array:
+        spikes = levels.astype(kernel.dtype) * unit
+        return float_conv(spikes_dot, kernel, stride) + float_conv(spikes, kernel_dot, stride)
 
-integer_conv.defvjp(_integer_forward, _integer_backward)
+    return convolved, derivative(levels, kernel, *tangents)
 
 
 def convolve(

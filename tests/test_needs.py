@@ -47,9 +47,7 @@ OF_A_MODEL = {
     "explain_non_finite": lambda model: training.explain_non_finite(model, VARIABLES, BATCH),
     "cell_at": lambda model: SEPARABILITY.cell_at(model, "layers.1"),
     "first_layer": SEPARABILITY.first_layer,
-    "coherence_observer": lambda model: SEPARABILITY.coherence_observer(
-        model, LOSS, BATCH, print, every=1, steps_per_epoch=1
-    ),
+    "coherence_observer": lambda model: coherence_observer(model),
 }
 OF_A_NETWORK = {
     "init_state": lambda network: nn.init_state(network, VARIABLES, B),
@@ -71,16 +69,8 @@ OF_A_NETWORK = {
     "stbp_gradients": lambda network: SEPARABILITY.stbp_gradients(network, LOSS, VARIABLES, BATCH),
     "online_gradients": lambda network: SEPARABILITY.online_gradients(network, LOSS, VARIABLES, BATCH),
 }
-LEARNS = [
-    "random_step",
-    "random_k",
-    "accumulate",
-    "stbp",
-    "layerwise",
-    "every_step",
-    "gradient_at_steps",
-    "make_train_step",
-]
+LEARNS = ["random_step", "random_k", "accumulate", "stbp", "layerwise", "every_step", "gradient_at_steps"]
+LEARNS += ["make_train_step"]
 LEARNS += ["stbp_gradients", "online_gradients"]
 OF_A_KEY = {
     "random_step": lambda key: learning.random_step().gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
@@ -89,9 +79,8 @@ OF_A_KEY = {
     "stbp": lambda key: learning.stbp().gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
     "layerwise": lambda key: learning.stbp(layerwise=True).gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
     "every_step": lambda key: every_step(key=key),
-    "gradient_at_steps": lambda key: learning.gradient_at_steps(
-        TRAINS, LOSS, VARIABLES, BATCH, jnp.array([0]), key=key
-    ),
+    "gradient_at_steps": lambda key: learning.gradient_at_steps(TRAINS, LOSS, VARIABLES, BATCH, [0], key=key),
+    "coherence_observer": lambda key: coherence_observer(MODEL, key),
     "firing_rates": lambda key: rollout.firing_rates(TRAINS, VARIABLES, X, key=key),
     "record": lambda key: rollout.record(TRAINS, VARIABLES, X, key=key),
     "step": lambda key: RUNS.step(*VARIABLES, None, RUNS.encode(*VARIABLES, X)[0], nn.Tick(0, key)),

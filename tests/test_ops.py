@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hdlif_jax import nn, xla_cpu
+from hdlif_jax import nn, rollout, xla_cpu
 from hdlif_jax.learning import Batch, gradient_at_steps
 from hdlif_jax.ops import float_conv, integer_conv
 from hdlif_jax.quantize import SpikeQuantizer, weight_quantizer
@@ -185,3 +185,40 @@ def test_layers_read_what_the_neuron_before_them_emits(neuron):
     assert block.conv1.spikes == block.neuron1.emits
     assert block.conv2.spikes == block.neuron2.emits
     assert (block.neuron1.emits.unit is None) == (neuron == "lif")
+
+
+@pytest.mark.parametrize("neuron", [nn.hd_lif(), nn.mem_bn()], ids=str)
+def test_forward_mode_through_a_rollout_is_that_of_float_convolutions(neuron):
+    """`jax.jvp`, `jax.linearize` and `jax.jacfwd` of a network that computes in integers."""
+    spec = nn.Spec(num_steps=2, neuron=neuron)
+    model = nn.conv_net((4, 4, 2), 3, widths=(3, 4), spec=spec, rngs=nnx.Rngs(0))
+    variables, x = nn.variables_of(model), jax.random.normal(jax.random.key(0), (2, 4, 4, 2))
+    tangent = jax.random.normal(jax.random.key(1), x.shape)
+
+    def derivatives(integer):
+        network = nn.inference_form(model, integer=integer)
+
+        @jax.jit
+        def run(variables, x, tangent):
+            def logits(x):
+                return rollout.rollout(network, variables, x)
+
+            def scaled(factor):
+                params = jax.tree.map(lambda leaf: leaf * factor, variables.params)
+                return rollout.rollout(network, variables._replace(params=params), x)
+
+            value, forward = jax.jvp(logits, (x,), (tangent,))
+            _, linear = jax.linearize(logits, x)
+            _, pullback = jax.vjp(logits, x)
+            (backward,) = pullback(jnp.ones_like(value))
+            return forward, linear(tangent), jnp.vdot(backward, tangent), jax.jacfwd(scaled)(jnp.float32(1))
+
+        return run(variables, x, tangent)
+
+    forward, linear, backward, of_params = derivatives(integer=True)
+    expected, _, _, expected_of_params = derivatives(integer=False)
+    assert jnp.any(expected != 0)
+    np.testing.assert_allclose(forward, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(linear, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(backward, jnp.sum(expected), rtol=1e-4)
+    np.testing.assert_allclose(of_params, expected_of_params, rtol=1e-4, atol=1e-5)
