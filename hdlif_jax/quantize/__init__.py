@@ -1,6 +1,6 @@
 """Quantisers of spikes (Eq. 4) and weights (1 bit, 1.5 bit), with straight-through gradients."""
 
-from hdlif_jax.quantize.spikes import SpikeQuantizer, soft_round
+from hdlif_jax.quantize.spikes import SpikeQuantizer, round_to, soft_round
 from hdlif_jax.quantize.weights import (
     QuantizedKernel,
     WeightKind,
@@ -18,6 +18,7 @@ __all__ = [
     "binarize",
     "quantize_binary",
     "quantize_ternary",
+    "round_to",
     "soft_round",
     "ternarize",
     "weight_quantizer",

@@ -75,6 +75,13 @@ class SpikeQuantizer:
         return _identity_gradient(jax.lax.stop_gradient(quantized), raw_spikes)
 
 
+def round_to(value: jax.Array, dtype: jax.typing.DTypeLike) -> jax.Array:
+    """The nearest value that another type holds, in the type of `value`, with a gradient of one."""
+    if value.dtype == jnp.dtype(dtype):
+        return value
+    return _identity_gradient(jax.lax.stop_gradient(value).astype(dtype).astype(value.dtype), value)
+
+
 # A custom rule and not x + stop_gradient(Q(x) − x): that sum rounds, and the result would be off the grid.
 @jax.custom_jvp
 def _identity_gradient(value: jax.Array, through: jax.Array) -> jax.Array:

@@ -13,6 +13,7 @@ from hdlif_jax.neurons.lif import Reset, Tie
 from hdlif_jax.neurons.surrogates import SpikeFunction, triangle
 from hdlif_jax.nn.cell import BINARY, NeuronCell
 from hdlif_jax.nn.module import Tick
+from hdlif_jax.quantize import round_to
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,8 @@ class lif:  # noqa: N801 - a class that is called as a function
       learn_decay: whether λ is learned.
       threshold: θ > 0, or its start if it is learned.
       learn_threshold: whether θ is learned.
-      height: of a spike; None is θ.
+      height: of a spike; None is θ, which in a form of bfloat16 is the nearest that this type holds. Another height is
+        rounded there as currents are.
       reset: "soft" subtracts θ, "hard" sets the membrane to 0, "none" leaves it.
       tie: whether a neuron fires at m = θ (">=") or only above (">").
       detach: whether 1[m ≥ θ] in the reset is a constant to the gradient.
@@ -74,11 +76,13 @@ class LIFCell(NeuronCell):
             self.threshold = nnx.Param(jnp.float32(options.threshold))
 
     def params(self) -> neurons.NeuronParams:
-        """λ and θ, scalars."""
+        """λ and θ, scalars; θ as the form's type holds it where it is the height of a spike."""
         options = self.options
+        threshold = self.threshold[...] if options.learn_threshold else jnp.float32(options.threshold)
+        if options.height is None and self.form is not None:
+            threshold = round_to(threshold, self.form.dtype)  # so that the reset takes off what the spike carries on
         return neurons.NeuronParams(
-            jax.nn.sigmoid(self.raw_decay[...]) if options.learn_decay else jnp.float32(options.decay),
-            self.threshold[...] if options.learn_threshold else jnp.float32(options.threshold),
+            jax.nn.sigmoid(self.raw_decay[...]) if options.learn_decay else jnp.float32(options.decay), threshold
         )
 
     def decay_at(self, t: jax.Array | int) -> jax.Array | None:

@@ -18,7 +18,8 @@ class mem_bn:  # noqa: N801 - a class that is called as a function
 
     Attributes:
       bits: n of the spike quantiser; None for unquantised spikes.
-      scale: s of the spike quantiser, the size of one level.
+      scale: s of the spike quantiser, the size of one level; in bfloat16 spikes of up to 8 bits are exact if it is a
+        power of two.
       momentum: of the running statistics, what a batch leaves of them.
 
     Raises:
