@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from hdlif_jax.neurons import NeuronParams, hd_lif, mem_bn
 
@@ -49,3 +50,11 @@ def test_reparameterised_is_the_inference_form():
     got_state, got = hd_lif.step(NeuronParams(channels[0], NEURON.threshold), state, affine)
     np.testing.assert_allclose(got, expected, atol=2e-6)
     np.testing.assert_allclose(got_state, expected_state, atol=2e-6)
+
+
+@pytest.mark.parametrize("ratio", [0, 1_000, 10_000])
+def test_moments_keep_their_digits_however_far_the_mean_is_from_zero(ratio):
+    membranes = jax.random.normal(jax.random.key(0), (64, 8, 3)) + jnp.float32(ratio)
+    moments, values = mem_bn.batch_moments(membranes), np.asarray(membranes, np.float64)
+    np.testing.assert_allclose(moments.variance, values.var((0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(moments.mean, values.mean((0, 1)), rtol=1e-6, atol=1e-6)
