@@ -49,6 +49,7 @@ def split(model: Any) -> tuple[Any, Any, Any]:
     Raises:
       ValueError: the model holds arrays of another kind, such as the state of a random generator.
     """
+    check_dropout(model)
     parts: Any = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
     graphdef, params, batch_stats, others = parts
     for path, _ in nnx.to_flat_state(others):
@@ -60,6 +61,16 @@ def split(model: Any) -> tuple[Any, Any, Any]:
             "the cell's tick"
         )
     return graphdef, params, batch_stats
+
+
+def check_dropout(model: Any) -> None:
+    """Raises ValueError for Flax's Dropout, which draws from generators of its own: here keys come with the tick."""
+    for path, module in modules(model):
+        if isinstance(module, nnx.Dropout):
+            raise ValueError(
+                f"{path or 'the layer'} is Flax's Dropout, whose generators are no part of a step; use "
+                f"hdlif_jax.nn.Dropout({module.rate}), which draws from the key of the step"
+            )
 
 
 def fill(variables: Variables, templates: list[Any]) -> list[Any]:

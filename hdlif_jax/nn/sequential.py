@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from hdlif_jax.nn.arrays import check_dropout
 from hdlif_jax.nn.cell import Cell, CellFactory, NeuronCell, SpikeInput
 from hdlif_jax.nn.cells import Dropout
 from hdlif_jax.nn.declared import definer
@@ -59,6 +60,7 @@ class Sequential(Stateful):
             if not callable(layer) or (inspect.isclass(layer) and not issubclass(layer, Cell)):
                 raise TypeError(f"layer {index}, {layer!r}, is no module and makes none; call it first")
             module = _made(layer, num_steps, shape[-1])
+            check_dropout(module)
             if isinstance(module, Synapse) and module.spikes is None:
                 module.spikes = reads
             before, shape = shape, _shape_after(index, module, shape)

@@ -164,12 +164,44 @@ def test_with_variables_is_a_copy_that_holds_them():
     assert not np.any(variables.params["head"]["bias"] == 7)
 
 
-def test_arrays_that_are_no_variables_of_a_network_are_refused_by_path():
-    """What Flax keeps to draw from would stay the same in every step."""
-    layers = nn.lif(), nnx.Dropout(0.5, rngs=nnx.Rngs(0)), nn.Linear(3, 2, rngs=nnx.Rngs(0))
-    model = nn.Sequential(*layers, num_steps=2, input_shape=(3,))
-    with pytest.raises(ValueError, match=r"layers\.1\.rngs.* of Dropout is neither a parameter .*use nn.Dropout"):
-        nn.training_form(model)
+class OfItsOwn(nn.Stateful):
+    """A network that holds a layer of Flax beside its cell."""
+
+    def __init__(self, layer):
+        self.num_steps, self.input_shape, self.num_classes = 2, (3,), 2
+        self.cell, self.layer, self.head = nn.lif()(2, 3), layer, nn.Linear(3, 2, rngs=nnx.Rngs(0))
+
+    def encode(self, x):
+        return x
+
+    def __call__(self, state, current, tick):
+        carry = nn.Carry(state, tick)
+        return carry.state, self.head(self.layer(carry(self.cell, current)))
+
+
+@pytest.mark.parametrize("rngs", [None, nnx.Rngs(0), nnx.Rngs(dropout=1)], ids=["none", "default", "dropout"])
+def test_dropout_of_flax_is_refused_by_path_with_what_to_use(rngs):
+    """It would drop the same in every step."""
+    with pytest.raises(ValueError, match=r"layer is Flax's Dropout.*; use hdlif_jax\.nn\.Dropout\(0\.5\)"):
+        nn.Sequential(nn.lif(), nnx.Dropout(0.5, rngs=rngs), num_steps=2, input_shape=(3,))
+    for form in (nn.training_form, nn.inference_form):
+        with pytest.raises(ValueError, match=r"^layer is Flax's Dropout.*; use hdlif_jax\.nn\.Dropout\(0\.2\)"):
+            form(OfItsOwn(nnx.Dropout(0.2, rngs=rngs)))
+
+
+class Noisy(nnx.Module):
+    def __init__(self, seed):
+        self.rngs, self.calls = (nnx.Rngs(seed), None) if seed is not None else (None, nnx.Variable(jnp.int32(0)))
+
+    def __call__(self, x):
+        return x
+
+
+@pytest.mark.parametrize(("seed", "array"), [(0, r"layer\.rngs\.default\.count"), (None, r"layer\.calls")])
+def test_arrays_that_are_no_variables_of_a_network_are_refused_by_path(seed, array):
+    """What is kept to draw from, or counts, would stay the same in every step."""
+    with pytest.raises(ValueError, match=rf"{array} of Noisy is neither a parameter nor .*use nn\.Dropout, or draw"):
+        nn.training_form(OfItsOwn(Noisy(seed)))
 
 
 @pytest.mark.parametrize("dtype", [jnp.uint8, jnp.int32])
