@@ -40,6 +40,7 @@ def test_write_your_own(monkeypatch):
     names = run("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)))
     assert names["metrics"].accuracy > 1 / 3
     assert 0 < names["cosine"] <= 1
+    assert names["membranes"].shape == names["adaptation"].shape == (4, 32, 32)
     assert [row.operations for row in names["folded"].graph.neurons] == [5]
     model = names["TwoBranches"](nnx.Rngs(0))
     logits = hd.rollout.rollout(hd.nn.inference_form(model), hd.nn.variables_of(model), names["inputs"])

@@ -130,3 +130,30 @@ def test_start_leaves_the_first_learner_usable(images, labels):
 def test_rules_and_losses_without_their_brackets_are_refused(rule, loss, message):
     with pytest.raises(TypeError, match=message):
         training.start(small_network(), rule, loss, optax.sgd(0.1))
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optax.adamw(0.1, weight_decay=0.1),
+        optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1, 0.9, nesterov=True)),
+        optax.MultiSteps(optax.sgd(0.1, 0.9), 2),
+    ],
+    ids=["adamw", "chain", "MultiSteps"],
+)
+def test_start_wraps_an_own_optimiser_by_itself(optimizer):
+    """Steps that were not drawn keep still, though momentum and decay would move them."""
+    model = nn.mlp((5,), 3, widths=(4,), rngs=nnx.Rngs(0))
+    learner, step = training.start(model, learning.random_step(), losses.cross_entropy(), optimizer)
+    batch = Batch(jax.random.normal(jax.random.key(0), (6, 5)), jnp.arange(6) % 3)
+    moved = []
+    with jax.numpy_dtype_promotion("standard"):
+        for _ in range(8):
+            before = learner
+            learner, _ = step(learner, batch)
+            after, earlier = (state.params["layers"][1]["raw_threshold"] for state in (learner, before))
+            moved.append(np.asarray(after != earlier))
+    counts = np.sum(moved, 1)
+    assert counts.max() <= (2 if isinstance(optimizer, optax.MultiSteps) else 1)
+    assert np.sum(counts > 0) >= 3
+    assert len({tuple(row) for row in moved if row.any()}) > 1
