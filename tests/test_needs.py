@@ -45,6 +45,7 @@ OF_A_MODEL = {
     "start": lambda model: training.start(model, learning.random_step(), LOSS, optax.sgd(0.1)),
     "initial_state": lambda model: training.initial_state(model, optax.sgd(0.1)),
     "explain_non_finite": lambda model: training.explain_non_finite(model, VARIABLES, BATCH),
+    "measure": lambda model: analysis.measure(model, [X]),
     "cell_at": lambda model: SEPARABILITY.cell_at(model, "layers.1"),
     "first_layer": SEPARABILITY.first_layer,
     "coherence_observer": lambda model: coherence_observer(model),

@@ -71,7 +71,16 @@ def inference_form(
 
 
 def in_form(model: SpikingNetwork, form: Form) -> Any:
-    """A copy of a model whose modules know the form, Flax's own modules by their own attributes."""
+    """A copy of a model or cell whose modules know the form, Flax's own modules by their own attributes.
+
+    Raises:
+      TypeError: what is neither, such as a network.
+      ValueError: cells of another number of time-steps than the model's.
+    """
+    if not isinstance(model, nnx.Module):
+        check_model(model)  # says what it is
+    if hasattr(model, "num_steps"):  # a cell alone has no time
+        check_num_steps(model, model.num_steps)
     copy = cast(nnx.Module, nnx.clone(model))  # the caller's model keeps none
     module: Any
     for _, module in nnx.iter_modules(copy):
@@ -93,7 +102,6 @@ def network_of(model: SpikingNetwork, form: Form, watch: Choose | None = None) -
       ValueError: cells of another number of time-steps, or arrays that are neither parameters nor statistics.
     """
     check_model(model)
-    check_num_steps(model, model.num_steps)
     if form.dtype not in DTYPES:
         raise TypeError(f"dtype={form.dtype} is none that currents flow in; choose one of {', '.join(DTYPES)}")
     module = in_form(model, form)

@@ -110,6 +110,8 @@ def test_a_cell_of_another_number_of_steps_than_its_network_is_refused():
     for form in (nn.training_form, nn.inference_form):
         refuses(message, lambda form=form: form(model))
     refuses("raw_decay of HDLIFCell", lambda: analysis.separability.neuron_of(nn.hd_lif()(3, 4), 4))
+    refuses(message, lambda: analysis.measure(model, [X]))
+    refuses(message, lambda: analysis.separability.first_layer(model))
     check_num_steps(network_of(), 3)
 
 
