@@ -146,13 +146,15 @@ def test_what_learns_needs_the_training_form(name):
     refuses("the network is in inference form; learn with nn.training_form(model)", lambda: OF_A_NETWORK[name](RUNS))
 
 
-@pytest.mark.parametrize("name", ["rollout", "rollout_spikes", "make_eval_step"])
+@pytest.mark.parametrize("name", ["rollout", "make_eval_step"])
 def test_what_predicts_needs_the_inference_form(name):
     """In training form a prediction depends on the other inputs of the batch."""
     refuses("the network is in training form, which normalises by the batch", lambda: OF_A_NETWORK[name](TRAINS))
 
 
-@pytest.mark.parametrize("name", ["firing_rates", "make_comparison", "stbp_gradients", "online_gradients"])
+@pytest.mark.parametrize(
+    "name", ["firing_rates", "rollout_spikes", "make_comparison", "stbp_gradients", "online_gradients"]
+)
 def test_what_reads_spikes_needs_a_network_that_records(name):
     message = "the network does not record its spikes; build it with"
     refuses(message, lambda: OF_A_NETWORK[name](SILENT))

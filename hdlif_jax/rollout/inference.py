@@ -47,9 +47,9 @@ def rollout_spikes(network: Network, variables: Variables, inputs: jax.Array) ->
 
     Raises:
       TypeError: what is no network, such as a model.
-      ValueError: a network that does not record or is in training form, or variables or inputs that do not fit it.
+      ValueError: a network that does not record, or variables or inputs that do not fit it.
     """
-    check_network(network, trains=False, records=True)
+    check_network(network, records=True)
     return _scan(network, variables, inputs, lambda output: output.records)
 
 
