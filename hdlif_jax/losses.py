@@ -7,6 +7,7 @@ no class is a ValueError where its value can be seen, and else makes the loss Na
 """
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -106,6 +107,10 @@ class weighted:
     def __init__(self, *parts: tuple[float, StepLoss]):
         if not parts:
             raise ValueError("a weighted loss needs at least one (weight, loss)")
+        for part in parts:
+            if not isinstance(part, tuple) or len(part) != 2:
+                raise TypeError(f"{part!r} is no part of a weighted loss; give pairs such as (0.95, cross_entropy())")
+            check_loss(part[1])
         object.__setattr__(self, "parts", parts)
 
     def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -125,11 +130,13 @@ def of_mean_output(loss: StepLoss) -> SequenceLoss:
       >>> float(loss(logits, jnp.array([1])))
       0.5
     """
+    check_loss(loss)
     return SequenceLoss(_MeanOutput(loss), f"of_mean_output({loss})")
 
 
 def of_each_step(loss: StepLoss) -> SequenceLoss:
     """The mean over the steps of each step's loss."""
+    check_loss(loss)
     return SequenceLoss(_EachStep(loss), f"of_each_step({loss})")
 
 
@@ -229,6 +236,14 @@ def _is_at_hand(array: Any) -> bool:
         return False
     computed: Any = array
     return all(device.platform == "cpu" for device in array.devices()) and bool(computed.is_ready())
+
+
+def check_loss(loss: Any) -> None:
+    """Raises TypeError for what is no loss, such as its class."""
+    if inspect.isclass(loss):
+        raise TypeError(f"loss={loss.__name__} is not called yet; write {loss.__name__}()")
+    if not callable(loss):
+        raise TypeError(f"loss={loss!r} is no function of logits and labels; give one such as losses.cross_entropy()")
 
 
 def check_labels(logits_shape: tuple[int, ...], labels: jax.Array) -> None:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from hdlif_jax import show
-from hdlif_jax.losses import SequenceLoss, StepLoss
+from hdlif_jax.losses import SequenceLoss, StepLoss, check_loss
 from hdlif_jax.nn import Network, Params, Variables
 from hdlif_jax.nn.needs import check_key, check_network
 
@@ -181,14 +181,6 @@ def check_step_loss(rule: str, loss: Loss) -> StepLoss:
             "such as losses.cross_entropy(), or learning.stbp()"
         )
     return loss
-
-
-def check_loss(loss: Any) -> None:
-    """Raises TypeError for what is no loss, such as its class."""
-    if inspect.isclass(loss):
-        raise TypeError(f"loss={loss.__name__} is not called yet; write {loss.__name__}()")
-    if not callable(loss):
-        raise TypeError(f"loss={loss!r} is no function of logits and labels; give one such as losses.cross_entropy()")
 
 
 def check_rule(rule: Any) -> None:

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from hdlif_jax import xla_cpu
-from hdlif_jax.learning.base import Batch, Gradient, GradientRule, Loss, cells_key, check_loss, check_trains
+from hdlif_jax.learning.base import Batch, Gradient, GradientRule, Loss, cells_key, check_trains
 from hdlif_jax.learning.online import Totals, with_hoisted
-from hdlif_jax.losses import SequenceLoss, check_labels
+from hdlif_jax.losses import SequenceLoss, check_labels, check_loss
 from hdlif_jax.nn import Network, Params, Variables, init_state
 from hdlif_jax.rollout import Hoisted, batch_size, forward_step, is_static, over_steps
 
@@ -34,6 +34,7 @@ class stbp(GradientRule):  # noqa: N801 - a class that is called as a function
       unroll: whether to unroll the scan; None unrolls on CPU (see `rollout.over_steps`).
 
     Raises:
+      TypeError: a `segment` that is no integer.
       ValueError: options that exclude each other; with a network, `segment` does not divide T.
 
     Example:
@@ -56,6 +57,8 @@ class stbp(GradientRule):  # noqa: N801 - a class that is called as a function
     unroll: bool | None = None
 
     def __post_init__(self) -> None:
+        if self.segment is not None and not hasattr(self.segment, "__index__"):
+            raise TypeError(f"segment={self.segment!r} is no integer; it is a number of steps, e.g. 2")
         if self.segment is not None and self.segment < 1:
             raise ValueError(f"segment={self.segment} must be at least 1, or None to keep all steps")
         if self.layerwise and (self.segment is not None or self.detach):

@@ -107,14 +107,6 @@ class NeuronCell(Cell):
         """m_t `[B, ..., C]` before it fires and resets, of the state before the step; for looking inside alone."""
         raise TypeError(f"{type(self).__name__} has no membrane(state, x, tick) -> m; write it")
 
-    @property
-    def says_membrane(self) -> bool:
-        """Whether `membrane` is that of this cell, and not of a base class whose dynamics it has replaced."""
-        definers = {
-            name: next(base for base in type(self).__mro__ if name in vars(base)) for name in ("membrane", "advance")
-        }
-        return definers["membrane"] is not NeuronCell and issubclass(definers["membrane"], definers["advance"])
-
     def __call__(self, state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
         """One time-step: I_t `[B, ..., C]` to s_t `[B, ..., C]`; a state of None starts a sequence.
 

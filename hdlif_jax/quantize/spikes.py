@@ -41,6 +41,7 @@ class SpikeQuantizer:
       softness: τ. 0 rounds; None is τ → ∞, no quantisation at all; between, `soft_round` and the clip at 2ⁿ − 1 + τ.
 
     Raises:
+      TypeError: `bits` that are no integer.
       ValueError: `scale` ≤ 0, `bits` < 1 or `softness` < 0.
     """
 
@@ -51,6 +52,8 @@ class SpikeQuantizer:
     def __post_init__(self) -> None:
         if not self.scale > 0:
             raise ValueError(f"scale={self.scale} must be positive: it is the size of one spike level, e.g. scale=0.25")
+        if isinstance(self.bits, bool) or not hasattr(self.bits, "__index__"):
+            raise TypeError(f"bits={self.bits!r} is no integer; give the number of bits of a spike, e.g. 4")
         if self.bits < 1:
             raise ValueError(f"bits={self.bits} must be at least 1; for unquantised spikes use softness=None")
         if self.softness is not None and not self.softness >= 0:

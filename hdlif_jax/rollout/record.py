@@ -10,6 +10,8 @@ from flax import nnx
 
 from hdlif_jax.nn import Network, NeuronCell, Tick, Variables, init_state
 from hdlif_jax.nn.cell import Cell
+from hdlif_jax.nn.declared import holds
+from hdlif_jax.nn.forms import network_of
 from hdlif_jax.nn.intercept import Interceptor
 from hdlif_jax.nn.needs import check_key, check_network
 from hdlif_jax.rollout.steps import batch_size, is_static
@@ -122,11 +124,13 @@ def observed(
       key: for cells that draw, in training form.
 
     Raises:
-      TypeError: what is no network, or no key.
+      TypeError: what is no network, such as a model, or one that was made of no model; or no key.
       ValueError: modules that are called several times a step, or variables or inputs that do not fit the network.
     """
     check_network(network)
     check_key(key)
+    if network.model is None:
+        raise TypeError("a network of functions of your own has no layers to look into; record within your functions")
     seen: dict[str, Any] = {}
     order: list[str] = []
 
@@ -143,7 +147,7 @@ def observed(
 
         return run
 
-    watched, params = network.watched(intercepting), network.quantize(variables.params)
+    watched, params = network_of(network.model, network.form, intercepting), network.quantize(variables.params)
     static, frames = is_static(network, inputs), jnp.asarray(inputs)
 
     def body(state: Any, t: jax.Array) -> tuple[Any, Mapping[str, Any]]:
@@ -161,7 +165,7 @@ def observed(
 def _of_cell(cell: Cell, arguments: tuple[Any, ...], result: Any, what: Sequence[str]) -> dict[str, Any]:
     (state, current, tick), (left, spikes) = arguments, result
     found = {"current": current, "state": left, "spikes": spikes}
-    if "membrane" in what and isinstance(cell, NeuronCell) and cell.says_membrane:
+    if "membrane" in what and isinstance(cell, NeuronCell) and holds(cell, "membrane", "advance"):
         current = current.astype(jnp.float32)
         found["membrane"] = cell.membrane(cell.start(current) if state is None else state, current, tick)
     if "rate" in what:

@@ -31,7 +31,15 @@ def warmup_cosine(learning_rate: float, *, warmup: int, total: int) -> optax.Sch
 
     Returns:
       A function of the number of updates.
+
+    Raises:
+      ValueError: a rate or a warm-up below zero, or no update.
     """
+    if not learning_rate >= 0 or warmup < 0 or total < 1:
+        raise ValueError(
+            f"learning_rate={learning_rate}, warmup={warmup} and total={total} make no schedule; give a rate and a "
+            "warm-up of 0 or more, and at least one update"
+        )
     warmup = min(warmup, total - 1)
     schedule = optax.schedules.warmup_cosine_decay_schedule(
         init_value=0.01 * learning_rate if warmup else learning_rate,

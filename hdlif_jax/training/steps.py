@@ -12,8 +12,8 @@ import optax
 
 from hdlif_jax import nn, show
 from hdlif_jax.learning import Batch, Learner, Loss, Rule
-from hdlif_jax.learning.base import check_loss, check_rule, check_trains
-from hdlif_jax.losses import check_classes
+from hdlif_jax.learning.base import check_rule, check_trains
+from hdlif_jax.losses import check_classes, check_loss
 from hdlif_jax.nn import Network, Params, SpikingNetwork, Variables
 from hdlif_jax.nn.arrays import check_arrays
 from hdlif_jax.training.optimizers import check_optimizer, only_learned_steps

@@ -41,7 +41,7 @@ def test_four_devices_give_the_parameters_of_one(neuron):
         expected, got = np.asarray(expected), np.asarray(got)
         # Some have hardly left zero, where the rounding of the sums that moved them is all there is.
         size = max(np.linalg.norm(expected), 1e-3 * np.sqrt(expected.size))
-        assert np.linalg.norm(got - expected) <= 1e-5 * size, jax.tree_util.keystr(path)
+        assert np.linalg.norm(got - expected) <= 2e-5 * size, jax.tree_util.keystr(path)
 
 
 def test_a_batch_is_spread_over_the_devices():
