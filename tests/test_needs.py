@@ -9,7 +9,7 @@ import optax
 import pytest
 from flax import nnx
 
-from hdlif_jax import analysis, learning, losses, nn, rollout, training
+from hdlif_jax import analysis, deploy, learning, losses, nn, rollout, training
 from hdlif_jax.learning import Batch, Learner
 
 B, F, K, T = 4, 5, 2, 3
@@ -45,6 +45,8 @@ OF_A_MODEL = {
     "start": lambda model: training.start(model, learning.random_step(), LOSS, optax.sgd(0.1)),
     "initial_state": lambda model: training.initial_state(model, optax.sgd(0.1)),
     "explain_non_finite": lambda model: training.explain_non_finite(model, VARIABLES, BATCH),
+    "with_num_steps": lambda model: nn.with_num_steps(model, 2),
+    "fold": lambda model: deploy.fold.fold(model),
     "measure": lambda model: analysis.measure(model, [X]),
     "cell_at": lambda model: SEPARABILITY.cell_at(model, "layers.1"),
     "first_layer": SEPARABILITY.first_layer,

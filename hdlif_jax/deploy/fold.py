@@ -14,6 +14,8 @@ from hdlif_jax.deploy.folding import Folding, Value
 from hdlif_jax.deploy.graph import Graph
 from hdlif_jax.deploy.register import rule
 from hdlif_jax.deploy.symbols import calls_of
+from hdlif_jax.nn.arrays import check_num_steps
+from hdlif_jax.nn.needs import check_model
 
 
 class Folded(NamedTuple):
@@ -63,9 +65,11 @@ def fold(model: nn.SpikingNetwork, variables: nn.Variables | None = None) -> Fol
       variables: its trained parameters and statistics; those of the model by default.
 
     Raises:
-      TypeError: the network's own code computes something else, or a module has no rule.
-      ValueError: a mix that has no folded form, such as spikes added to spikes, or `variables` of another network.
+      TypeError: what is no model, the network's own code computes something else, or a module has no rule.
+      ValueError: a mix that has no folded form, such as spikes added to spikes, or `variables` or cells of another.
     """
+    check_model(model)
+    check_num_steps(model, model.num_steps)
     if variables is not None:
         model = nn.with_variables(model, variables)
     calls = calls_of(model)

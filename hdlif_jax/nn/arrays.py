@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from hdlif_jax.nn.cell import Cell, PerStepParam
+from hdlif_jax.nn.cell import Cell, PerStepParam, PerStepStat
 from hdlif_jax.nn.intercept import modules
 from hdlif_jax.nn.needs import check_model
 from hdlif_jax.nn.network import SpikingNetwork, Variables
@@ -127,16 +127,16 @@ def check_num_steps(model: Any, num_steps: int) -> None:
       num_steps: T.
 
     Raises:
-      ValueError: a `PerStepParam` of another number of steps, of which steps would read the last entry.
+      ValueError: parameters or statistics of each step for another number of steps, of which steps would read the last.
     """
     for path, module in modules(model):
-        own = ((name, value) for name, value in vars(module).items() if isinstance(value, PerStepParam))
+        own = ((name, value) for name, value in vars(module).items() if isinstance(value, PerStepParam | PerStepStat))
         for name, param in own:
             if param.ndim < 1 or param.shape[0] != num_steps:
                 where = f"{path}.{name}" if path else name
                 raise ValueError(
                     f"{where} of {type(module).__name__} is {_described(param[...])} and the network has {num_steps} "
-                    f"time-steps; make the cell for num_steps={num_steps}: a PerStepParam is [T, ...]"
+                    f"time-steps; make the cell for num_steps={num_steps}: what is of each step is [T, ...]"
                 )
 
 

@@ -6,6 +6,7 @@ from flax import nnx
 
 from hdlif_jax.nn.cell import PerStepParam, PerStepStat
 from hdlif_jax.nn.intercept import modules
+from hdlif_jax.nn.needs import check_model, check_sizes
 from hdlif_jax.nn.network import SpikingNetwork
 
 
@@ -20,6 +21,7 @@ def with_num_steps(model: SpikingNetwork, num_steps: int) -> SpikingNetwork:
       num_steps: fewer than the model's, or more where all parameters are shared over time.
 
     Raises:
+      TypeError: what is no model, or no integer.
       ValueError: more steps than a parameter has entries, or none.
 
     Example:
@@ -30,8 +32,8 @@ def with_num_steps(model: SpikingNetwork, num_steps: int) -> SpikingNetwork:
       >>> shorter.num_steps, shorter.layers[1].raw_decay.shape
       (2, (2,))
     """
-    if num_steps < 1:
-        raise ValueError(f"num_steps={num_steps} must be at least 1")
+    check_model(model)
+    check_sizes(num_steps=num_steps)
     copy: Any = nnx.clone(cast(nnx.Module, model))
     module: Any
     for path, module in modules(copy):

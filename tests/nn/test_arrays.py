@@ -9,7 +9,7 @@ import optax
 import pytest
 from flax import nnx
 
-from hdlif_jax import analysis, learning, losses, nn, rollout, training
+from hdlif_jax import analysis, deploy, learning, losses, nn, rollout, training
 from hdlif_jax.nn.arrays import check_num_steps
 
 B, F, K = 3, 5, 2
@@ -112,6 +112,7 @@ def test_a_cell_of_another_number_of_steps_than_its_network_is_refused():
     refuses("raw_decay of HDLIFCell", lambda: analysis.separability.neuron_of(nn.hd_lif()(3, 4), 4))
     refuses(message, lambda: analysis.measure(model, [X]))
     refuses(message, lambda: analysis.separability.first_layer(model))
+    refuses(message, lambda: deploy.fold.fold(model))
     check_num_steps(network_of(), 3)
 
 
