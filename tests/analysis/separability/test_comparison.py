@@ -194,7 +194,7 @@ def test_bad_input():
 def test_network_must_record():
     network, variables = build(record=False)
     with pytest.raises(
-        ValueError, match=r"does not record its spikes; build it with training_form\(model, record=True\)"
+        ValueError, match=r"does not record its spikes; build it with nn.training_form\(model, record=True\)"
     ):
         make_comparison(network, cross_entropy)(variables, batch())
 
