@@ -1,14 +1,13 @@
 """Costs of a preset or of a trained run: `python -m hdlif_jax.commands.costs PRESET|RUN [--data ...] [--out DIR]`."""
 
+from __future__ import annotations
+
 import dataclasses
 import pathlib
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import jax
-import jax.numpy as jnp
-
-from hdlif_jax import analysis, nn, training
+import hdlif_jax as hd
 from hdlif_jax.commands.config import TrainConfig, to_dict
 from hdlif_jax.commands.presets import PRESETS, PaperFigures
 from hdlif_jax.commands.registry import (
@@ -19,14 +18,17 @@ from hdlif_jax.commands.registry import (
     make_rule,
     make_schedule,
 )
-from hdlif_jax.commands.support.cli import command, conf, console, did_you_mean, parse
+from hdlif_jax.commands.support.cli import conf, console, did_you_mean, parse
+from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
-from hdlif_jax.commands.support.inputs import random_batches, real_batches
-from hdlif_jax.commands.support.plots import plot_costs
 from hdlif_jax.commands.support.run_directory import device_name, in_data_dir, write_json
 from hdlif_jax.commands.support.runs import input_spec, load_dataset, load_run
 from hdlif_jax.commands.support.tables import new_table
-from hdlif_jax.learning import Batch
+
+if TYPE_CHECKING:
+    import jax
+
+    from hdlif_jax import analysis, nn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,10 +97,10 @@ def choose_inputs(arguments: Arguments, config: TrainConfig) -> tuple[str, Itera
     """A description of the inputs, and the inputs in batches.
 
     Raises:
-      CommandError: the dataset cannot be read and was asked for, or `images` < 1.
+      CommandError: the dataset cannot be read and was asked for.
     """
-    if arguments.images < 1:
-        raise CommandError(f"--images {arguments.images} must be at least 1")
+    from hdlif_jax.commands.support.inputs import random_batches, real_batches
+
     if arguments.data != "random":
         try:
             dataset = load_dataset(config)
@@ -114,12 +116,15 @@ def choose_inputs(arguments: Arguments, config: TrainConfig) -> tuple[str, Itera
 
 def training_cost(config: TrainConfig, model: nn.SpikingNetwork) -> analysis.CompiledCost:
     """Memory and FLOPs of one training step as XLA compiles it, with a donated state."""
+    import jax
+    import jax.numpy as jnp
+
     spec = input_spec(config)
-    network = nn.training_form(model)
+    network = hd.nn.training_form(model)
     schedule = make_schedule(config.optimizer, 1000, config.epochs)  # how long it is changes nothing
     optimizer = make_optimizer(config.optimizer, schedule, network.per_step)
     channels = spec.shape[-1]
-    preprocess = training.make_preprocess(
+    preprocess = hd.training.make_preprocess(
         (0.0,) * channels,
         (1.0,) * channels,
         spec.num_classes,
@@ -127,21 +132,21 @@ def training_cost(config: TrainConfig, model: nn.SpikingNetwork) -> analysis.Com
     )
     rule, loss = make_rule(config.learning), make_loss(config.learning)
     step = jax.jit(
-        training.make_train_step(network, rule, loss, optimizer, preprocess=preprocess, seed=config.seed),
+        hd.training.make_train_step(network, rule, loss, optimizer, preprocess=preprocess, seed=config.seed),
         donate_argnums=0,
     )
     sequence = (config.model.num_steps,) if spec.is_sequence else ()
     inputs = jax.ShapeDtypeStruct((config.batch_size, *sequence, *spec.shape), jnp.uint8)
     labels = jax.ShapeDtypeStruct((config.batch_size,), jnp.int32)
-    state = training.initial_state(model, optimizer)
-    return analysis.compiled_cost(step, state, Batch(inputs, labels))  # type: ignore[arg-type]
+    state = hd.training.initial_state(model, optimizer)
+    return hd.analysis.compiled_cost(step, state, hd.learning.Batch(inputs, labels))  # type: ignore[arg-type]
 
 
 def collect(subject: Subject, arguments: Arguments) -> tuple[dict[str, Any], analysis.Costs]:
     """Everything that costs.json holds, and the costs themselves."""
     inputs, batches = choose_inputs(arguments, subject.config)
     untrained = subject.trained is None
-    costs = analysis.measure(subject.model, batches, batch_statistics=untrained)
+    costs = hd.analysis.measure(subject.model, batches, batch_statistics=untrained)
     report: dict[str, Any] = {
         "source": subject.name,
         "model": to_dict(subject.config.model),
@@ -188,9 +193,13 @@ def print_tables(report: dict[str, Any], costs: analysis.Costs) -> None:
 def main() -> None:
     """Entry point."""
     arguments = parse(Arguments, "costs")
+    if arguments.images < 1:
+        raise CommandError(f"--images {arguments.images} must be at least 1")
     subject = load_subject(arguments.source, arguments.data_dir)
     out = arguments.out or subject.out
     report, costs = collect(subject, arguments)
+    from hdlif_jax.commands.support.plots import plot_costs
+
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "costs.json", report)
     plot_costs(out / "costs.png", f"{subject.name}\n{report['inputs']}, weights: {report['weights']}", costs)

@@ -4,15 +4,13 @@ import dataclasses
 import pathlib
 from typing import Any
 
-import jax
-
-from hdlif_jax import nn
+import hdlif_jax as hd
 from hdlif_jax.commands.registry import make_normalize
-from hdlif_jax.commands.support.cli import command, conf, console, parse
+from hdlif_jax.commands.support.cli import conf, console, parse
+from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.execution import one_device
 from hdlif_jax.commands.support.run_directory import device_name, write_json
 from hdlif_jax.commands.support.runs import Which, load_dataset, load_run
-from hdlif_jax.training import accuracy_per_step, make_eval_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +28,12 @@ class Arguments:
 def evaluate(directory: pathlib.Path, step: Which = "last", data_dir: str | None = None) -> dict[str, Any]:
     """Accuracies of a checkpoint on the test set."""
     run = load_run(directory, step=step, data_dir=data_dir)
+    import jax  # not before the run was found
+
     dataset = load_dataset(run.config)
-    eval_step = jax.jit(make_eval_step(nn.inference_form(run.model), make_normalize(run.config, dataset)))
-    accuracies = accuracy_per_step(eval_step, run.variables, dataset.test, one_device())
+    make_step = hd.training.make_eval_step
+    eval_step = jax.jit(make_step(hd.nn.inference_form(run.model), make_normalize(run.config, dataset)))
+    accuracies = hd.training.accuracy_per_step(eval_step, run.variables, dataset.test, one_device())
     return {
         "preset": run.config.preset,
         "dataset": dataset.name,

@@ -3,16 +3,23 @@
 Needs jax and numpy alone, and Pillow for pictures.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import pathlib
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+import hdlif_jax as hd
+from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.program import program
-from hdlif_jax.deploy import Deployed, anytime, load
+
+if TYPE_CHECKING:
+    from hdlif_jax.deploy import Deployed
 
 BATCH = 64
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -122,8 +129,8 @@ def classify(
         logits = np.asarray(network(inputs))
         predictions, steps = logits.sum(0).argmax(-1), np.full(len(inputs), len(logits))
     else:
-        logits = anytime.run(network, inputs, threshold)
-        predictions, steps = anytime.exits(logits, threshold)
+        logits = hd.deploy.anytime.run(network, inputs, threshold)
+        predictions, steps = hd.deploy.anytime.exits(logits, threshold)
     chosen = np.cumsum(logits, 0)[steps - 1, np.arange(len(inputs))] / steps[:, None]
     exponentials = np.exp(chosen - chosen.max(-1, keepdims=True))
     probabilities = (exponentials / exponentials.sum(-1, keepdims=True))[np.arange(len(inputs)), predictions]
@@ -132,7 +139,7 @@ def classify(
 
 def run(arguments: argparse.Namespace) -> None:
     """Prints a line per input: name, class, probability, and the number of time-steps where it may vary."""
-    network = load(arguments.artifact, arguments.arithmetic)
+    network = hd.deploy.load(arguments.artifact, arguments.arithmetic)
     print(f"{network.arithmetic} arithmetic, {network.manifest.num_steps} time-steps", file=sys.stderr)
     names: list[str] = []
     inputs: list[np.ndarray] = []
@@ -157,19 +164,10 @@ def run(arguments: argparse.Namespace) -> None:
         flush(BATCH if batches else len(inputs))
 
 
+@command
 def main() -> None:
     """Entry point."""
-    arguments = parse_arguments(sys.argv[1:])
-    try:
-        run(arguments)
-    except BrokenPipeError:  # the reader of our output, such as head, has had enough
-        sys.stderr.close()
-    except (ValueError, OSError) as error:
-        print("error: " + " ".join(str(error).split()), file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    run(parse_arguments(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import shutil
 from typing import Any
 
 from hdlif_jax.commands.presets import PRESETS
-from hdlif_jax.commands.support.cli import command, conf, console, parse
+from hdlif_jax.commands.support.cli import conf, console, parse
+from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory, read_json, write_json
 

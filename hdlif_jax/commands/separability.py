@@ -1,26 +1,27 @@
 """Compares the gradients of neuron models: `python -m hdlif_jax.commands.separability [--models lif ...]`."""
 
+from __future__ import annotations
+
 import dataclasses
 import pathlib
 import time
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import jax.numpy as jnp
-
-from hdlif_jax.analysis.separability import Contributions, ModelStudy, study
-from hdlif_jax.analysis.separability.figures import plot_all
+import hdlif_jax as hd
 from hdlif_jax.commands.config import ModelConfig, TrainConfig
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.registry import NETWORKS, NEURONS, make_loss, make_model, make_trainer
-from hdlif_jax.commands.support.cli import command, console, parse
+from hdlif_jax.commands.support.cli import console, parse
+from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.execution import one_device
-from hdlif_jax.commands.support.inputs import comparison_batch
 from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, read_json, write_json
 from hdlif_jax.commands.support.runs import load_dataset
-from hdlif_jax.data import Dataset
-from hdlif_jax.nn import SpikingNetwork, Variables
-from hdlif_jax.training import Checkpoints, TrainingDiverged
+
+if TYPE_CHECKING:
+    from hdlif_jax.analysis.separability import Contributions, ModelStudy
+    from hdlif_jax.data import Dataset
+    from hdlif_jax.nn import SpikingNetwork, Variables
 
 LEGEND = """\
 first layer, all: cosine of the accumulated online and the STBP gradient (mean ±
@@ -145,8 +146,10 @@ def study_neurons(
         del model
         return trained_variables(of_seed(seed), dataset, updates, folder / f"seed-{seed}")
 
+    from hdlif_jax.commands.support.inputs import comparison_batch
+
     batch = comparison_batch(make_trainer(of_seed(seeds[0]), dataset, one_device()))
-    return study(untrained, make_loss(base.learning), batch, trained, seeds, layer=layer)
+    return hd.analysis.separability.study(untrained, make_loss(base.learning), batch, trained, seeds, layer=layer)
 
 
 def trained_variables(config: TrainConfig, dataset: Dataset, updates: int, folder: pathlib.Path) -> Variables:
@@ -155,11 +158,13 @@ def trained_variables(config: TrainConfig, dataset: Dataset, updates: int, folde
     Raises:
       TrainingDiverged: the last loss is not finite.
     """
+    import jax.numpy as jnp
+
     trainer = make_trainer(config, dataset, one_device())
     directory = RunDirectory(folder)
     if not (folder / "config.json").is_file():
         directory.create(config)
-    checkpoints = Checkpoints(directory.checkpoints)
+    checkpoints = hd.training.Checkpoints(directory.checkpoints)
     if directory.config() == config and updates in checkpoints.steps():
         state = checkpoints.load(trainer.initial_state, updates)
     else:
@@ -167,7 +172,7 @@ def trained_variables(config: TrainConfig, dataset: Dataset, updates: int, folde
         for step in range(updates):
             state, metrics = trainer.train_step(state, trainer.batch(step))
         if not jnp.isfinite(metrics.loss):
-            raise TrainingDiverged(
+            raise hd.training.TrainingDiverged(
                 f"the loss of {folder} is {metrics.loss} after {updates} updates; there are no gradients to compare"
             )
         checkpoints.save(state)
@@ -178,9 +183,6 @@ def trained_variables(config: TrainConfig, dataset: Dataset, updates: int, folde
 @command
 def main() -> None:
     """Entry point."""
-    import matplotlib
-
-    matplotlib.use("Agg")  # pictures are files
     arguments = parse(Arguments, "separability")
     out = output_directory(arguments)
     config = PRESETS[arguments.preset].config
@@ -204,6 +206,11 @@ def main() -> None:
             "models": studies,
         },
     )
+    import matplotlib
+
+    from hdlif_jax.analysis.separability.figures import plot_all
+
+    matplotlib.use("Agg")  # pictures are files
     plot_all(out, studies, samples)
     console.print(f"results in {out}")
 

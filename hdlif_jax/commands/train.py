@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, TypeVar
 from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.support import cli
-from hdlif_jax.commands.support.cli import command, conf, console, did_you_mean
+from hdlif_jax.commands.support.cli import conf, console, did_you_mean
+from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.execution import Execution
 from hdlif_jax.commands.support.program import program
-from hdlif_jax.commands.support.run import run
 from hdlif_jax.commands.support.run_directory import RunDirectory
 
 T = TypeVar("T")
@@ -131,6 +131,8 @@ def main() -> None:
     if resumed and directory.is_finished:
         console.print(f"{directory.path} is finished: its {config.epochs} epochs are done; see summary.json")
         return
+    from hdlif_jax.commands.support.run import run
+
     execution.start()
     run(directory, config, resumed, execution)
 

@@ -2,16 +2,15 @@
 
 import dataclasses
 import inspect
-from typing import Literal, get_args
+from typing import get_args
 
 from flax import nnx
 
+from hdlif_jax.kinds import Attention, WeightKind
 from hdlif_jax.nn.cell import CellFactory
 from hdlif_jax.nn.cells import hd_lif
 from hdlif_jax.nn.norms import NormFactory, batch_norm
-from hdlif_jax.quantize import WeightKind, weight_quantizer
-
-Attention = Literal["none", "seca-1", "seca-2"]
+from hdlif_jax.quantize import weight_quantizer
 
 
 @dataclasses.dataclass(frozen=True)

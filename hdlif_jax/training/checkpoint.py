@@ -13,7 +13,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from orbax.checkpoint import v1 as ocp
 
 from hdlif_jax.training.sharding import is_primary, wait_for_all
 from hdlif_jax.training.steps import TrainState
@@ -44,6 +43,8 @@ class Checkpoints:
     """
 
     def __init__(self, directory: pathlib.Path, keep: int = 2, *, reads_only: bool = False):
+        from orbax.checkpoint import v1 as ocp  # as slow to import as the rest of training, which may not need it
+
         self.directory = pathlib.Path(directory).absolute()
         self._checksums = self.directory.parent / CHECKSUMS
         if not reads_only:

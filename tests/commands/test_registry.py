@@ -39,6 +39,21 @@ def test_the_choices_of_a_field_are_the_names_of_the_registry(kind, field, entri
         kind(**{field: "elif"})
 
 
+@pytest.mark.parametrize("name", registry.NEURONS)
+def test_a_neuron_reads_what_its_entry_says(name):
+    entry = registry.NEURONS[name]
+    factory = entry(ModelConfig(neuron=name))
+    assert hasattr(factory, "bits") == (entry.reads == "levels")
+    assert hasattr(factory, "surrogate") == (entry.reads == "surrogate")
+
+
+@pytest.mark.parametrize("name", registry.LOSSES)
+def test_a_loss_is_of_sequences_if_its_entry_says_so(name):
+    entry = registry.LOSSES[name]
+    loss = entry(LearningConfig(loss=name, rule="stbp"))
+    assert isinstance(loss, losses.SequenceLoss) == entry.of_sequences
+
+
 @pytest.mark.parametrize("architecture", registry.NETWORKS)
 def test_networks_are_built_by_name_with_their_size(architecture):
     entry = registry.NETWORKS[architecture]

@@ -3,10 +3,9 @@
 import dataclasses
 from typing import Literal
 
-from hdlif_jax import learning
+import hdlif_jax as hd
 from hdlif_jax.commands import registry
 from hdlif_jax.commands.config.fields import require, require_choice
-from hdlif_jax.losses import SequenceLoss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +64,7 @@ class LearningConfig:
         )
         require(0 <= self.label_smoothing < 1, f"label_smoothing={self.label_smoothing} must be in [0, 1)")
         require(
-            not self.is_of_sequences or isinstance(registry.RULES[self.rule](self), learning.stbp),
+            not self.is_of_sequences or isinstance(registry.RULES[self.rule](self), hd.learning.stbp),
             f"loss={self.loss!r} is of the whole sequence, and {self.rule} learns from single time-steps; use "
             "rule=stbp, or loss=cross-entropy",
         )
@@ -73,4 +72,4 @@ class LearningConfig:
     @property
     def is_of_sequences(self) -> bool:
         """Whether the loss is one of all time-steps together."""
-        return isinstance(registry.LOSSES[self.loss](self), SequenceLoss)
+        return registry.LOSSES[self.loss].of_sequences

@@ -6,9 +6,10 @@ from typing import Literal
 
 from hdlif_jax.commands import registry
 from hdlif_jax.commands.config.fields import require, require_choice
-from hdlif_jax.nn.cell import spike_quantizer
-from hdlif_jax.nn.spec import Attention
-from hdlif_jax.quantize import SpikeQuantizer, WeightKind
+from hdlif_jax.kinds import Attention, WeightKind
+
+if typing.TYPE_CHECKING:
+    from hdlif_jax.quantize import SpikeQuantizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +54,12 @@ class ModelConfig:
             surrogate=registry.SURROGATES,
             norm=registry.NORMS,
         )
-        _ = self.quantizer
-        neuron, architecture = registry.NEURONS[self.neuron](self), registry.NETWORKS[self.architecture]
+        require(
+            self.spike_bits is None or self.spike_bits >= 1,
+            f"spike_bits={self.spike_bits} must be at least 1, or None for unquantised spikes",
+        )
+        require(self.spike_scale > 0, f"spike_scale={self.spike_scale} must be positive: it is the size of one level")
+        neuron, architecture = registry.NEURONS[self.neuron], registry.NETWORKS[self.architecture]
         require(
             not self.parallel or self.spikes_in_levels,
             f"neuron={self.neuron!r} has no parallel form; use parallel=False or neuron='hd-lif'",
@@ -70,7 +75,7 @@ class ModelConfig:
             "blocks; leave parallel unset, or use neuron='parallel' for all neurons",
         )
         require(
-            self.surrogate == ModelConfig.surrogate or hasattr(neuron, "surrogate"),
+            self.surrogate == ModelConfig.surrogate or neuron.reads == "surrogate",
             f"surrogate={self.surrogate!r} is for neurons whose spikes are a step, such as neuron='lif'; the gradient "
             f"of {self.neuron} is exact: leave surrogate unset",
         )
@@ -87,14 +92,16 @@ class ModelConfig:
             require(self.width is None or self.width >= 1, f"width={self.width} must be at least 1")
 
     @property
-    def quantizer(self) -> SpikeQuantizer:
+    def quantizer(self) -> "SpikeQuantizer":
         """The spike quantiser Q."""
+        from hdlif_jax.nn.cell import spike_quantizer
+
         return spike_quantizer(self.spike_bits, self.spike_scale)
 
     @property
     def spikes_in_levels(self) -> bool:
         """Whether spikes have the levels of the quantiser; those of LIF are 0 or of one height."""
-        return hasattr(registry.NEURONS[self.neuron](self), "bits")
+        return registry.NEURONS[self.neuron].reads == "levels"
 
     @property
     def second_neuron(self) -> str:

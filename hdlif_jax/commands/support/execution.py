@@ -5,15 +5,14 @@ import importlib.util
 import os
 import pathlib
 import re
-from typing import Any
-
-import jax
-from jax.sharding import Mesh
+from typing import TYPE_CHECKING, Any
 
 from hdlif_jax.commands.support.cli import console
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import device_name
-from hdlif_jax.training.sharding import is_primary, make_mesh
+
+if TYPE_CHECKING:
+    from jax.sharding import Mesh
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,39 +57,62 @@ class Execution:
                 self._join(self.coordinator, self.num_processes, self.process_id)
             else:
                 raise CommandError("--coordinator HOST:PORT needs --num-processes and --process-id; or use auto")
+        from hdlif_jax.training.sharding import is_primary
+
         console.quiet = not is_primary()
         use_compilation_cache()
 
     def _join(self, *arguments: Any) -> None:
+        import jax
+
         try:
             jax.distributed.initialize(*arguments)
         except (RuntimeError, ValueError) as error:
             problem = str(error).strip().splitlines()[0]
             raise CommandError(f"--coordinator {self.coordinator}: {problem}") from error
 
-    def mesh(self) -> Mesh:
+    def mesh(self) -> "Mesh":
         """The devices.
 
         Raises:
           CommandError: there are fewer.
         """
+        import jax
+
+        from hdlif_jax.training.sharding import make_mesh
+
         available = jax.devices()
         if self.devices is not None and self.devices > len(available):
             raise CommandError(f"devices={self.devices} but this machine has {len(available)}; choose fewer")
         return make_mesh(available[: self.devices])
 
 
-def one_device() -> Mesh:
+def one_device() -> "Mesh":
     """The first device: enough to look at a trained network, and every batch size fits."""
+    import jax
+
+    from hdlif_jax.training.sharding import make_mesh
+
     return make_mesh(jax.devices()[:1])
 
 
 def use_compilation_cache() -> None:
     """Keeps compiled programs between processes, so that a run that starts again begins in seconds.
 
-    By kind of device in the user's cache directory, or where JAX_COMPILATION_CACHE_DIR says.
+    By kind of device in the user's cache directory, or where JAX_COMPILATION_CACHE_DIR says; not at all where the user
+    has no directory to write to, as in some containers.
     """
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    import jax
+
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    kind = re.sub(r"\W+", "-", device_name()).strip("-").lower()  # code for one processor may not run on another
+    try:
         user_cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-        kind = re.sub(r"\W+", "-", device_name()).strip("-").lower()  # code for one processor may not run on another
-        jax.config.update("jax_compilation_cache_dir", str(user_cache / "hdlif_jax" / kind))
+        folder = user_cache / "hdlif_jax" / kind
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            return
+    except (OSError, RuntimeError):  # nobody knows where that is, or it cannot be made
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))

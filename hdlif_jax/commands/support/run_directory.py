@@ -8,14 +8,12 @@ import os
 import pathlib
 import platform
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
-import jax
-
 from hdlif_jax.commands.config import SCHEMA, TrainConfig, from_dict, to_dict
 from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.program import typed
 
 PACKAGES = ("hdlif_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -83,7 +81,7 @@ class RunDirectory:
             "config": to_dict(config),
             "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
             "git_commit": _git_commit(),
-            "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
+            "command": typed(),
         }
         write_json(self.path / "config.json", description)
 
@@ -178,6 +176,8 @@ def write_atomically(path: pathlib.Path, text: str) -> None:
 
 def device_name() -> str:
     """The device that computes, for example "cpu" with the processor's name, or the GPU's name."""
+    import jax
+
     device = jax.devices()[0]
     if device.platform != "cpu":
         return device.device_kind

@@ -1,15 +1,19 @@
 """From a run directory to the network that was trained there."""
 
+from __future__ import annotations
+
 import pathlib
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import optax
-
-from hdlif_jax import data, nn
+import hdlif_jax as hd
+from hdlif_jax import data
 from hdlif_jax.commands import registry
 from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.support.run_directory import RunDirectory
-from hdlif_jax.training import Checkpoints, TrainState, initial_state
+
+if TYPE_CHECKING:
+    from hdlif_jax import nn
+    from hdlif_jax.training import Checkpoints, TrainState
 
 Which = int | Literal["last", "best"]
 
@@ -47,12 +51,12 @@ def load_run(directory: pathlib.Path | str, *, step: Which = "last", data_dir: s
     config = run.config(data_dir)
     spec = input_spec(config)
     model = registry.make_model(config.model, spec.shape, spec.num_classes, config.seed)
-    checkpoints = Checkpoints(run.checkpoints, reads_only=True)
+    checkpoints = hd.training.Checkpoints(run.checkpoints, reads_only=True)
     try:
         state = checkpoints.load(_blank_state(config, model), _chosen(checkpoints, step))
     finally:
         checkpoints.close()
-    return Run(nn.with_variables(model, state.variables), state.variables, config, int(state.step))
+    return Run(hd.nn.with_variables(model, state.variables), state.variables, config, int(state.step))
 
 
 def _chosen(checkpoints: Checkpoints, step: Which) -> int:
@@ -87,5 +91,8 @@ def load_dataset(config: TrainConfig) -> data.Dataset:
 
 def _blank_state(config: TrainConfig, model: nn.SpikingNetwork) -> TrainState:
     """A state with the structure and the types of the run's; how fast it learned changes neither."""
-    per_step = nn.training_form(model).per_step
-    return initial_state(model, registry.make_optimizer(config.optimizer, optax.constant_schedule(0.0), per_step))
+    import optax
+
+    per_step = hd.nn.training_form(model).per_step
+    optimizer = registry.make_optimizer(config.optimizer, optax.constant_schedule(0.0), per_step)
+    return hd.training.initial_state(model, optimizer)
