@@ -18,7 +18,7 @@ from hdlif_jax.commands.registry import (
     make_rule,
     make_schedule,
 )
-from hdlif_jax.commands.support.cli import conf, console, did_you_mean, parse
+from hdlif_jax.commands.support.cli import conf, console, did_you_mean, parse, where_presets_are
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import device_name, in_data_dir, write_json
@@ -83,8 +83,7 @@ def load_subject(source: str, data_dir: str | None = None) -> Subject:
         return Subject(source, config, model, paper, None, pathlib.Path("costs") / source)
     if not pathlib.Path(source).is_dir():
         raise CommandError(
-            f"{source!r} is neither a preset nor a run directory; {did_you_mean(source, PRESETS)}"
-            f"the presets are {', '.join(PRESETS)}"
+            f"{source!r} is neither a preset nor a run directory; {did_you_mean(source, PRESETS)}{where_presets_are()}"
         )
     run = load_run(source, data_dir=data_dir)
     preset = PRESETS.get(run.config.preset)

@@ -13,6 +13,7 @@ from hdlif_jax.commands.config import DataConfig, to_dict
 from hdlif_jax.commands.support.cli import conf, console, parse
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import device_name, write_json
 from hdlif_jax.commands.support.runs import Run, load_dataset, load_run
 from hdlif_jax.commands.support.tables import new_table, plain_table
@@ -98,11 +99,13 @@ def main() -> None:
     arguments = parse(Arguments, "deploy")
     if arguments.images < 1:
         raise CommandError(f"--images {arguments.images} must be at least 1")
-    run = load_run(arguments.run, data_dir=arguments.data_dir)
+    with phase(f"loading {arguments.run}"):
+        run = load_run(arguments.run, data_dir=arguments.data_dir)
     check_inputs(run)
     dataset = load_dataset(run.config)
     started = time.perf_counter()
-    folded, verification = write_and_verify(run, dataset, arguments.out)
+    with phase(f"folding, compiling, and verifying on {dataset.test.shape[0]:,} test inputs"):
+        folded, verification = write_and_verify(run, dataset, arguments.out)
     report(arguments, run, dataset, folded, verification)
     console.print(f"artifact in {arguments.out}, written and verified in {time.perf_counter() - started:.1f} s")
 

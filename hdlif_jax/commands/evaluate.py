@@ -9,6 +9,7 @@ from hdlif_jax.commands.registry import make_normalize
 from hdlif_jax.commands.support.cli import conf, console, parse
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.execution import one_device
+from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import device_name, write_json
 from hdlif_jax.commands.support.runs import Which, load_dataset, load_run
 
@@ -49,7 +50,8 @@ def evaluate(directory: pathlib.Path, step: Which = "last", data_dir: str | None
 def main() -> None:
     """Entry point."""
     arguments = parse(Arguments, "evaluate")
-    evaluation = evaluate(arguments.directory, arguments.step, arguments.data_dir)
+    with phase(f"evaluating {arguments.directory}"):
+        evaluation = evaluate(arguments.directory, arguments.step, arguments.data_dir)
     write_json(arguments.directory / "evaluation.json", evaluation)
     per_step = " ".join(f"{accuracy:.4f}" for accuracy in evaluation["accuracy_per_step"])
     console.print(

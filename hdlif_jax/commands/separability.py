@@ -11,7 +11,7 @@ import hdlif_jax as hd
 from hdlif_jax.commands.config import ModelConfig, TrainConfig
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.registry import NETWORKS, NEURONS, make_loss, make_model, make_trainer
-from hdlif_jax.commands.support.cli import console, parse
+from hdlif_jax.commands.support.cli import console, did_you_mean, parse, where_presets_are
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.execution import one_device
@@ -57,7 +57,8 @@ class Arguments:
         if min(self.seeds) < 0:
             raise ValueError(f"--seeds {' '.join(map(str, self.seeds))} must not be negative")
         if self.preset not in PRESETS:
-            raise ValueError(f"unknown preset {self.preset!r}; the presets are {', '.join(PRESETS)}")
+            nearest = did_you_mean(self.preset, PRESETS)
+            raise ValueError(f"unknown preset {self.preset!r}; {nearest}{where_presets_are()}")
 
 
 def table(studies: dict[str, ModelStudy]) -> str:

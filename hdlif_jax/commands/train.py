@@ -1,19 +1,20 @@
-"""Trains a spiking network: `python -m hdlif_jax.commands.train [PRESET] [--field.name value ...]`."""
+"""Trains a spiking network: `python -m hdlif_jax.commands.train [PRESET|--config FILE] [--field.name value ...]`."""
 
 import dataclasses
 import pathlib
 import sys
-import time
 from typing import Any, NamedTuple, TypeVar
 
 from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.support import cli
-from hdlif_jax.commands.support.cli import conf, console, did_you_mean
+from hdlif_jax.commands.support.cli import conf, console, did_you_mean, where_presets_are
+from hdlif_jax.commands.support.config_file import read_config
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.execution import Execution
 from hdlif_jax.commands.support.program import program
+from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import RunDirectory
 
 T = TypeVar("T")
@@ -71,21 +72,33 @@ def parse_arguments(argv: list[str]) -> Request:
         return Request(directory, directory.config(), True, execution)
     if argv in (["-h"], ["--help"]):
         print_presets()
-    preset, options = (DEFAULT_PRESET, argv) if not argv or argv[0].startswith("-") else (argv[0], argv[1:])
-    if preset not in PRESETS:
-        raise CommandError(
-            f"unknown preset {preset!r}; {did_you_mean(preset, PRESETS)}the presets are {', '.join(PRESETS)}"
-        )
-    default = Arguments(**shallow(PRESETS[preset].config))
-    arguments, unknown = parse(Arguments, default, options, preset, PRESETS[preset].description)
+    name, description, config, options = starting_point(argv)
+    default = Arguments(**shallow(config))
+    arguments, unknown = parse(Arguments, default, options, name, description)
     if unknown:
         names = option_names(default)
         raise CommandError(
             f"unknown option {unknown[0]}; {did_you_mean(unknown[0], names)}"
-            f"`{program('train')} {preset} --help` explains: {' '.join(names)}"
+            f"`{program('train')} {name} --help` explains all"
         )
-    out = arguments.out or pathlib.Path("runs") / f"{arguments.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return Request(RunDirectory(out), arguments.config, False, arguments.execution)
+    directory = RunDirectory.of_now(arguments.preset) if arguments.out is None else RunDirectory(arguments.out)
+    return Request(directory, arguments.config, False, arguments.execution)
+
+
+def starting_point(argv: list[str]) -> tuple[str, str, TrainConfig, list[str]]:
+    """Words and description of the configuration that a command line starts from, itself, and the words after it.
+
+    Raises:
+      CommandError: it does not exist.
+    """
+    if "--config" in argv:
+        if argv[0] != "--config" or len(argv) < 2:
+            raise CommandError("--config FILE comes first, in place of a preset; options may follow")
+        return f"--config {argv[1]}", f"As in {argv[1]}.", read_config(pathlib.Path(argv[1])), argv[2:]
+    name, options = (DEFAULT_PRESET, argv) if not argv or argv[0].startswith("-") else (argv[0], argv[1:])
+    if name not in PRESETS:
+        raise CommandError(f"unknown preset {name!r}; {did_you_mean(name, PRESETS)}{where_presets_are()}")
+    return name, PRESETS[name].description, PRESETS[name].config, options
 
 
 def parse(kind: type[T], default: T, words: list[str], name: str, description: str) -> tuple[T, list[str]]:
@@ -98,13 +111,15 @@ def parse(kind: type[T], default: T, words: list[str], name: str, description: s
 def print_presets() -> None:
     """Prints the names of the presets; the fields of one follow from tyro."""
     print(f"usage: {program('train')} [PRESET] [--field.name value ...]")
+    print(f"       {program('train')} --config FILE [--field.name value ...]")
     print(f"       {program('train')} --resume DIR\n")
     print(f"presets (without one: {DEFAULT_PRESET}):")
     for name, preset in PRESETS.items():
         print(f"  {name}\n      {preset.description}")
         if preset.paper is not None:
             print(f"      {preset.paper}")
-    print(f"\nfields, with the defaults of {DEFAULT_PRESET}; `PRESET --help` shows those of a preset:\n")
+    print(f"\nfields, with the defaults of {DEFAULT_PRESET}; `PRESET --help` shows those of a preset;")
+    print("a FILE is a run's config.json, or has some of the fields as JSON or YAML:\n")
 
 
 def option_names(config: Any, prefix: str = "--") -> list[str]:
@@ -131,9 +146,10 @@ def main() -> None:
     if resumed and directory.is_finished:
         console.print(f"{directory.path} is finished: its {config.epochs} epochs are done; see summary.json")
         return
-    from hdlif_jax.commands.support.run import run
+    with phase("starting jax"):
+        from hdlif_jax.commands.support.run import run
 
-    execution.start()
+        execution.start()
     run(directory, config, resumed, execution)
 
 

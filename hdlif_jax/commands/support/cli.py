@@ -14,6 +14,8 @@ from hdlif_jax.commands.support.program import program
 
 T = TypeVar("T")
 
+NEAREST = 3  # words that a message about an unknown one names
+
 EXTRA = ("filelock", "matplotlib", "tyro")  # what the extra hdlif_jax[commands] brings; rich comes with Flax, too
 
 
@@ -62,6 +64,14 @@ def one_line_errors() -> Iterator[None]:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The nearest known word, as the start of a sentence; empty where none is near."""
-    nearest = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {nearest[0]}? " if nearest else ""
+    """The nearest known words, at most three, as a question and a space; empty where none is near."""
+    known = list(known)
+    begins = [name for name in known if word and name.startswith(word)]
+    close = difflib.get_close_matches(word, known, n=NEAREST, cutoff=0.6)
+    nearest = list(dict.fromkeys([*close, *begins]))[:NEAREST]
+    return f"did you mean {', '.join(nearest)}? " if nearest else ""
+
+
+def where_presets_are() -> str:
+    """The end of a message about a preset that does not exist."""
+    return f"`{program('train')} --help` lists the presets"

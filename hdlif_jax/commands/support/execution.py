@@ -62,6 +62,15 @@ class Execution:
         console.quiet = not is_primary()
         use_compilation_cache()
 
+    def words(self) -> list[str]:
+        """The options that give this again, on the command line."""
+        words = []
+        for field in dataclasses.fields(self):
+            value, name = getattr(self, field.name), f"--{field.name.replace('_', '-')}"
+            if value != field.default:
+                words += [name] if value is True else [name, str(value)]
+        return words
+
     def _join(self, *arguments: Any) -> None:
         import jax
 

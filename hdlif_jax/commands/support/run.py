@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ from hdlif_jax.commands.support.execution import Execution
 from hdlif_jax.commands.support.inputs import comparison_batch
 from hdlif_jax.commands.support.observers import Clock, Profile, TensorBoard, peak_memory
 from hdlif_jax.commands.support.plots import plot_curves
-from hdlif_jax.commands.support.progress import Progress
+from hdlif_jax.commands.support.program import program
+from hdlif_jax.commands.support.progress import Progress, phase
 from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, write_json
 from hdlif_jax.commands.support.runs import load_dataset
 from hdlif_jax.training import Callbacks, Checkpoints, Interrupted, Trainer
@@ -62,6 +64,7 @@ def stop_requests() -> Iterator[Callable[[int], bool]]:
         del frame
         received.append(number)
         restore()
+        console.print("stopping after the batch that runs, with a checkpoint; once more ends at once, without one")
 
     for number in signals:
         signal.signal(number, request)
@@ -106,8 +109,12 @@ def run(directory: RunDirectory, config: TrainConfig, resumed: bool, execution: 
       CommandError: another process trains there, or a file could not be written.
       Stopped: a signal asked for it; a checkpoint was written.
     """
-    trainer = make_trainer(config, load_dataset(config), execution.mesh())
+    with phase(f"reading {config.data.name}"):
+        dataset = load_dataset(config)
+    with phase("building the network"):
+        trainer = make_trainer(config, dataset, execution.mesh())
     if not resumed and is_primary():
+        directory = directory.claimed()
         directory.check_free(config)
     with contextlib.ExitStack() as stack:
         if is_primary():
@@ -123,8 +130,15 @@ def run(directory: RunDirectory, config: TrainConfig, resumed: bool, execution: 
         except OSError as error:
             raise CommandError(
                 f"{error.filename or directory.path}: {error.strerror or error}; mend that, then go on with "
-                f"--resume {directory.path}"
+                f"{resume_command(directory, execution)}"
             ) from error
+        except Stopped as stop:
+            raise Stopped(f"{stop}; go on with {resume_command(directory, execution)}", stop.status) from stop
+
+
+def resume_command(directory: RunDirectory, execution: Execution) -> str:
+    """What to type to go on with a run, computed as it was."""
+    return f"{program('train')} {shlex.join(['--resume', str(directory.path), *execution.words()])}"
 
 
 def train(
@@ -185,7 +199,8 @@ def train(
         started = time.perf_counter()
         state = trainer.fit(state, checkpoints, callbacks, this_epoch)
         train_seconds = earlier_seconds + time.perf_counter() - started
-    accuracy_per_step = trainer.accuracy_per_step(state, plan.dataset.test)
+    with phase(f"testing on {plan.dataset.test.shape[0]:,} images"):
+        accuracy_per_step = trainer.accuracy_per_step(state, plan.dataset.test)
     if not primary:
         return
     summary = summarize(config, trainer, accuracy_per_step, directory, train_seconds)

@@ -8,6 +8,7 @@ import os
 import pathlib
 import platform
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,12 +29,31 @@ class RunDirectory:
       curves: `curves.png`.
     """
 
-    def __init__(self, path: pathlib.Path):
+    def __init__(self, path: pathlib.Path, *, may_move: bool = False):
         self.path = pathlib.Path(path)
+        self._may_move = may_move
         self.checkpoints = self.path / "checkpoints"
         self.metrics = self.path / "metrics.jsonl"
         self.curves = self.path / "curves.png"
         self._lock = self.path / "lock"
+
+    @classmethod
+    def of_now(cls, what: str) -> "RunDirectory":
+        """A new one, runs/WHAT-TIME."""
+        return cls(pathlib.Path("runs") / f"{what}-{time.strftime('%Y%m%d-%H%M%S')}", may_move=True)
+
+    def claimed(self) -> "RunDirectory":
+        """This one; if its name is only that of a second in which another run began, too, one with a number behind."""
+        if not self._may_move:
+            return self
+        path, number = self.path, 1
+        while True:
+            try:
+                path.mkdir(parents=True)
+                return RunDirectory(path)
+            except FileExistsError:
+                number += 1
+                path = self.path.with_name(f"{self.path.name}-{number}")
 
     @property
     def is_finished(self) -> bool:
