@@ -111,13 +111,26 @@ def main() -> None:
 
 
 def report(arguments: Arguments, run: Run, dataset: Dataset, folded: deploy.Folded, verification: Verification) -> None:
-    """Prints the figures, and writes them to deployment.json in the run directory."""
+    """Writes the figures to deployment.json in the run directory, and prints them."""
     from hdlif_jax.commands.support.inputs import real_batches
 
     images = min(arguments.images, dataset.test.shape[0])
     costs = hd.deploy.costs.deployment_costs(run.model, folded, real_batches(run.config, dataset, images))
     artifact_bytes = hd.deploy.size_on_disk(arguments.out)
     manifest = hd.deploy.load(arguments.out).manifest
+    trade = hd.deploy.anytime.trade_off(verification.logits, dataset.test.labels, THRESHOLDS)
+    write_json(
+        arguments.run / "deployment.json",
+        {
+            "artifact_bytes": artifact_bytes,
+            "step": run.step,
+            "verification": findings_of(verification),
+            "before": costs.before._asdict(),
+            "after": costs.after._asdict(),
+            "early_exit": [row._asdict() for row in trade],
+            "device": device_name(),
+        },
+    )
     console.print(
         f"{run.config.preset}, checkpoint of step {run.step}; {dataset.test.shape[0]} test inputs of "
         f"{dataset.name}; {verification.arithmetic} arithmetic on this machine, "
@@ -131,23 +144,10 @@ def report(arguments: Arguments, run: Run, dataset: Dataset, folded: deploy.Fold
             f"{found.other_predictions} other predictions"
         )
     console.print(f"checkpoint: after 1…{manifest.num_steps} steps {_digits(verification.accuracy_per_step)}")
-    trade = hd.deploy.anytime.trade_off(verification.logits, dataset.test.labels, THRESHOLDS)
     exits = new_table("margin", "mean steps", "Acc. (%)", title="early exit", text_columns=0)
     for row in trade:
         exits.add_row(f"{row.threshold:.2f}", f"{row.mean_steps:.3f}", f"{100 * row.accuracy:.2f}")
     console.print(exits)
-    write_json(
-        arguments.run / "deployment.json",
-        {
-            "artifact_bytes": artifact_bytes,
-            "step": run.step,
-            "verification": findings_of(verification),
-            "before": costs.before._asdict(),
-            "after": costs.after._asdict(),
-            "early_exit": [row._asdict() for row in trade],
-            "device": device_name(),
-        },
-    )
 
 
 def table(costs: DeploymentCosts, verification: Verification, disk_mb: float) -> rich.table.Table:

@@ -130,7 +130,7 @@ def assert_near(actual, expected):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"preset": "digit"}, "unknown preset 'digit'; the presets are .*digits"),
+        ({"preset": "digit"}, "unknown preset 'digit'; did you mean digits.*lists the presets"),
         ({"models": ("lif", "lif")}, "--models lif lif must name at least one, each once"),
         ({"seeds": ()}, "--seeds .*at least one"),
         ({"updates": 0}, "--updates 0 must be at least 1"),

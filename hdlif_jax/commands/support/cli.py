@@ -68,7 +68,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     known = list(known)
     begins = [name for name in known if word and name.startswith(word)]
     close = difflib.get_close_matches(word, known, n=NEAREST, cutoff=0.6)
-    nearest = list(dict.fromkeys([*close, *begins]))[:NEAREST]
+    nearest = list(dict.fromkeys([*begins, *close]))[:NEAREST]
     return f"did you mean {', '.join(nearest)}? " if nearest else ""
 
 

@@ -30,7 +30,8 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
     @functools.wraps(main)
     def run() -> None:
         prepare_streams()
-        logging.getLogger("absl").setLevel(logging.CRITICAL)  # the storage layer logs what it also raises
+        for name in ("absl", "matplotlib"):  # the storage layer logs what it also raises; the other, where it caches
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         sys.unraisablehook = _without_stragglers
         try:
             try:
