@@ -19,11 +19,12 @@ from hdlif_jax.commands.registry import (
     make_schedule,
 )
 from hdlif_jax.commands.support.cli import conf, console, did_you_mean, parse, where_presets_are
+from hdlif_jax.commands.support.cost_tables import layer_table, neuron_table, total_table
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import device_name, in_data_dir, write_json
 from hdlif_jax.commands.support.runs import input_spec, load_dataset, load_run
-from hdlif_jax.commands.support.tables import new_table
 
 if TYPE_CHECKING:
     import jax
@@ -145,7 +146,12 @@ def collect(subject: Subject, arguments: Arguments) -> tuple[dict[str, Any], ana
     """Everything that costs.json holds, and the costs themselves."""
     inputs, batches = choose_inputs(arguments, subject.config)
     untrained = subject.trained is None
-    costs = hd.analysis.measure(subject.model, batches, batch_statistics=untrained)
+    with phase(f"counting operations on {inputs}"):
+        costs = hd.analysis.measure(subject.model, batches, batch_statistics=untrained)
+    step = None
+    if arguments.compile:
+        with phase("compiling a training step, to ask for its memory"):
+            step = dataclasses.asdict(training_cost(subject.config, subject.model))
     report: dict[str, Any] = {
         "source": subject.name,
         "model": to_dict(subject.config.model),
@@ -153,7 +159,7 @@ def collect(subject: Subject, arguments: Arguments) -> tuple[dict[str, Any], ana
         "inputs": inputs,
         **costs.summary(),
         "batch_size": subject.config.batch_size,
-        "train_step": dataclasses.asdict(training_cost(subject.config, subject.model)) if arguments.compile else None,
+        "train_step": step,
         "device": device_name(),
         "paper": None if subject.paper is None else subject.paper._asdict(),
         "layers": [dataclasses.asdict(row) for row in costs.synapses],
@@ -162,39 +168,14 @@ def collect(subject: Subject, arguments: Arguments) -> tuple[dict[str, Any], ana
     return report, costs
 
 
-def print_tables(report: dict[str, Any], costs: analysis.Costs) -> None:
-    """The rows of each layer, then the totals beside the paper's."""
-    title = f"{report['source']}: {report['inputs']}; weights {report['weights']}"
-    layers = new_table("layer", "kernel", "number", "inputs≠0", "SOPs (M)", "MACs (M)", title=title, text_columns=2)
-    for row in costs.synapses:
-        rate = "" if row.input_rate is None else f"{100 * row.input_rate:.1f} %"
-        operations = (f"{row.sops / 1e6:.3f}", f"{row.macs / 1e6:.3f}")
-        layers.add_row(row.path, row.weights, f"{row.parameters:,}", rate, *operations)
-    neurons = new_table("neurons", "number", "NOPs (M)", "firing rate", text_columns=4)
-    for neuron in costs.neurons:
-        neurons.add_row(
-            neuron.path, f"{neuron.neurons:,}", f"{neuron.nops / 1e6:.3f}", f"{100 * neuron.firing_rate:.1f} %"
-        )
-    paper = report["paper"] or {}
-    of_paper = {"param_mb_paper": "param_mb", "power_mj_paper": "power_mj", "sops_m": "sops_m", "nops_m": "nops_m"}
-    totals = new_table("per image", "here", "paper", text_columns=3)
-    for name in costs.summary():
-        value = paper.get(of_paper.get(name, ""))
-        totals.add_row(name, f"{report[name]:.4g}", "" if value is None else f"{value:.2f}")
-    if report["train_step"] is not None:
-        for name, value in report["train_step"].items():
-            totals.add_row(f"train step of {report['batch_size']}: {name}", f"{value:.4g}", "")
-    for table in (layers, neurons, totals):
-        console.print(table)
-
-
 @command
 def main() -> None:
     """Entry point."""
     arguments = parse(Arguments, "costs")
     if arguments.images < 1:
         raise CommandError(f"--images {arguments.images} must be at least 1")
-    subject = load_subject(arguments.source, arguments.data_dir)
+    with phase(f"building the network of {arguments.source}"):
+        subject = load_subject(arguments.source, arguments.data_dir)
     out = arguments.out or subject.out
     report, costs = collect(subject, arguments)
     from hdlif_jax.commands.support.plots import plot_costs
@@ -202,7 +183,8 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "costs.json", report)
     plot_costs(out / "costs.png", f"{subject.name}\n{report['inputs']}, weights: {report['weights']}", costs)
-    print_tables(report, costs)
+    for table in (layer_table(report, costs), neuron_table(costs), total_table(report)):
+        console.print(table)
     console.print(f"costs.json and costs.png in {out}")
 
 

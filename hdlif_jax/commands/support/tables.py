@@ -4,17 +4,22 @@ import rich.box
 import rich.table
 
 
-def new_table(*columns: str, title: str | None = None, text_columns: int = 1) -> rich.table.Table:
+def new_table(
+    *columns: str, title: str | None = None, text_columns: int = 1, texts_behind: int = 0
+) -> rich.table.Table:
     """A table with a line below its head.
 
     Args:
       *columns: their names.
       title: of the table.
       text_columns: how many of the first columns are texts; the others are numbers, to the right.
+      texts_behind: how many of the last columns are texts, too.
     """
     table = rich.table.Table(title=title, box=rich.box.SIMPLE, pad_edge=False)
     for index, name in enumerate(columns):
-        table.add_column(name, justify="left" if index < text_columns else "right", no_wrap=True)
+        table.add_column(
+            name, justify="right" if text_columns <= index < len(columns) - texts_behind else "left", no_wrap=True
+        )
     return table
 
 
