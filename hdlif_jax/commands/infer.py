@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hdlif_jax.deploy import Deployed
 
 BATCH = 64
+SHOWN_CLASSES = 10
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 
 
@@ -138,22 +139,28 @@ def classify(
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints a line per input: name, class, probability, and the number of time-steps where it may vary."""
+    """Prints a head and a line per input: name, class, probability, and the time-steps where they may vary."""
     network = hd.deploy.load(arguments.artifact, arguments.arithmetic)
-    print(f"{network.arithmetic} arithmetic, {network.manifest.num_steps} time-steps", file=sys.stderr)
+    classes = network.manifest.class_names
+    shown = ", ".join(classes[:SHOWN_CLASSES]) + (", …" if len(classes) > SHOWN_CLASSES else "")
+    about = f"{network.arithmetic} arithmetic, {network.manifest.num_steps} time-steps; {len(classes)} classes: {shown}"
+    head = ["input", "class", "probability"] + (["steps"] if arguments.threshold is not None else [])
     names: list[str] = []
     inputs: list[np.ndarray] = []
+    batches = 0
 
     def flush(batch_size: int) -> None:
         padded = np.stack(inputs + [inputs[-1]] * (batch_size - len(inputs)))  # one size, one compilation
+        if batches == 0:  # the first, and no sooner: until then nothing could be read
+            print(about, file=sys.stderr)
+            print("\t".join(head))
         results = zip(names, *classify(network, padded, arguments.threshold), strict=False)
         for name, prediction, probability, steps in results:
-            used = "" if arguments.threshold is None else f"\t{steps} steps"
-            print(f"{name}\t{network.manifest.class_names[prediction]}\t{probability:.3f}{used}", flush=True)
+            used = "" if arguments.threshold is None else f"\t{steps}"
+            print(f"{name}\t{classes[prediction]}\t{probability:.3f}{used}", flush=True)
         names.clear()
         inputs.clear()
 
-    batches = 0
     for name, one in read_inputs(arguments.input, network, arguments.resize):
         names.append(name)
         inputs.append(one)

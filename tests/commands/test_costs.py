@@ -44,7 +44,7 @@ def test_a_preset(monkeypatch, capsys, tmp_path):
     assert "blocks.2.downsample.conv" in printed
     assert "param_mb_paper" not in printed
     totals = printed[printed.index("per image") :]
-    assert "paper," not in totals  # which has no figure of the digits
+    assert "paper:" not in totals  # which has no figure of the digits
     assert f"{report['param_mb_paper']:.4g} MB" in totals
     assert f"{report['train_step']['memory_mb']:.4g} MB" in totals
     assert f"{100 * report['firing_rate']:.4g} %" in totals
@@ -57,7 +57,7 @@ def test_the_paper_s_figures_stand_beside_ours(capsys):
     report = dict.fromkeys(QUANTITIES, 1.23456) | {"train_step": None, "paper": preset.paper._asdict()}
     rich.print(total_table(report))
     lines = capsys.readouterr().out.splitlines()
-    assert "paper, Table 2, HD-LIF †‡" in lines[1]
+    assert lines[0].strip() == "paper: Table 2, HD-LIF †‡"
     (sops,) = (line for line in lines if "SOPs " in line and "additions" in line)
     assert "1.235 M" in sops
     assert "190.1 M" in sops

