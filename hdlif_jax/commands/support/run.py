@@ -210,6 +210,7 @@ def train(
         title(summary),
         directory.read_metrics("epoch"),
         summary["accuracy_per_step"],
+        plan.dataset.test.shape[0],
         directory.read_metrics("coherence"),
     )
     write_json(directory.path / "summary.json", summary)
