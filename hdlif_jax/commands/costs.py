@@ -22,6 +22,7 @@ from hdlif_jax.commands.support.cli import conf, console, did_you_mean, parse, w
 from hdlif_jax.commands.support.cost_tables import layer_table, neuron_table, total_table
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.execution import use_compilation_cache
 from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import device_name, in_data_dir, write_json
 from hdlif_jax.commands.support.runs import input_spec, load_dataset, load_run
@@ -144,6 +145,7 @@ def training_cost(config: TrainConfig, model: nn.SpikingNetwork) -> analysis.Com
 
 def collect(subject: Subject, arguments: Arguments) -> tuple[dict[str, Any], analysis.Costs]:
     """Everything that costs.json holds, and the costs themselves."""
+    use_compilation_cache()
     inputs, batches = choose_inputs(arguments, subject.config)
     untrained = subject.trained is None
     with phase(f"counting operations on {inputs}"):

@@ -13,6 +13,7 @@ from hdlif_jax.commands.config import DataConfig, to_dict
 from hdlif_jax.commands.support.cli import conf, console, parse
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.execution import use_compilation_cache
 from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import device_name, write_json
 from hdlif_jax.commands.support.runs import Run, load_dataset, load_run
@@ -102,6 +103,7 @@ def main() -> None:
     with phase(f"loading {arguments.run}"):
         run = load_run(arguments.run, data_dir=arguments.data_dir)
     check_inputs(run)
+    use_compilation_cache()
     dataset = load_dataset(run.config)
     started = time.perf_counter()
     with phase(f"folding, compiling, and verifying on {dataset.test.shape[0]:,} test inputs"):

@@ -8,7 +8,7 @@ import hdlif_jax as hd
 from hdlif_jax.commands.registry import make_normalize
 from hdlif_jax.commands.support.cli import conf, console, parse
 from hdlif_jax.commands.support.entry import command
-from hdlif_jax.commands.support.execution import one_device
+from hdlif_jax.commands.support.execution import one_device, use_compilation_cache
 from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import device_name, write_json
 from hdlif_jax.commands.support.runs import Which, load_dataset, load_run
@@ -31,6 +31,7 @@ def evaluate(directory: pathlib.Path, step: Which = "last", data_dir: str | None
     run = load_run(directory, step=step, data_dir=data_dir)
     import jax  # not before the run was found
 
+    use_compilation_cache()
     dataset = load_dataset(run.config)
     make_step = hd.training.make_eval_step
     eval_step = jax.jit(make_step(hd.nn.inference_form(run.model), make_normalize(run.config, dataset)))

@@ -14,7 +14,7 @@ from hdlif_jax.commands.registry import NETWORKS, NEURONS, make_loss, make_model
 from hdlif_jax.commands.support.cli import console, did_you_mean, parse, where_presets_are
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
-from hdlif_jax.commands.support.execution import one_device
+from hdlif_jax.commands.support.execution import one_device, use_compilation_cache
 from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, read_json, write_json
 from hdlif_jax.commands.support.runs import load_dataset
@@ -202,6 +202,7 @@ def main() -> None:
     seeds, updates = arguments.seeds, arguments.updates
     trainings = len(arguments.models) * len(seeds)
     console.print(f"{trainings} trainings of {updates} updates on {config.data.name}, and comparisons.\n{USUAL}")
+    use_compilation_cache()
     started = time.perf_counter()
     for number, name in enumerate(arguments.models, 1):
         with phase(f"{name}: training {len(seeds)} networks and comparing gradients"):

@@ -122,7 +122,9 @@ def cosine_per_layer(studies: Mapping[str, Any]) -> "Figure":
         axes.grid(alpha=0.3)
     row[0].set_ylabel("cosine(online, STBP)")
     row[0].legend(loc="lower right")
-    figure.suptitle("How well the online gradient points where STBP points (mean and range over seeds)")
+    several = any(len(figures["first_layer_cosine_init_per_seed"]) > 1 for figures in studies.values())
+    over = " (mean and range over seeds)" if several else ""
+    figure.suptitle(f"How well the online gradient points where STBP points{over}")
     return figure
 
 
@@ -156,7 +158,7 @@ def estimator_variance(studies: Mapping[str, Any]) -> "Figure":
 
 def _title(name: str, layer: str | None, neuron: int, sample: Contributions) -> str:
     place = np.unravel_index(neuron, sample.weights.shape[2:])
-    which = f"channel {place[-1]}" if len(place) > 1 else f"neuron {neuron}"
+    which = f"channel {place[-1]}, sample {place[0]}" if len(place) > 1 else f"neuron {neuron}"
     return f"{name}: {which}" if layer is None else f"{name}: {layer}\n{which}"
 
 

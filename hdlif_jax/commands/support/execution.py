@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from jax.sharding import Mesh
 
 
+CACHED_SECONDS = 0.02  # a program that took longer to compile is kept: first kernels are dozens of short ones
+
+
 @dataclasses.dataclass(frozen=True)
 class Execution:
     """How a run is computed and watched; may be another when the run is resumed."""
@@ -106,7 +109,7 @@ def one_device() -> "Mesh":
 
 
 def use_compilation_cache() -> None:
-    """Keeps compiled programs between processes, so that a run that starts again begins in seconds.
+    """Keeps compiled programs between processes, so that what is started again begins in seconds.
 
     By kind of device in the user's cache directory, or where JAX_COMPILATION_CACHE_DIR says; not at all where the user
     has no directory to write to, as in some containers.
@@ -125,3 +128,4 @@ def use_compilation_cache() -> None:
     except (OSError, RuntimeError):  # nobody knows where that is, or it cannot be made
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", CACHED_SECONDS)

@@ -92,6 +92,7 @@ def plot_steps(axes: plt.Axes, accuracy_per_step: list[float], num_test: int) ->
     room = missing / 2 + 0.1 * (top - bottom + missing)
     axes.set(xlabel="time-steps used", ylabel="test accuracy (%)", title="Test accuracy after 1…T steps")
     axes.set_ylim(bottom - room, top + room)
+    axes.yaxis.set_major_locator(ticker.FixedLocator([tick for tick in axes.get_yticks() if 0 <= tick <= 100]))
     axes.set_xmargin(0.15)
     axes.text(0.02, 0.03, f"{num_test:,} images: one is {100 / num_test:.2g} %", transform=axes.transAxes, fontsize=9)
     axes.legend(loc="lower right")

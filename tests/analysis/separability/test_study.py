@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -85,8 +86,10 @@ def test_epsilon_maps_say_which_neurons_they_are_of(studies):
     titles = [axes.get_title() for axes in maps.axes if axes.get_title()]
     plt.close(maps)
     assert [title.partition("\n")[0] for title in titles] == ["parallel: blocks.0.neuron2"] * 3 + ["own: layers.1"] * 3
-    channels = [int(title.partition("\nchannel ")[2]) for title in titles]
-    assert all(0 <= channel < samples["parallel"].weights.shape[-1] for channel in channels[:3])
+    for title in titles[:3]:
+        channel, sample = map(int, re.search(r"\nchannel (\d+), sample (\d+)$", title).groups())
+        assert sample < samples["parallel"].weights.shape[2]
+        assert channel < samples["parallel"].weights.shape[3]
 
 
 def test_only_drawing_needs_matplotlib():
