@@ -7,7 +7,7 @@ from typing import Annotated
 
 from hdlif_jax import data
 from hdlif_jax.commands.registry import DATASETS as ALL
-from hdlif_jax.commands.support.cli import conf, console, did_you_mean, parse
+from hdlif_jax.commands.support.cli import conf, console, parse
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.progress import show_progress
@@ -38,8 +38,7 @@ def parse_arguments() -> Arguments:
     """
     arguments = parse(Arguments, "prepare_data", config=(conf.PositionalRequiredArgs,))
     if arguments.name not in DATASETS:
-        nearest = did_you_mean(arguments.name, DATASETS)
-        raise CommandError(f"unknown dataset {arguments.name!r}; {nearest}the datasets are {', '.join(DATASETS)}")
+        raise CommandError(f"unknown dataset {arguments.name!r}; the datasets are {', '.join(DATASETS)}")
     if (arguments.source is None) != arguments.download:
         entry = DATASETS[arguments.name]
         raise CommandError(
