@@ -145,16 +145,22 @@ def channel_attention(kernel: jax.Array, bias: jax.Array, current: jax.Array) ->
 
 
 def normalize(inputs: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
-    """uint8 `[..., C]` to float32 with zero mean and unit variance per channel.
+    """Inputs `[..., C]` to float32 with zero mean and unit variance per channel.
 
     Args:
-      inputs: levels 0…255.
-      mean: per channel, of inputs in [0, 1].
-      std: per channel, of inputs in [0, 1].
+      inputs: levels 0…255 of an integer type, or floats in a unit of their own.
+      mean: per channel: of levels in [0, 1], of floats in their unit.
+      std: per channel, likewise.
     """
     channels = (1,) * (inputs.ndim - 1) + (-1,)
     mean_, std_ = (jnp.asarray(values, jnp.float32).reshape(channels) for values in (mean, std))
-    return (inputs.astype(jnp.float32) / 255 - mean_) / std_
+    return (intensities(inputs) - mean_) / std_
+
+
+def intensities(inputs: jax.Array) -> jax.Array:
+    """Levels 0…255 of an integer type to float32 in [0, 1]; floats, whose unit is their own, to float32."""
+    values = inputs.astype(jnp.float32)
+    return values if jnp.issubdtype(inputs.dtype, jnp.floating) else values / 255
 
 
 def _squares(x: jax.Array) -> jax.Array:

@@ -52,6 +52,8 @@ def test_write_your_own(monkeypatch):
     frames, _ = names["preprocess"](jax.random.key(0), np.zeros((4, 6, 6, 1), np.uint8), np.arange(4))
     assert frames.shape == (4, 4, 6, 6, 1)
     assert names["resnet"].num_steps == 4
+    assert names["recordings"].train.shape == (9, 4, 34, 34, 2)
+    assert (names["plan"].train.shape, names["floats"].train.dtype) == ((9, 8, 8, 3), np.float32)
 
 
 def test_a_deployed_network(tmp_path, monkeypatch):

@@ -33,8 +33,9 @@ def evaluate(directory: pathlib.Path, step: Which = "last", data_dir: str | None
 
     use_compilation_cache()
     dataset = load_dataset(run.config)
-    make_step = hd.training.make_eval_step
-    eval_step = jax.jit(make_step(hd.nn.inference_form(run.model), make_normalize(run.config, dataset)))
+    normalize = make_normalize(run.config, dataset)
+    hd.training.match.check_match(dataset, run.model, normalize)
+    eval_step = jax.jit(hd.training.make_eval_step(hd.nn.inference_form(run.model), normalize))
     accuracies = hd.training.accuracy_per_step(eval_step, run.variables, dataset.test, one_device())
     return {
         "preset": run.config.preset,

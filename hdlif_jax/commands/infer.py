@@ -1,6 +1,7 @@
 """Predicts with an artifact: `python -m hdlif_jax.commands.infer ARTIFACT INPUT`.
 
-Needs jax and numpy alone, and Pillow for pictures.
+Needs jax and numpy alone, and Pillow for pictures. A picture is read as viewers show it: turned as its EXIF orientation
+says, with white behind what is transparent.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ import numpy as np
 import hdlif_jax as hd
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.program import program
+from hdlif_jax.data.formats.hidden import is_hidden
+from hdlif_jax.data.formats.images import PICTURES, decode_image, resize_image
 
 if TYPE_CHECKING:
     from hdlif_jax.deploy import Deployed
 
 BATCH = 64
 SHOWN_CLASSES = 10
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+INPUTS = (".npy", *PICTURES)
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -49,9 +52,9 @@ def read_inputs(path: pathlib.Path, network: Deployed, resize: bool) -> Iterator
       ValueError: something that is no input of this network.
     """
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in (".npy", *PICTURES))
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in INPUTS and not is_hidden(file.name))
         if not files:
-            raise ValueError(f"{path} holds no inputs; expected files that end in .npy, {', '.join(PICTURES)}")
+            raise ValueError(f"{path} holds no inputs; expected files that end in {', '.join(INPUTS)}")
     elif path.is_file():
         files = [path]
     else:
@@ -62,7 +65,7 @@ def read_inputs(path: pathlib.Path, network: Deployed, resize: bool) -> Iterator
         elif file.suffix.lower() in PICTURES:
             yield str(file), read_picture(file, network, resize)
         else:
-            raise ValueError(f"{file} is no input; expected a file that ends in .npy, {', '.join(PICTURES)}")
+            raise ValueError(f"{file} is no input; expected a file that ends in {', '.join(INPUTS)}")
 
 
 def read_array(path: pathlib.Path, network: Deployed) -> Iterator[tuple[str, np.ndarray]]:
@@ -73,7 +76,8 @@ def read_array(path: pathlib.Path, network: Deployed) -> Iterator[tuple[str, np.
         array = np.lib.format.open_memmap(path, mode="r")
     if array.dtype != np.uint8 or array.shape[-len(shape) :] != shape:
         found = f"{array.dtype} of shape {list(array.shape)}"
-        raise ValueError(f"{path} holds {found}; expected uint8 {list(shape)}, or a batch of those")
+        way = "; of floats in [0, 1]: np.round(255 * inputs).astype(np.uint8)" if array.dtype.kind == "f" else ""
+        raise ValueError(f"{path} holds {found}; expected uint8 {list(shape)}, or a batch of those{way}")
     if array.ndim == len(shape):
         yield str(path), np.array(array)
     elif array.ndim == len(shape) + 1:
@@ -88,28 +92,18 @@ def read_array(path: pathlib.Path, network: Deployed) -> Iterator[tuple[str, np.
 
 
 def read_picture(path: pathlib.Path, network: Deployed, resize: bool) -> np.ndarray:
-    """A picture as uint8 `[H, W, C]`."""
-    try:
-        import PIL.Image
-    except ImportError:
-        raise ValueError(f"{path} is a picture, and reading it needs Pillow: python -m pip install pillow") from None
+    """A picture as uint8 `[H, W, C]`, read as those that networks are trained on; see `decode_image`."""
     shape = network.manifest.input_shape
     if network.manifest.input_kind != "image" or len(shape) != 3 or shape[-1] not in (1, 3):
         raise ValueError(f"{path} is a picture, but the network reads {list(network.input_shape)}; give it a .npy file")
     height, width, channels = shape
-    with _readable(path, "picture"):
-        picture = PIL.Image.open(path)
-    with picture:
-        if picture.size != (width, height) and not resize:
-            raise ValueError(
-                f"{path} has {picture.size[0]}×{picture.size[1]} pixels; the network reads {width}×{height}: "
-                "crop it to what it was trained on, or let --resize scale it"
-            )
-        if picture.mode.startswith(("I", "F")):  # Pillow would cut all values above 255
-            raise ValueError(f"{path} has more than 8 bits a channel; the network reads 8: convert the picture first")
-        with _readable(path, "picture"):
-            converted = picture.convert("L" if channels == 1 else "RGB").resize((width, height))
-    return np.asarray(converted, np.uint8).reshape(height, width, channels)
+    pixels = decode_image(path.read_bytes(), str(path), channels=channels)
+    if pixels.shape[:2] != (height, width) and not resize:
+        raise ValueError(
+            f"{path} has {pixels.shape[1]}×{pixels.shape[0]} pixels; the network reads {width}×{height}: "
+            "crop it to what it was trained on, or let --resize scale it"
+        )
+    return resize_image(pixels, (height, width))
 
 
 @contextlib.contextmanager

@@ -11,6 +11,9 @@ from hdlif_jax.commands.support.cli import conf, console, parse
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.progress import show_progress
+from hdlif_jax.data.prepare import PROBLEMS
+
+SHOWN = 10  # damaged files that are named on the terminal; a file beside the records names all
 
 DATASETS = {name: entry for name, entry in ALL.items() if isinstance(entry, data.PreparedEntry)}
 
@@ -27,7 +30,9 @@ class Arguments:
     download: bool = False
     """Let tensorflow-datasets fetch the files over the network, into DIR/downloads."""
     partial: bool = False
-    """Accept other numbers of examples and other checksums than the official ones: a part of a dataset."""
+    """Accept other numbers of examples and classes and other checksums than the official ones: a part of a dataset."""
+    skip_damaged: bool = False
+    """Go on without files that cannot be used, put events in order that are a little late, and say which."""
 
 
 def parse_arguments() -> Arguments:
@@ -57,8 +62,25 @@ def main() -> None:
     if source is None:
         console.print(f"fetching {arguments.name}")
         source = data.download(arguments.name, arguments.to)
-    path = data.prepare(arguments.name, source, arguments.to, partial=arguments.partial, progress=show_progress)
+    path = data.prepare(
+        arguments.name,
+        source,
+        arguments.to,
+        partial=arguments.partial,
+        skip_damaged=arguments.skip_damaged,
+        progress=show_progress,
+    )
+    problems = data.problems(path)
+    for problem in problems[:SHOWN]:
+        console.print(problem, markup=False)
+    if problems:
+        hidden = f"; the list is {path / PROBLEMS}" if len(problems) > SHOWN else ""
+        console.print(f"damaged: {len(problems)} files, of which {_left_out(problems)} were left out{hidden}")
     console.print(f"{path} is ready ({time.perf_counter() - started:.1f} s)")
+
+
+def _left_out(problems: list[str]) -> int:
+    return sum(problem.startswith("left out") for problem in problems)
 
 
 if __name__ == "__main__":

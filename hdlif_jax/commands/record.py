@@ -11,6 +11,7 @@ from hdlif_jax.commands.support.cli import conf, console, parse
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory, read_json, write_json
+from hdlif_jax.data.formats.hidden import is_hidden
 
 RESULTS = pathlib.Path("experiments/results")  # of the current directory: that of a clone
 
@@ -73,7 +74,7 @@ def write_table(folder: pathlib.Path) -> None:
         "| preset | device | epochs | test accuracy | the paper's | time | jax |",
         "|---|---|---|---|---|---|---|",
     ]
-    for file in sorted(folder.glob("*.json")):
+    for file in sorted(file for file in folder.glob("*.json") if not is_hidden(file.name)):
         record = read_json(file)
         summary = record["summary"]
         lines.append(

@@ -1,68 +1,21 @@
-"""What every dataset becomes: uint8 inputs and integer labels, split once and for all."""
+"""What every dataset becomes: inputs and integer labels, split once and for all."""
 
 import dataclasses
-from typing import NamedTuple, Protocol
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from hdlif_jax.data.arrays import as_inputs, as_labels, statistics
+from hdlif_jax.data.display import names_text, shape_text, table
+from hdlif_jax.data.source import Source, Split, check_arrays, check_finite, check_lengths, check_split, hold_out
 
-class Split(NamedTuple):
-    """Part of a dataset, in memory.
-
-    Attributes:
-      inputs: `[N, H, W, C]` images, or `[N, T, H, W, C]` event frames, uint8.
-      labels: `[N]` int32.
-    """
-
-    inputs: np.ndarray
-    labels: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the inputs."""
-        return self.inputs.shape
-
-    def select(self, indices: np.ndarray) -> "Split":
-        """The examples at these indices."""
-        return Split(self.inputs[indices], self.labels[indices])
-
-    def read(self, indices: np.ndarray, keys: np.ndarray | None = None) -> "Split":
-        """The examples at these indices; `keys` are for sources that read at random."""
-        del keys
-        return self.select(indices)
-
-    def load(self) -> "Split":
-        """Itself: it is in memory."""
-        return self
+TEST_FRACTION = 0.2  # of arrays that come without a test set
 
 
-class Source(Protocol):
-    """Examples in memory (`Split`) or on disk (`Records`)."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """`[N, H, W, C]` or `[N, T, H, W, C]` of all inputs."""
-
-    @property
-    def labels(self) -> np.ndarray:
-        """`[N]` int32."""
-
-    def select(self, indices: np.ndarray) -> "Source":
-        """The examples at these indices, as a source of their own."""
-
-    def read(self, indices: np.ndarray, keys: np.ndarray | None = None) -> Split:
-        """Examples at `[B]` indices; `[B, 2]` keys, where given, make what is random at reading."""
-
-    def load(self) -> Split:
-        """All examples in memory."""
-
-
-def nbytes(source: Source) -> int:
-    """Size of all inputs in memory."""
-    return int(np.prod(source.shape, dtype=np.int64))
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Dataset:
     """A labelled dataset with its own test set.
 
@@ -71,11 +24,12 @@ class Dataset:
       class_names: one per class; their number is the number of classes.
       train: what may be trained on; a validation split is cut from it by `hold_out`.
       test: looked at once.
-      mean: per channel, of inputs in [0, 1].
-      std: per channel, of inputs in [0, 1].
+      mean: per channel: of uint8 inputs in [0, 1], of floats in their own unit.
+      std: per channel, likewise.
 
     Raises:
-      ValueError: a split with other than uint8 images and int labels in range, or with lengths that differ.
+      ValueError: a part without examples, with other than uint8 or float32 inputs or integer labels in range, or with
+        lengths that differ; parts of two shapes or types; statistics that do not fit.
     """
 
     name: str
@@ -86,19 +40,108 @@ class Dataset:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        check_names(self.class_names, self.name)
         for part, source in {"train": self.train, "test": self.test}.items():
             where = f"{self.name}, {part} split"
+            if isinstance(source, Split):
+                check_arrays(source, where)
+            elif not all(hasattr(type(source), needed) for needed in ("shape", "dtype", "labels", "read")):
+                raise TypeError(
+                    f"{where}: {type(source).__name__} is no Split of arrays and no Records of files; "
+                    "Dataset.from_arrays takes whatever becomes arrays"
+                )
             if len(source.shape) not in (4, 5):
                 raise ValueError(
-                    f"{where}: inputs are of shape {source.shape}; "
-                    "expected uint8 [N, H, W, C] images or [N, T, H, W, C] event frames"
-                )
-            if source.shape[-1] != len(self.mean):
-                raise ValueError(
-                    f"{where}: inputs have {source.shape[-1]} channels but mean and std have {len(self.mean)}"
+                    f"{where}: inputs are of shape {source.shape}; expected [N, H, W, C] images or [N, T, H, W, C] "
+                    "frames; Dataset.from_arrays takes other layouts, too"
                 )
             if isinstance(source, Split):
                 check_split(source, self.num_classes, where)
+            if not source.shape[0]:
+                raise ValueError(f"{where} has no examples")
+        train, test = (f"{source.dtype} of shape {source.shape[1:]}" for source in (self.train, self.test))
+        if train != test:
+            raise ValueError(
+                f"{self.name}: an example is {train} in the train split and {test} in the test split; "
+                "a network reads one kind of input: bring both to the same"
+            )
+        channels = self.train.shape[-1]
+        if not np.shape(self.mean) == np.shape(self.std) == (channels,):
+            raise ValueError(
+                f"{self.name}: inputs have {channels} channels but mean={self.mean} and std={self.std}; give a number "
+                "of each per channel"
+            )
+        if not all(map(math.isfinite, (*self.mean, *self.std))) or not all(value > 0 for value in self.std):
+            raise ValueError(f"{self.name}: mean={self.mean}, std={self.std} must be finite, and std above 0")
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: Any,
+        labels: Any,
+        *,
+        test_images: Any = None,
+        test_labels: Any = None,
+        test_fraction: float | None = None,
+        class_names: Sequence[str] | None = None,
+        name: str = "arrays",
+        layout: str | None = None,
+        seed: int = 0,
+    ) -> "Dataset":
+        """A dataset of your own arrays, with the statistics of its training images.
+
+        Integers between 0 and 255 are held as uint8 levels, which networks see in [0, 1] before they are normalised.
+        Floats are held as float32 in their own unit, whatever it is: nothing is rounded or clipped. Deployed networks
+        and AutoAugment read levels, so give integers where you have them. `pictures_in` and `frames_of` make arrays of
+        picture files and of event recordings.
+
+        Args:
+          images: `[N, H, W]`, `[N, H, W, C]`, frames `[N, T, H, W, C]`, or as `layout` says.
+          labels: `[N]` integers from 0.
+          test_images: the test set, in the same layout.
+          test_labels: its labels.
+          test_fraction: share of each class to hold out as the test set, where there is none; 0.2 by default.
+          class_names: one per class; the numbers 0…max(labels) by default.
+          name: of the dataset.
+          layout: what each axis is: N examples, T time-steps, H height, W width, C channels, such as "NCHW".
+          seed: chooses the examples that are held out.
+
+        Raises:
+          ValueError: arrays that cannot be this, with what was expected and how to get it.
+
+        Examples:
+          >>> import numpy as np
+          >>> Dataset.from_arrays(np.zeros((10, 1, 8, 8)), np.arange(10) % 2, layout="NCHW")
+          Dataset('arrays': 2 classes, 8×8×1 float32, 8 train and 2 test examples)
+        """
+        train = Split(as_inputs(images, layout, f"{name}, images"), as_labels(labels, f"{name}, labels"))
+        check_lengths(train, f"{name}, images")
+        if (test_images is None) != (test_labels is None):
+            raise ValueError(f"{name}: test_images and test_labels belong together; give both, or a test_fraction")
+        if test_images is None:
+            fraction = TEST_FRACTION if test_fraction is None else test_fraction
+            train, test = (part.load() for part in hold_out(train, fraction, seed))
+            if not len(test.labels):
+                raise ValueError(
+                    f"{name}: test_fraction={fraction} of each class is no example; give a larger share, or test_images"
+                )
+        elif test_fraction is not None:
+            raise ValueError(f"{name}: test_images and test_fraction={test_fraction} are two test sets; give one")
+        else:
+            inputs = as_inputs(test_images, layout, f"{name}, test_images")
+            test = Split(inputs, as_labels(test_labels, f"{name}, test_labels"))
+        if class_names is None:
+            used = np.union1d(train.labels, test.labels)
+            missing = np.setdiff1d(np.arange(used.max(initial=0)), used)
+            if missing.size:
+                raise ValueError(
+                    f"{name}: labels go up to {used.max()} and none is {missing[0]}; classes are numbered from 0 "
+                    "without a gap (np.unique(labels, return_inverse=True)[1]), or give class_names of all"
+                )
+            class_names = tuple(str(label) for label in range(int(used.max(initial=0)) + 1))
+        check_names(class_names, name)
+        check_finite(train.inputs, f"{name}, train split")  # before statistics are taken
+        return cls(name, tuple(map(str, class_names)), train, test, *statistics(train.inputs))
 
     @property
     def num_classes(self) -> int:
@@ -111,49 +154,25 @@ class Dataset:
         height, width, channels = self.train.shape[-3:]
         return height, width, channels
 
+    def __repr__(self) -> str:
+        numbers = f"{self.train.shape[0]} train and {self.test.shape[0]} test examples"
+        kind = f"{shape_text(self.train.shape[1:])} {self.train.dtype}"
+        return f"Dataset({self.name!r}: {self.num_classes} classes, {kind}, {numbers})"
 
-def check_split(split: Split, num_classes: int, where: str) -> None:
-    """Checks types and labels of examples in memory.
-
-    Raises:
-      ValueError: other than uint8 inputs and integer labels in range, one for each input.
-    """
-    inputs, labels = split
-    if inputs.dtype != np.uint8:
-        raise ValueError(f"{where}: inputs are {inputs.dtype} of shape {inputs.shape}; expected uint8")
-    if labels.shape != inputs.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"{where}: labels are {labels.dtype} of shape {labels.shape}; expected integers {inputs.shape[:1]}"
-        )
-    outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
-    if outside.size:
-        raise ValueError(
-            f"{where}: label {labels[outside[0]]} of example {outside[0]} is outside 0…{num_classes - 1}; "
-            "correct the labels or name all classes"
-        )
+    def _repr_html_(self) -> str:
+        rows = [
+            (part, source.shape[0], shape_text(source.shape[1:]), source.dtype, type(source).__name__)
+            for part, source in {"train": self.train, "test": self.test}.items()
+        ]
+        note = f"classes {names_text(self.class_names)}"
+        return table(self.name, ("split", "examples", "input", "type", "held as"), rows, note)
 
 
-def hold_out(source: Source, fraction: float, seed: int = 0) -> tuple[Source, Source]:
-    """Cuts a stratified part off a split: the same share of every class, the same examples at every call.
-
-    Args:
-      source: what to cut.
-      fraction: share to hold out, in [0, 1).
-      seed: chooses the examples.
-
-    Returns:
-      The rest and the held-out part.
-
-    Raises:
-      ValueError: `fraction` out of range.
-    """
-    if not 0 <= fraction < 1:
-        raise ValueError(f"fraction={fraction} must be in [0, 1): the share of the examples to hold out")
-    if fraction == 0:
-        return source, source.select(np.zeros(0, np.int64))  # without a look at the labels, which may be on disk
-    generator = np.random.default_rng(seed)
-    held = np.zeros(len(source.labels), bool)
-    for label in np.unique(source.labels):
-        members = generator.permutation(np.flatnonzero(source.labels == label))
-        held[members[: round(fraction * len(members))]] = True
-    return source.select(np.flatnonzero(~held)), source.select(np.flatnonzero(held))
+def check_names(class_names: Sequence[str], where: str) -> None:
+    """Raises ValueError for what is no sequence of different names."""
+    if isinstance(class_names, str) or not len(class_names):
+        raise ValueError(f"{where}: class_names are {class_names!r}; expected a sequence with a name per class")
+    names = sorted(class_names)
+    twice = [name for name, other in itertools.pairwise(names) if name == other]
+    if twice:
+        raise ValueError(f"{where}: class_names name {twice[0]!r} twice; expected a different one per class")

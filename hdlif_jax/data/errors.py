@@ -1,4 +1,4 @@
-"""The one error of unusable data files."""
+"""The errors of unusable data files."""
 
 import pathlib
 
@@ -7,6 +7,10 @@ class DataError(ValueError):
     """A file that is missing, damaged, or not what it should be."""
 
 
-def damaged(where: pathlib.Path | str, offset: int, problem: str) -> DataError:
+class DamagedError(DataError):
+    """What is in one file cannot be used; the files beside it may be whole."""
+
+
+def damaged(where: pathlib.Path | str, offset: int, problem: str) -> DamagedError:
     """An error that names the file, the byte and the problem, with what was expected."""
-    return DataError(f"{where}, byte {offset}: {problem}")
+    return DamagedError(f"{where}, byte {offset}: {problem}")

@@ -5,7 +5,7 @@ import pathlib
 from hdlif_jax.data import catalog
 from hdlif_jax.data.dataset import Dataset
 from hdlif_jax.data.entry import IMAGE_SIZE, InstalledEntry
-from hdlif_jax.data.events import Slicing
+from hdlif_jax.data.frames import Slicing
 from hdlif_jax.data.records import open_prepared
 
 
@@ -30,8 +30,11 @@ def open_dataset(
 
     Raises:
       DataError: there is no such dataset, or it is not prepared; says which files to get and what to run.
+      ValueError: `num_steps` < 1, frames larger than the sensor, or a size below 1.
     """
     entry = catalog.entry(name)
+    if num_steps < 1:
+        raise ValueError(f"num_steps={num_steps} must be at least 1")
     if isinstance(entry, InstalledEntry):
         return entry.load()
     return open_prepared(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from hdlif_jax.data.entry import Entry
 from hdlif_jax.data.errors import DataError
+from hdlif_jax.data.formats.archives import files_in
 
 
 class Original(NamedTuple):
@@ -26,17 +27,29 @@ class Original(NamedTuple):
 Example = dict[str, Any]
 
 
+class Unread(NamedTuple):
+    """An example that was met on a pass and is not read yet, so that one that is damaged can be left out.
+
+    Attributes:
+      where: the file, for messages.
+      read: gives a dict: the labels, an `id`, and `image` (`[H, W, C]` uint8), `encoded` (an image file's bytes) or
+        `events` (a `Recording`). To be called before the pass goes on. Raises DamagedError.
+    """
+
+    where: str
+    read: Callable[[], Example]
+
+
 class Examples(NamedTuple):
     """The examples of a dataset, as they were distributed.
 
     Attributes:
       class_names: by name of the label: {"label": ...}, and "coarse_label" for CIFAR-100.
-      splits: for each split a function that begins a pass. An example is a dict: the labels, an `id`, and `image`
-        (`[H, W, C]` uint8), `encoded` (an image file's bytes) or `events`.
+      splits: for each split a function that begins a pass.
     """
 
     class_names: dict[str, tuple[str, ...]]
-    splits: Mapping[str, Callable[[], Iterator[Example]]]
+    splits: Mapping[str, Callable[[], Iterator[Unread]]]
 
 
 class CheckFile(Protocol):
@@ -99,7 +112,7 @@ class PreparedEntry(Entry):
         Raises:
           DataError: files are missing or damaged; damage further inside is met on the pass.
         """
-        if source.is_dir() and not any(path.is_file() for path in source.rglob("*")):
+        if source.is_dir() and not any(True for _ in files_in(source)):
             raise self.missing(source, "files")
         return self.reader(self, source, check)
 

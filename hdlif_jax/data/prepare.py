@@ -16,13 +16,15 @@ from typing import Any, NoReturn
 import numpy as np
 
 from hdlif_jax.data import catalog
-from hdlif_jax.data.errors import DataError
+from hdlif_jax.data.errors import DamagedError, DataError
 from hdlif_jax.data.extras import needed
 from hdlif_jax.data.formats.archives import is_archive
 from hdlif_jax.data.originals import Examples, PreparedEntry
+from hdlif_jax.data.recordings import LATE, Recording, load_events, load_in_order
 
 FILE_FORMAT = "array_record"
 PARTIAL = ".partial-"  # begins the name of a folder that is being written
+PROBLEMS = "damaged.txt"  # beside the records
 Progress = Callable[[Iterable[Any], str, int | None], Iterable[Any]]  # (items, description, expected number)
 
 
@@ -32,6 +34,7 @@ def prepare(
     directory: pathlib.Path | str,
     *,
     partial: bool = False,
+    skip_damaged: bool = False,
     progress: Progress = lambda items, description, total: items,
 ) -> pathlib.Path:
     """Prepares a dataset from the files that its authors distribute.
@@ -43,8 +46,10 @@ def prepare(
       name: of the catalogue.
       source: folder or archive with the authors' files; nothing is unpacked to disk.
       directory: the data directory; the dataset goes to `directory/<name>/<version>`.
-      partial: accept other numbers of examples and other digests than the official ones: part of a dataset, or
-        another one in the same layout.
+      partial: accept other numbers of examples and classes and other digests than the official ones: part of a
+        dataset, or another one in the same layout.
+      skip_damaged: leave out what cannot be used, such as a broken picture or a recording without events, and put
+        events in order that are late by at most `recordings.LATE`; `problems` says what was done to which file.
       progress: shows progress while its items are taken.
 
     Returns:
@@ -74,14 +79,33 @@ def prepare(
             )
 
     examples = entry.open_originals(source, check)
+    found = len(examples.class_names["label"])
+    if not partial and found != entry.num_classes:
+        raise DataError(
+            f"{source} has {found} classes, {name} has {entry.num_classes}; remove the folders that are none of its "
+            "classes and get those that are missing, or pass --partial to prepare a part of the dataset"
+        )
     work = directory / f"{PARTIAL}{os.getpid()}"
+    met: list[str] | None = [] if skip_damaged else None
     try:
-        _write(entry, examples, work, None if partial else entry.counts, progress)
+        _write(entry, examples, work, None if partial else entry.counts, met, progress)
+        if met:
+            (work / entry.prepared_name / entry.version / PROBLEMS).write_text("\n".join(met) + "\n", encoding="utf-8")
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(work / entry.prepared_name / entry.version, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target
+
+
+def problems(prepared: pathlib.Path | str) -> list[str]:
+    """What `skip_damaged` left out of a prepared dataset or put in order in it: a line for each file, with its reason.
+
+    Args:
+      prepared: the folder that `prepare` returned.
+    """
+    path = pathlib.Path(prepared) / PROBLEMS
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 def download(name: str, directory: pathlib.Path | str) -> pathlib.Path:
@@ -151,8 +175,14 @@ def _check_archives(entry: PreparedEntry, source: pathlib.Path, progress: Progre
 
 
 def _write(
-    entry: PreparedEntry, examples: Examples, work: pathlib.Path, counts: dict[str, int] | None, progress: Progress
+    entry: PreparedEntry,
+    examples: Examples,
+    work: pathlib.Path,
+    counts: dict[str, int] | None,
+    met: list[str] | None,
+    progress: Progress,
 ) -> None:
+    """Writes all splits; `met` collects what was done to damaged files, which without it are not accepted."""
     needed("tensorflow_datasets")
     import tensorflow_datasets as tfds
 
@@ -169,14 +199,26 @@ def _write(
         return tfds.features.FeaturesDict({"id": tfds.features.Text(), **content, **labels})
 
     def stored(split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        number = 0
+        written = left_out = 0
         total = entry.counts[split] if counts is not None else None
-        for number, example in enumerate(progress(examples.splits[split](), f"{entry.name}, {split}", total), 1):
-            yield number - 1, _storable(example)
-        if number == 0 or (counts is not None and number != counts[split]):
+        for unread in progress(examples.splits[split](), f"{entry.name}, {split}", total):
+            try:
+                example, problem = _storable(unread.read(), mends=met is not None)
+            except DamagedError as error:
+                if met is None:
+                    raise DamagedError(f"{error}; --skip-damaged goes on without it") from error
+                met.append(f"left out of {split}: {error}")
+                left_out += 1
+                continue
+            if problem and met is not None:
+                met.append(f"put in order, in {split}: {problem}")
+            yield written, example
+            written += 1
+        if written == 0 or (counts is not None and written + left_out != counts[split]):
+            number = f"{written} examples" + (f" and {left_out} damaged ones" if left_out else "")
             expected = f"expected {counts[split]}" if counts else "expected at least one"
-            hint = "; pass --partial to prepare a part of the dataset" if counts and number else ""
-            raise DataError(f"the {split} split of {entry.name} has {number} examples, {expected}{hint}")
+            hint = "; pass --partial to prepare a part of the dataset" if counts and written else ""
+            raise DataError(f"the {split} split of {entry.name} has {number}, {expected}{hint}")
 
     with tfds.core.registered.skip_registration():
 
@@ -201,17 +243,23 @@ def _write(
         Builder(data_dir=str(work), file_format=FILE_FORMAT).download_and_prepare()
 
 
-def _storable(example: dict[str, Any]) -> dict[str, Any]:
-    example = dict(example)
+def _storable(example: dict[str, Any], mends: bool) -> tuple[dict[str, Any], str]:
+    """An example as tensorflow-datasets stores it, and what had to be mended; nothing without `mends`."""
+    example, problem = dict(example), ""
     if "encoded" in example:
         example["image"] = example.pop("encoded")
     elif "image" in example:
         example["image"] = _png(example["image"])
     else:
-        time, x, y, polarity = example.pop("events")
+        recording: Recording = example.pop("events")
+        if recording.num_events == 0:
+            raise DamagedError(f"{recording.where} holds no event")
+        events, late = load_in_order(recording) if mends else (load_events(recording), 0)
+        time, x, y, polarity = events
         columns = {"t": time.astype(np.int64), "x": x.astype(np.int16), "y": y.astype(np.int16), "p": polarity}
         example |= columns
-    return example
+        problem = f"{recording.where}: {late} of {len(time)} events were late by at most {LATE} µs" if late else ""
+    return example, problem
 
 
 def _png(image: np.ndarray) -> bytes:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -11,14 +12,20 @@ import numpy as np
 
 from hdlif_jax.data import catalog
 from hdlif_jax.data.crops import center_crop, random_resized_crop_box, resized_crop
-from hdlif_jax.data.dataset import Dataset, Split
+from hdlif_jax.data.dataset import Dataset
+from hdlif_jax.data.display import shape_text, table
 from hdlif_jax.data.entry import IMAGE_SIZE
 from hdlif_jax.data.errors import DataError
-from hdlif_jax.data.events import Events, Slicing, integrate, recording_of
+from hdlif_jax.data.events import Events
 from hdlif_jax.data.extras import needed
+from hdlif_jax.data.formats.archives import folders_in
+from hdlif_jax.data.formats.hidden import is_hidden
 from hdlif_jax.data.formats.images import decode_image
+from hdlif_jax.data.frames import Slicing, integrate
 from hdlif_jax.data.originals import PreparedEntry
 from hdlif_jax.data.prepare import FILE_FORMAT, prepared_path
+from hdlif_jax.data.recordings import recording_of
+from hdlif_jax.data.source import Split
 
 READ_AT_ONCE = 1024
 
@@ -26,7 +33,7 @@ Stored = dict[str, Any]  # an example as it lies in a record
 Decode = Callable[[Stored, np.ndarray | None, str], np.ndarray]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Records:
     """A split on disk, read example by example in any order. It can be sent to other processes.
 
@@ -51,16 +58,29 @@ class Records:
         """`[N, ...]` of all inputs."""
         return len(self.indices), *self.example_shape
 
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the inputs."""
+        return np.dtype(np.uint8)
+
     @functools.cached_property
     def labels(self) -> np.ndarray:
-        """`[N]` int32; read once from all records and then kept beside them, where that folder can be written to."""
+        """`[N]` int32; read once from all records and then kept beside them, where that folder can be written to.
+
+        Raises:
+          DataError: a label out of range.
+        """
         path = self.directory / f"{self.split}.labels.npy"
-        if path.exists():
-            labels = np.load(path)
-        else:
+        number = len(self._source)
+        labels = _kept_labels(path, number)
+        if labels is None:
             labels = np.array([self._parse(raw)["label"] for raw in self._source], np.int32)
             with contextlib.suppress(OSError):  # a shared, read-only folder: they are read again next time
-                np.save(path, labels)
+                _keep_labels(path, labels)
+        outside = np.flatnonzero((labels < 0) | (labels >= self.num_classes))
+        if outside.size:
+            where = f"{self.directory}, {self.split} record {outside[0]}"
+            raise DataError(f"{where}: label {labels[outside[0]]} is outside 0…{self.num_classes - 1}")
         chosen: np.ndarray = labels[self.indices]
         return chosen
 
@@ -117,6 +137,18 @@ class Records:
         features = _builder(self.directory).info.features
         return _parse_image if "image" in features else features.deserialize_example_np
 
+    def __repr__(self) -> str:
+        kind = f"{shape_text(self.example_shape)} {self.dtype}"
+        return f"Records({len(self.indices)} examples of {kind}, {self.num_classes} classes, {self._where})"
+
+    def _repr_html_(self) -> str:
+        cells = len(self.indices), shape_text(self.example_shape), self.dtype, self.num_classes
+        return table(self._where, ("examples", "input", "type", "classes"), [cells])
+
+    @property
+    def _where(self) -> str:
+        return f"{self.split} split of {self.directory}"
+
     def __getstate__(self) -> dict[str, Any]:
         # Open files stay in their process.
         return {field.name: self.__dict__[field.name] for field in dataclasses.fields(self)}
@@ -143,9 +175,11 @@ def open_prepared(
 
     Raises:
       DataError: it is not there, or not in array_record files; says what to do.
-      ValueError: frames larger than the sensor, or a size below 1.
+      ValueError: `num_steps` < 1, frames larger than the sensor, or a size below 1.
     """
     entry = catalog.prepared_entry(name)
+    if num_steps < 1:
+        raise ValueError(f"num_steps={num_steps} must be at least 1")
     spec = entry.input_spec(frame_size, image_size)
     path = _find(entry, pathlib.Path(directory))
     info = _builder(path).info
@@ -165,6 +199,12 @@ def open_prepared(
     else:
         decode = functools.partial(_image, shape=spec.shape)
     labels = info.features["label"]
+    hidden = [name for name in labels.names if is_hidden(name)]
+    if hidden:
+        raise DataError(
+            f"{path} has the folder {hidden[0]!r}, which a system made, as class {labels.names.index(hidden[0])}: an "
+            "earlier version took it for one; delete the folder and prepare the dataset again"
+        )
     sources = {}
     for part in {"train", entry.test}:
         if part not in info.splits:
@@ -174,12 +214,29 @@ def open_prepared(
     return Dataset(name, tuple(labels.names), sources["train"], sources[entry.test], entry.mean, entry.std)
 
 
+def _kept_labels(path: pathlib.Path, number: int) -> np.ndarray | None:
+    """The labels in a file; None where there is none of that many labels, or only a part of one."""
+    try:
+        labels: np.ndarray = np.load(path)
+    except (OSError, ValueError, EOFError):
+        return None
+    return labels if labels.dtype == np.int32 and labels.shape == (number,) else None
+
+
+def _keep_labels(path: pathlib.Path, labels: np.ndarray) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}")  # several processes may do this at once
+    with part.open("wb") as file:
+        np.save(file, labels)
+    os.replace(part, path)
+
+
 def _find(entry: PreparedEntry, directory: pathlib.Path) -> pathlib.Path:
     """The prepared folder: of the catalogue's version, or else of the newest there is."""
     path = prepared_path(entry, directory)
     if path.is_dir():
         return path
-    others = sorted(folder for folder in path.parent.glob("*.*.*") if (folder / "dataset_info.json").exists())
+    folders = folders_in(path.parent) if path.parent.is_dir() else ()
+    others = [folder for folder in folders if (folder / "dataset_info.json").exists()]
     if others:
         return others[-1]
     raise DataError(
@@ -208,8 +265,7 @@ def _parse_image(raw: bytes) -> dict[str, Any]:
 
 def _image(example: Stored, key: np.ndarray | None, where: str, *, shape: tuple[int, int, int]) -> np.ndarray:
     del key
-    pixels = decode_image(example["image"], where, shape[:2])
-    return pixels[..., :1] if shape[-1] == 1 else pixels
+    return decode_image(example["image"], where, shape[:2], shape[-1])
 
 
 def _cropped_image(example: Stored, key: np.ndarray | None, where: str, *, size: int) -> np.ndarray:

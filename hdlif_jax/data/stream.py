@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hdlif_jax.data.dataset import Source, Split
 from hdlif_jax.data.extras import needed
 from hdlif_jax.data.order import batch_indices
+from hdlif_jax.data.source import Source, Split
 
 AHEAD = 4  # batches that each worker keeps ready
 

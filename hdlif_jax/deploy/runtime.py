@@ -142,7 +142,10 @@ class Deployed:
 def _check_shape(inputs: np.ndarray | jax.Array, shape: tuple[int, ...]) -> None:
     if inputs.dtype != np.uint8 or inputs.ndim != len(shape) + 1 or inputs.shape[1:] != shape or not len(inputs):
         expected = ", ".join(map(str, shape))
-        raise ValueError(f"inputs are {inputs.dtype} of shape {list(inputs.shape)}; expected uint8 [B, {expected}]")
+        way = "; of floats in [0, 1]: np.round(255 * inputs).astype(np.uint8)" if inputs.dtype.kind == "f" else ""
+        raise ValueError(
+            f"inputs are {inputs.dtype} of shape {list(inputs.shape)}; expected uint8 [B, {expected}]{way}"
+        )
 
 
 def fastest_arithmetic(backend: str) -> Arithmetic:

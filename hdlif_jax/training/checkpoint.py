@@ -217,7 +217,7 @@ class Checkpoints:
         partial.write_text(json.dumps(_digests(self._path(step)), indent=1))
         partial.replace(self._digest_file(step))
         for stale in self._checksums.glob("*.json"):
-            if not self._path(int(stale.stem)).is_dir():
+            if stale.stem.isdigit() and not self._path(int(stale.stem)).is_dir():  # others are a system's, such as ._5
                 stale.unlink()
 
     def _check_space(self, step: int, state: TrainState) -> None:

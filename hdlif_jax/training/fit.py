@@ -19,6 +19,7 @@ from hdlif_jax.encodings import Encoding
 from hdlif_jax.learning import Batch, Loss, Rule
 from hdlif_jax.training.checkpoint import Checkpoints
 from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
+from hdlif_jax.training.match import check_intensities, check_match
 from hdlif_jax.training.monitor import firing_problems
 from hdlif_jax.training.plan import Plan
 from hdlif_jax.training.preprocess import Preprocess, make_normalize, make_preprocess
@@ -78,7 +79,7 @@ class Trainer:
       mesh: the devices to train on, which change nothing of what is computed; all by default.
 
     Raises:
-      ValueError: devices that cannot share the batch.
+      ValueError: devices that cannot share the batch, or a network that does not fit the data.
     """
 
     def __init__(
@@ -113,6 +114,9 @@ class Trainer:
         if preprocess is None:
             preprocess = make_preprocess(dataset.mean, dataset.std, dataset.num_classes, encoding=encoding)
         self.normalize = make_normalize(dataset.mean, dataset.std, encoding)
+        check_match(dataset, model, self.normalize)
+        if encoding is not None:
+            check_intensities(dataset)
         on_all, rows = replicated(self.mesh), batch_sharding(self.mesh)
         self.initial_state = place(initial_state(model, optimizer), on_all)
         network = nn.training_form(model, dtype=dtype)

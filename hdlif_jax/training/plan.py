@@ -52,7 +52,7 @@ def plan(
       batch_size: examples of an update.
       validation_fraction: share of the training set that is held out, the same examples at every call.
       resident: whether the training set lives on the device; None decides by size.
-      resident_limit_gib: largest training set, in GiB of uint8, that None keeps on the device.
+      resident_limit_gib: largest training set, in GiB, that None keeps on the device.
 
     Raises:
       ValueError: values out of range, or batches larger than the training set.

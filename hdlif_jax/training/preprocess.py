@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from hdlif_jax.encodings import Encoding
-from hdlif_jax.ops import normalize
+from hdlif_jax.ops import intensities, normalize
 from hdlif_jax.training import augment
 
 Preprocess = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]  # (key, inputs, labels)
@@ -15,7 +15,7 @@ Preprocess = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Ar
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What happens to training images; nothing by default.
+    """What happens to training images; nothing by default. All but `auto_augment` take floats as well as uint8.
 
     Attributes:
       crop_padding: images are shifted by up to this many pixels (random crop with padding).
@@ -50,7 +50,7 @@ class Augmentation:
             raise ValueError(f"switch_probability={self.switch_probability} must be in [0, 1]")
 
     def move(self, key: jax.Array, images: jax.Array) -> jax.Array:
-        """The geometry, of uint8 `[B, H, W, C]`."""
+        """The geometry, of `[B, H, W, C]`."""
         crop_key, flip_key, roll_key, rotation_key = jax.random.split(key, 4)
         if self.crop_padding:
             images = augment.random_crop(crop_key, images, self.crop_padding)
@@ -73,19 +73,20 @@ def make_preprocess(
 ) -> Preprocess:
     """Builds `(key, inputs, labels) -> (batch, targets)`: what a training batch goes through.
 
-    In the order of torchvision's and timm's recipes: geometry and colour on uint8, normalisation, Cutout (a hole is
-    then the mean), mixing. A recording moves as one.
+    In the order of torchvision's and timm's recipes: geometry and colour on inputs as they are, normalisation, Cutout
+    (a hole is then the mean), mixing. A recording moves as one. What comes in at an edge is zero: black of uint8.
 
     Args:
-      mean: per channel.
-      std: per channel.
+      mean: per channel: of uint8 inputs in [0, 1], of floats in their own unit.
+      std: per channel, likewise.
       num_classes: K.
       augmentation: what happens to the images.
       encoding: makes a sequence of static inputs, whose values it wants in [0, 1] instead of normalised.
 
     Returns:
-      A function of uint8 `[B, H, W, C]` or `[B, T, H, W, C]` and labels `[B]`. It returns float32 `[B, H, W, C]` or,
-      time-major, `[T, B, H, W, C]`, and the labels or, where images are mixed, distributions `[B, K]`.
+      A function of uint8 or float `[B, H, W, C]` or `[B, T, H, W, C]` and labels `[B]`. It returns float32
+      `[B, H, W, C]` or, time-major, `[T, B, H, W, C]`, and the labels or, where images are mixed, distributions
+      `[B, K]`.
     """
 
     def preprocess(key: jax.Array, inputs: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -114,11 +115,11 @@ def make_preprocess(
 def make_normalize(
     mean: tuple[float, ...], std: tuple[float, ...], encoding: Encoding | None = None
 ) -> Callable[[jax.Array], jax.Array]:
-    """Builds what inputs go through in evaluation: uint8 `[B, ...]` or `[B, T, ...]` to a network's input.
+    """Builds what inputs go through in evaluation: uint8 or float `[B, ...]` or `[B, T, ...]` to a network's input.
 
     Args:
-      mean: per channel.
-      std: per channel.
+      mean: per channel: of uint8 inputs in [0, 1], of floats in their own unit.
+      std: per channel, likewise.
       encoding: as in training; draws the same for every batch.
     """
     if encoding is None:
@@ -129,11 +130,6 @@ def make_normalize(
 def no_preprocess(key: jax.Array, inputs: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Inputs as they come."""
     return inputs, labels
-
-
-def intensities(inputs: jax.Array) -> jax.Array:
-    """uint8 `[...]` to float32 in [0, 1]."""
-    return inputs.astype(jnp.float32) / 255
 
 
 def time_major(batch: jax.Array) -> jax.Array:

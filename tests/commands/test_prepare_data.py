@@ -63,3 +63,22 @@ def test_help_names_what_can_be_prepared_and_nothing_else(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         command(monkeypatch, "digits")
     assert "unknown dataset 'digits'; the datasets are mnist" in capsys.readouterr().err
+
+
+def test_damaged_files_are_left_out_and_named(tmp_path, monkeypatch, capsys):
+    good = originals.nmnist([1, 2], [0, 1], [0, 0], [1, 1])
+    for part in ("Train", "Test"):
+        for number in range(12 if part == "Train" else 1):
+            (originals.folder(tmp_path / "in" / part / "0") / f"{number:05d}.bin").write_bytes(good)
+            (tmp_path / "in" / part / "0" / f"{number:05d}-cut.bin").write_bytes(good[:-1])
+    arguments = ("nmnist", "--from", tmp_path / "in", "--to", tmp_path / "out", "--partial")
+    with pytest.raises(SystemExit):
+        command(monkeypatch, *arguments)
+    assert "--skip-damaged goes on without it" in capsys.readouterr().err
+    command(monkeypatch, *arguments, "--skip-damaged")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("left out of t")
+    assert "-cut.bin, byte 5: 4 bytes of a 5-byte event" in lines[0]
+    path = tmp_path / "out" / "nmnist" / "1.0.0"
+    assert lines[-2] == f"damaged: 13 files, of which 13 were left out; the list is {path / 'damaged.txt'}"
+    assert len((path / "damaged.txt").read_text().splitlines()) == 13

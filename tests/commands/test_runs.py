@@ -12,11 +12,12 @@ import jax
 import numpy as np
 import pytest
 
-from hdlif_jax import nn, training
-from hdlif_jax.commands.config import ModelConfig, TrainConfig
+from hdlif_jax import data, nn, training
+from hdlif_jax.commands.config import DataConfig, ModelConfig, TrainConfig
 from hdlif_jax.commands.evaluate import evaluate
 from hdlif_jax.commands.registry import make_trainer
 from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.run_directory import RunDirectory
 from hdlif_jax.commands.support.runs import load_dataset, load_run
 from hdlif_jax.training import Checkpoints
 from tests.commands.conftest import read_json
@@ -45,6 +46,26 @@ def test_an_earlier_version_s_run_has_the_same_variables_and_accuracies(earlier_
     # To three of the 359 images: another compiler may round a current to the other side of a level.
     expected = read_json(earlier_run / "summary.json")["accuracy_per_step"]
     np.testing.assert_allclose(evaluate(earlier_run)["accuracy_per_step"], expected, atol=3 / 359)
+
+
+def test_a_run_on_a_part_of_the_classes_is_loaded(tmp_path, monkeypatch):
+    """Such as ImageNet-100: prepared with --partial, its number of classes is not the catalogue's."""
+    images = np.zeros((8, 64, 64, 3), np.uint8)
+    part = data.Dataset.from_arrays(images, np.arange(8) % 2, name="tiny-imagenet", test_fraction=0.25)
+    config = TrainConfig(
+        data=DataConfig(name="tiny-imagenet"), model=ModelConfig(widths=(4,), num_steps=1), epochs=1, batch_size=4
+    )
+    trainer = make_trainer(config, part)
+    directory = RunDirectory(tmp_path / "run")
+    directory.create(config, part.num_classes)
+    checkpoints = Checkpoints(directory.checkpoints)
+    checkpoints.save(trainer.initial_state)
+    checkpoints.close()
+    assert load_run(directory.path).model.num_classes == 2
+    whole = data.Dataset.from_arrays(images, np.arange(8) % 4, name="tiny-imagenet", test_fraction=0.5)
+    monkeypatch.setattr("hdlif_jax.commands.evaluate.load_dataset", lambda config: whole)
+    with pytest.raises(ValueError, match="tiny-imagenet has 4 classes and the network 2 outputs"):
+        evaluate(directory.path)
 
 
 def test_an_earlier_version_s_configuration_means_what_it_did(earlier_run):

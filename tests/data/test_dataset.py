@@ -11,6 +11,10 @@ def make_dataset(inputs=None, labels=None, **changes):
     return Dataset(name="toy", train=Split(inputs, labels), **fields)
 
 
+def part(shape=(3, 4, 4, 1), labels=(0, 1, 2), dtype=np.uint8):
+    return Split(np.zeros(shape, dtype), np.array(labels, np.int32))
+
+
 def test_shape_and_classes():
     dataset = make_dataset()
     assert dataset.input_shape == (4, 4, 1)
@@ -21,18 +25,44 @@ def test_shape_and_classes():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"inputs": np.zeros((6, 4, 4, 1))}, "inputs are float64"),
+        ({"inputs": np.zeros((6, 4, 4, 1))}, r"inputs are float64 .*Dataset\.from_arrays takes all floats"),
+        ({"inputs": np.full((6, 4, 4, 1), np.inf, np.float32)}, "example 0 holds what is not finite"),
         ({"inputs": np.zeros((6, 4, 4), np.uint8)}, r"of shape \(6, 4, 4\)"),
-        ({"inputs": np.zeros((6, 4, 4, 3), np.uint8)}, "3 channels but mean and std have 1"),
+        ({"inputs": np.zeros((6, 4, 4, 3), np.uint8)}, r"3 channels but mean=\(0.0,\) and std=\(1.0,\)"),
         ({"labels": np.zeros(5, np.int32)}, r"expected integers \(6,\)"),
         ({"labels": np.zeros(6)}, "labels are float64"),
         ({"labels": np.int32([0, 1, 2, 3, 0, 0])}, "label 3 of example 3 is outside 0…2"),
         ({"labels": np.int32([0, -1, 2, 1, 0, 0])}, "label -1 of example 1 is outside 0…2"),
+        ({"test": part(labels=[0, 0, 3])}, "toy, test split: label 3 of example 2 is outside 0…2"),
+        ({"test": part((3, 5, 4, 1))}, r"uint8 of shape \(4, 4, 1\) in the train split and uint8 of shape \(5, 4, 1\)"),
+        ({"test": part((3, 2, 4, 4, 1))}, r"\(4, 4, 1\) in the train split and uint8 of shape \(2, 4, 4, 1\)"),
+        ({"test": part(dtype=np.float32)}, "uint8 of .* in the train split and float32 of"),
+        ({"test": part((0, 4, 4, 1), labels=[])}, "toy, test split has no examples"),
+        ({"mean": (0.0, 0.0)}, r"1 channels but mean=\(0.0, 0.0\) and std=\(1.0,\)"),
+        ({"std": (0.0,)}, "must be finite, and std above 0"),
+        ({"mean": (np.nan,)}, "must be finite"),
+        ({"class_names": "abc"}, "class_names are 'abc'; expected a sequence"),
+        ({"mean": 0.5}, "1 channels but mean=0.5"),
+        ({"class_names": ()}, "expected a sequence"),
     ],
 )
 def test_bad_data(changes, message):
     with pytest.raises(ValueError, match=message):
         make_dataset(**changes)
+
+
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        (None, "test split: NoneType is no Split of arrays and no Records of files"),
+        ((np.zeros((6, 4, 4, 1)), np.zeros(6)), "test split: tuple is no Split"),
+        (Split([[1]], np.zeros(1, int)), "inputs are a list; expected an array; Dataset.from_arrays takes lists"),
+        (Split(np.zeros((6, 4, 4, 1), np.uint8), [0]), "labels are a list; expected an array"),
+    ],
+)
+def test_what_is_no_data(test, message):
+    with pytest.raises(TypeError, match=message):
+        make_dataset(test=test)
 
 
 def test_hold_out_is_stratified_disjoint_and_always_the_same():

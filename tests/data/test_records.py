@@ -45,6 +45,28 @@ def test_labels_are_kept_beside_the_records(directory, records):
     np.testing.assert_array_equal(open_prepared("mnist", directory, num_steps=4).train.labels, labels)
 
 
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", None])
+def test_a_damaged_file_of_labels_is_read_anew(directory, content):
+    path = directory / "mnist" / "3.0.1" / "test.labels.npy"
+    expected = open_prepared("mnist", directory, num_steps=4).test.load().labels
+    if content is None:
+        np.save(path, expected[:2])  # of another dataset
+    else:
+        path.write_bytes(content)
+    np.testing.assert_array_equal(open_prepared("mnist", directory, num_steps=4).test.labels, expected)
+    np.testing.assert_array_equal(np.load(path), expected)
+    assert {file.name for file in path.parent.glob("*.npy*")} <= {"train.labels.npy", "test.labels.npy"}
+
+
+def test_labels_out_of_range_are_refused_before_training(directory):
+    path = directory / "mnist" / "3.0.1" / "test.labels.npy"
+    whole = open_prepared("mnist", directory, num_steps=4).test.load().labels
+    np.save(path, np.where(np.arange(len(whole)) == 3, 10, whole).astype(np.int32))
+    with pytest.raises(DataError, match="test record 3: label 10 is outside 0…9"):
+        assert open_prepared("mnist", directory, num_steps=4).test.labels.size
+    path.unlink()
+
+
 def test_records_can_be_sent_to_another_process(records):
     before = records.read(np.array([1]))
     copy = pickle.loads(pickle.dumps(records))
@@ -61,3 +83,13 @@ def test_a_folder_that_is_no_dataset_is_refused(tmp_path):
     (tmp_path / "mnist" / "3.0.1").mkdir(parents=True)
     with pytest.raises(DataError, match="is not a dataset prepared by tensorflow-datasets"):
         open_prepared("mnist", tmp_path, num_steps=4)
+
+
+def test_records_show_themselves_without_being_read(records, directory):
+    shown = f"Records(60 examples of 28×28×1 uint8, 10 classes, train split of {directory}/mnist/3.0.1)"
+    assert repr(records) == shown
+    assert "<td>28×28×1</td>" in records._repr_html_()
+    assert "_source" not in records.__dict__
+    dataset = open_prepared("mnist", directory, num_steps=1)
+    assert "Records" in dataset._repr_html_()
+    assert "_source" not in dataset.train.__dict__

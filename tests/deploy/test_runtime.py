@@ -71,7 +71,7 @@ def test_float_weights_have_no_integer_path(tmp_path):
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        (np.zeros((2, 8, 8, 2), np.float32), "inputs are float32"),
+        (np.zeros((2, 8, 8, 2), np.float32), r"inputs are float32 .*; of floats in \[0, 1\]: np\.round\(255 \* inputs"),
         (np.zeros((2, 8, 8, 3), np.uint8), r"shape \[2, 8, 8, 3\]; expected uint8 \[B, 8, 8, 2\]"),
         (np.zeros((8, 8, 2), np.uint8), "expected uint8"),
         (np.zeros((0, 8, 8, 2), np.uint8), "expected uint8"),

@@ -47,6 +47,25 @@ def test_keeps_the_newest(checkpoints):
     assert len(list((checkpoints.directory.parent / "checksums").iterdir())) == 2
 
 
+def test_what_a_system_left_is_no_checkpoint(checkpoints):
+    save(checkpoints, make_state(1))
+    checksums = checkpoints.directory.parent / "checksums"
+    for junk in (
+        checkpoints.directory / ".DS_Store",
+        checkpoints.directory / "1" / ".DS_Store",
+        checksums / "._1.json",
+    ):
+        junk.write_bytes(b"junk")
+    for step in (2, 3):
+        save(checkpoints, make_state(step))
+    assert checkpoints.steps() == [2, 3]
+    assert int(checkpoints.load(make_state(), 2).step) == 2
+    assert sorted(file.name for file in checksums.iterdir()) == ["._1.json", "2.json", "3.json"]
+    reader = Checkpoints(checkpoints.directory, reads_only=True)
+    assert reader.latest() == 3
+    reader.close()
+
+
 def test_saving_a_step_twice_keeps_the_first(checkpoints):
     assert save(checkpoints, make_state(1)) == save(checkpoints, make_state(1))
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from hdlif_jax.commands import registry
 from hdlif_jax.commands.config.fields import require, require_choice
-from hdlif_jax.data.events import Slicing
+from hdlif_jax.data.frames import Slicing
 
 
 @dataclasses.dataclass(frozen=True)

@@ -120,7 +120,7 @@ def run(directory: RunDirectory, config: TrainConfig, resumed: bool, execution: 
         if is_primary():
             stack.enter_context(directory.locked())
             if not resumed:
-                directory.create(config)
+                directory.create(config, trainer.dataset.num_classes)
         wait_for_all("run directory")
         checkpoints = stack.enter_context(
             contextlib.closing(Checkpoints(directory.checkpoints, config.keep_checkpoints))

@@ -88,8 +88,12 @@ class RunDirectory:
         with lock:
             yield
 
-    def create(self, config: TrainConfig) -> None:
+    def create(self, config: TrainConfig, num_classes: int | None = None) -> None:
         """Writes config.json, the first file of a run.
+
+        Args:
+          config: of the run.
+          num_classes: K of the dataset as it is prepared, which may be a part of the catalogue's.
 
         Raises:
           CommandError: there is something already.
@@ -99,6 +103,7 @@ class RunDirectory:
         description = {
             "schema": SCHEMA,
             "config": to_dict(config),
+            "num_classes": num_classes,
             "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
             "git_commit": _git_commit(),
             "command": typed(),
@@ -114,6 +119,23 @@ class RunDirectory:
         Raises:
           CommandError: there is no readable config.json of this schema.
         """
+        try:
+            return in_data_dir(from_dict(TrainConfig, self._description()["config"]), data_dir)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CommandError(f"{self.path / 'config.json'} is not a valid configuration: {error}") from error
+
+    def num_classes(self) -> int | None:
+        """K of the run; None in a run of an earlier version, which has that of the catalogue.
+
+        Raises:
+          CommandError: as `config`.
+        """
+        found = self._description().get("num_classes")
+        if found is not None and (type(found) is not int or found < 1):
+            raise CommandError(f"{self.path / 'config.json'} has num_classes {found!r}; expected a number of classes")
+        return found
+
+    def _description(self) -> dict[str, Any]:
         file = self.path / "config.json"
         if not file.is_file():
             raise CommandError(f"{self.path} is not a run directory: it has no config.json; name one made by training")
@@ -121,10 +143,7 @@ class RunDirectory:
         if not isinstance(description, dict) or description.get("schema") != SCHEMA:
             found = description.get("schema") if isinstance(description, dict) else None
             raise CommandError(f"{file} has schema {found}, this version reads {SCHEMA}; use the version that wrote it")
-        try:
-            return in_data_dir(from_dict(TrainConfig, description["config"]), data_dir)
-        except (KeyError, TypeError, ValueError) as error:
-            raise CommandError(f"{file} is not a valid configuration: {error}") from error
+        return description
 
     def append_metrics(self, kind: str, record: dict[str, Any]) -> None:
         """Adds a line to metrics.jsonl."""

@@ -50,7 +50,8 @@ def load_run(directory: pathlib.Path | str, *, step: Which = "last", data_dir: s
     run = RunDirectory(pathlib.Path(directory))
     config = run.config(data_dir)
     spec = input_spec(config)
-    model = registry.make_model(config.model, spec.shape, spec.num_classes, config.seed)
+    num_classes = run.num_classes() or spec.num_classes  # of a part of a dataset there may be fewer
+    model = registry.make_model(config.model, spec.shape, num_classes, config.seed)
     checkpoints = hd.training.Checkpoints(run.checkpoints, reads_only=True)
     try:
         state = checkpoints.load(_blank_state(config, model), _chosen(checkpoints, step))

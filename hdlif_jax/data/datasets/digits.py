@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from hdlif_jax.data.dataset import Dataset, Split, hold_out
+from hdlif_jax.data.dataset import Dataset
 from hdlif_jax.data.entry import InstalledEntry
 from hdlif_jax.data.errors import DataError
+from hdlif_jax.data.source import Split, hold_out
 
 TEST_FRACTION = 0.2
 

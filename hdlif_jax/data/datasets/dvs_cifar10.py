@@ -3,21 +3,20 @@
 import functools
 import pathlib
 import re
-import tempfile
 from collections.abc import Iterator
 
 from hdlif_jax.data.datasets.reading import CIFAR10_NAMES, COUNTS_MEAN, COUNTS_STD
-from hdlif_jax.data.errors import DataError, damaged
-from hdlif_jax.data.events import Events, load_events
+from hdlif_jax.data.errors import damaged
 from hdlif_jax.data.formats import dvs128
 from hdlif_jax.data.formats.archives import Member, walk
-from hdlif_jax.data.originals import CheckFile, Example, Examples, Original, PreparedEntry
+from hdlif_jax.data.originals import CheckFile, Example, Examples, Original, PreparedEntry, Unread
+from hdlif_jax.data.recordings import Recording
 
 URL = "https://ndownloader.figshare.com/files/"
 TEST_RECORDINGS = 100  # per class: 0…99 are the test set, as in the literature since TEBN (2022)
 
 
-def read(entry: PreparedEntry, source: pathlib.Path, check: CheckFile) -> Examples:
+def read_originals(entry: PreparedEntry, source: pathlib.Path, check: CheckFile) -> Examples:
     """Reads recordings of AEDAT or MATLAB, one after the other; a file's name or folder says its class.
 
     Raises:
@@ -25,7 +24,11 @@ def read(entry: PreparedEntry, source: pathlib.Path, check: CheckFile) -> Exampl
     """
     del entry, check  # the archives have digests, the files inside have none
 
-    def begin(wanted: str) -> Iterator[Example]:
+    def read(member: Member, suffix: str, class_name: str) -> Example:
+        label, name = CIFAR10_NAMES.index(class_name), f"{class_name}/{member.base_name}"
+        return {"events": _recording(member, suffix), "id": name, "label": label}
+
+    def begin(wanted: str) -> Iterator[Unread]:
         for member in walk(source):
             match = re.fullmatch(r"(?:cifar10_([a-z]+)_)?(\d+)\.(aedat|mat)", member.base_name)
             if not match:
@@ -37,24 +40,16 @@ def read(entry: PreparedEntry, source: pathlib.Path, check: CheckFile) -> Exampl
                 )
             split = "test" if int(match[2]) < TEST_RECORDINGS else "train"
             if split == wanted:
-                label = CIFAR10_NAMES.index(class_name)
-                yield {"events": _events(member, match[3]), "id": f"{class_name}/{member.base_name}", "label": label}
+                yield Unread(member.where, functools.partial(read, member, match[3], class_name))
 
     return Examples({"label": CIFAR10_NAMES}, {split: functools.partial(begin, split) for split in ("train", "test")})
 
 
-def _events(member: Member, suffix: str) -> Events:
-    """The events of a recording, which its format's reader wants in a file of its own."""
-    read = dvs128.open_aedat if suffix == "aedat" else dvs128.parse_mat
-    if member.path is not None:
-        return load_events(read(member.path))
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / member.base_name
-        path.write_bytes(member.read())
-        try:
-            return load_events(read(path))
-        except DataError as error:
-            raise DataError(str(error).replace(str(path), member.where)) from error
+def _recording(member: Member, suffix: str) -> Recording:
+    """A recording: read piece by piece, where it is a file of its own."""
+    if suffix == "mat":
+        return dvs128.parse_mat(member.read(), member.where)
+    return dvs128.parse_aedat(member.read(), member.where) if member.path is None else dvs128.open_aedat(member.path)
 
 
 ENTRY = PreparedEntry(
@@ -83,5 +78,5 @@ ENTRY = PreparedEntry(
         Original("truck.zip", "89f3922fd147d9aeff89e76a2b0b70a7", URL + "7712839"),
     ),
     note="or unpacked folders with one folder a class, of .aedat or .mat files",
-    reader=read,
+    reader=read_originals,
 )

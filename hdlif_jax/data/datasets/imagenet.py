@@ -10,7 +10,7 @@ import numpy as np
 from hdlif_jax.data.datasets.reading import LabelledFile, examples_of_images, image_files
 from hdlif_jax.data.errors import DataError, damaged
 from hdlif_jax.data.extras import needed
-from hdlif_jax.data.formats.archives import walk
+from hdlif_jax.data.formats.archives import folders_in, walk
 from hdlif_jax.data.originals import CheckFile, Examples, Original, PreparedEntry
 
 
@@ -40,7 +40,7 @@ def read(entry: PreparedEntry, source: pathlib.Path, check: CheckFile) -> Exampl
                 f"{source} holds neither the folders train and val nor the official archives; "
                 f"{entry.name} needs {entry.what_to_get()}"
             )
-        wnids = tuple(sorted(path.name for path in train.iterdir() if path.is_dir()))
+        wnids = tuple(path.name for path in folders_in(train))
     index = {wnid: label for label, wnid in enumerate(wnids)}
 
     def files(part: pathlib.Path) -> Iterator[LabelledFile]:

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from hdlif_jax.data.datasets.reading import COUNTS_MEAN, COUNTS_STD, DIGIT_NAMES
 from hdlif_jax.data.errors import damaged
-from hdlif_jax.data.events import load_events
-from hdlif_jax.data.formats.archives import walk
+from hdlif_jax.data.formats.archives import Member, walk
 from hdlif_jax.data.formats.nmnist import parse_nmnist
-from hdlif_jax.data.originals import CheckFile, Example, Examples, Original, PreparedEntry
+from hdlif_jax.data.originals import CheckFile, Example, Examples, Original, PreparedEntry, Unread
 
 URL = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/"
 
@@ -22,15 +21,19 @@ def read(entry: PreparedEntry, source: pathlib.Path, check: CheckFile) -> Exampl
     """
     del entry, check  # the archives have digests, the files inside have none
 
-    def begin(part: str) -> Iterator[Example]:
+    def begin(part: str) -> Iterator[Unread]:
         for member in walk(source):
             if not member.name.endswith(".bin") or part not in member.folders:
                 continue
             digit = member.folders[-1]
             if digit not in DIGIT_NAMES:
                 raise damaged(member.where, 0, f"lies in folder {digit!r}; expected {part}/<digit>/<number>.bin")
-            recording = parse_nmnist(member.read(), member.where)
-            yield {"events": load_events(recording), "id": f"{part}/{member.base_name}", "label": int(digit)}
+
+            def example(member: Member = member, digit: str = digit) -> Example:
+                recording = parse_nmnist(member.read(), member.where)
+                return {"events": recording, "id": f"{part}/{member.base_name}", "label": int(digit)}
+
+            yield Unread(member.where, example)
 
     splits = {"train": functools.partial(begin, "Train"), "test": functools.partial(begin, "Test")}
     return Examples({"label": DIGIT_NAMES}, splits)

@@ -8,13 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from hdlif_jax.data.formats.archives import Member, walk
-from hdlif_jax.data.formats.images import decode_image
-from hdlif_jax.data.originals import Example, Examples, PreparedEntry
+from hdlif_jax.data.formats.images import PICTURES, decode_image
+from hdlif_jax.data.originals import Example, Examples, PreparedEntry, Unread
 
 CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 DIGIT_NAMES = tuple(str(digit) for digit in range(10))
 COUNTS_MEAN, COUNTS_STD = (0.0, 0.0), (1 / 255, 1 / 255)  # of [0, 1]: these leave event counts as they are
-JPEG = (".jpeg", ".jpg")
 
 
 def examples_of_arrays(
@@ -27,10 +26,14 @@ def examples_of_arrays(
       parts: for each split, `[N, H, W, C]` uint8 images and, by name, `[N]` labels.
     """
 
-    def begin(split: str, images: np.ndarray, labels: dict[str, np.ndarray]) -> Iterator[Example]:
-        for index, image in enumerate(images):
-            example = {key: int(values[index]) for key, values in labels.items()}
-            yield {"image": image, "id": f"{split}_{index:05d}", **example}
+    def begin(split: str, images: np.ndarray, labels: dict[str, np.ndarray]) -> Iterator[Unread]:
+        for index in range(len(images)):
+            name = f"{split}_{index:05d}"
+
+            def read(index: int = index, name: str = name) -> Example:
+                return {"image": images[index], "id": name, **{key: int(own[index]) for key, own in labels.items()}}
+
+            yield Unread(name, read)
 
     return Examples(class_names, {split: functools.partial(begin, split, *part) for split, part in parts.items()})
 
@@ -60,17 +63,20 @@ def examples_of_images(
     height, width, _ = entry.shape
     size = None if height is None or width is None else (height, width)
 
-    def begin(files: Callable[[], Iterator[LabelledFile]]) -> Iterator[Example]:
+    def read(member: Member, label: int) -> Example:
+        content = member.read()
+        decode_image(content, member.where, size)  # a broken image is refused now, not in training
+        return {"encoded": content, "id": member.base_name, "label": label}
+
+    def begin(files: Callable[[], Iterator[LabelledFile]]) -> Iterator[Unread]:
         for member, label in files():
-            content = member.read()
-            decode_image(content, member.where, size)  # a broken image is refused now, not in training
-            yield {"encoded": content, "id": member.base_name, "label": label}
+            yield Unread(member.where, functools.partial(read, member, label))
 
     return Examples({"label": class_names}, {split: functools.partial(begin, files) for split, files in splits.items()})
 
 
 def image_files(source: pathlib.Path) -> Iterator[Member]:
-    """The JPEG files among those of a walk."""
+    """The pictures among the files of a walk."""
     for member in walk(source):
-        if member.name.lower().endswith(JPEG):
+        if member.name.lower().endswith(PICTURES):
             yield member

@@ -1,4 +1,7 @@
-"""Walks over files as their authors distribute them, in folders, tars and zips; nothing is unpacked."""
+"""Walks over files as their authors distribute them, in folders, tars and zips; nothing is unpacked.
+
+What belongs to a system, see `is_hidden`, is met on no walk.
+"""
 
 import functools
 import gzip
@@ -12,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, NamedTuple
 
 from hdlif_jax.data.errors import DataError, damaged
+from hdlif_jax.data.formats.hidden import is_hidden
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")
 UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error, lzma.LZMAError, NotImplementedError)
@@ -57,8 +61,22 @@ def walk(source: pathlib.Path) -> Iterator[Member]:
     if source.is_file():
         yield from _file(source, source.name)
         return
-    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+    for path in files_in(source):
         yield from _file(path, path.relative_to(source).as_posix())
+
+
+def files_in(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The files of a folder at any depth, in the order of their names."""
+    for path in sorted(folder.rglob("*")):
+        if not is_hidden(path.relative_to(folder).as_posix()) and path.is_file():
+            yield path
+
+
+def folders_in(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The folders directly in a folder, in the order of their names."""
+    for path in sorted(folder.iterdir()):
+        if not is_hidden(path.name) and path.is_dir():
+            yield path
 
 
 def is_archive(name: str) -> bool:
@@ -94,7 +112,8 @@ def _tar(archive: tarfile.TarFile, where: str, prefix: str) -> Iterator[Member]:
             break
         _check_name(info.name, where, info.offset)
         end = info.offset_data + info.size
-        if info.isdir():
+        if info.isdir() or is_hidden(info.name):
+            archive.members = []  # type: ignore[attr-defined]
             continue
         inside = f"{where}, member {info.name}"
         if not info.isfile():
@@ -132,7 +151,7 @@ def _zip(path: pathlib.Path) -> Iterator[Member]:
     with archive:
         for info in archive.infolist():
             _check_name(info.filename, str(path), info.header_offset)
-            if info.is_dir():
+            if info.is_dir() or is_hidden(info.filename):
                 continue
             inside = f"{path}, member {info.filename}"
 

@@ -7,7 +7,8 @@ says that the clock overflowed, and 2¹³ µs are added to the times after it.
 import numpy as np
 
 from hdlif_jax.data.errors import damaged
-from hdlif_jax.data.events import Events, Recording, check_events, recording_of
+from hdlif_jax.data.events import Events
+from hdlif_jax.data.recordings import Recording
 
 SENSOR = (34, 34)
 EVENT_BYTES = 5
@@ -23,7 +24,7 @@ def parse_nmnist(content: bytes, where: str) -> Recording:
       where: its name, for messages.
 
     Raises:
-      DataError: a truncated file, events outside the 34×34 pixels or out of order, or none.
+      DamagedError: a truncated or empty file; events outside the 34×34 pixels or out of order are met when it is read.
     """
     if len(content) % EVENT_BYTES:
         whole = len(content) // EVENT_BYTES * EVENT_BYTES
@@ -38,5 +39,7 @@ def parse_nmnist(content: bytes, where: str) -> Recording:
     pixel = np.flatnonzero(~overflow)
     kept = raw[pixel]
     events = Events(time[pixel], kept[:, 0].astype(np.int16), kept[:, 1].astype(np.int16), kept[:, 2] >= 128)
-    check_events(events, SENSOR, where, lambda index: int(pixel[index]) * EVENT_BYTES)
-    return recording_of(events, SENSOR, where)
+    first, last = (int(events.time[0]), int(events.time[-1])) if len(pixel) else (0, 0)
+    return Recording(
+        where, SENSOR, len(pixel), first, last, [events], lambda index: f"byte {int(pixel[index]) * EVENT_BYTES}"
+    )

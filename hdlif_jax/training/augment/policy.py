@@ -136,7 +136,16 @@ def auto_augment(key: jax.Array, images: jax.Array) -> jax.Array:
     Args:
       key: draws each image's pair, whether its operations happen, and their signs.
       images: `[B, H, W, C]` uint8, C = 1 or 3.
+
+    Raises:
+      ValueError: other images.
     """
+    if images.dtype != jnp.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"auto_augment works on uint8 levels of images [B, H, W, 1 or 3], and these are {images.dtype} "
+            f"{list(images.shape)}; give such (of floats in [0, 1]: np.round(255 * images).astype(np.uint8)), or leave "
+            "auto_augment out"
+        )
     pairs, happens, signs = draw(key, len(images))
     operations, first = _policy_operations()
     constants = tables(operations, *images.shape[1:3])

@@ -18,5 +18,5 @@ def test_real_fashion_mnist_has_its_checksums_and_counts():
 
     examples = fashion_mnist.ENTRY.open_originals(FASHION_MNIST, check)
     assert seen == [True] * 4
-    labels = [example["label"] for example in examples.splits["test"]()]
+    labels = [unread.read()["label"] for unread in examples.splits["test"]()]
     assert np.bincount(labels).tolist() == [1000] * 10

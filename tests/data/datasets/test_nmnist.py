@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from hdlif_jax.data import open_prepared, prepare
-from hdlif_jax.data.events import Events, integrate, recording_of
+from hdlif_jax.data.events import Events
 from hdlif_jax.data.formats.nmnist import parse_nmnist
+from hdlif_jax.data.frames import integrate
+from hdlif_jax.data.recordings import recording_of
 from tests.data import originals
 
 DATA_DIR = os.environ.get("HDLIF_DATA_DIR")

@@ -11,8 +11,9 @@ import pytest
 
 from hdlif_jax.data import DataError, prepare
 from hdlif_jax.data.datasets import imagenet, tiny_imagenet
-from hdlif_jax.data.events import integrate, load_events
 from hdlif_jax.data.formats import archives, cifar, dvs128, idx, images, nmnist
+from hdlif_jax.data.frames import integrate
+from hdlif_jax.data.recordings import load_events
 from tests.data import originals
 from tests.data.originals import mat, tar, zipped
 
@@ -44,6 +45,13 @@ def read_aedat(path):
     return load_events(dvs128.open_aedat(path))
 
 
+def events_of(function):
+    return lambda path: load_events(function(path.read_bytes(), str(path)))
+
+
+read_nmnist, read_mat = events_of(nmnist.parse_nmnist), events_of(dvs128.parse_mat)
+
+
 def parse(function, *arguments):
     return lambda path: function(path.read_bytes(), str(path), *arguments)
 
@@ -53,7 +61,7 @@ def read_originals(entry):
 
     def read(path):
         examples = entry.open_originals(path, lambda *file: None)
-        return [list(begin()) for begin in examples.splits.values()]
+        return [unread.read() for begin in examples.splits.values() for unread in begin()]
 
     return read
 
@@ -125,22 +133,22 @@ CASES = {
         parse(cifar.parse_python, *PYTHON_KEYS),
         r"byte 0: fine_labels\[2\]=100 is outside 0…99",
     ),
-    "nmnist-empty.bin": (b"", parse(nmnist.parse_nmnist), "byte 0: the file is empty"),
-    "nmnist-truncated.bin": (EVENTS[:-2], parse(nmnist.parse_nmnist), "byte 195: 3 bytes of a 5-byte event"),
+    "nmnist-empty.bin": (b"", read_nmnist, "byte 0: the file is empty"),
+    "nmnist-truncated.bin": (EVENTS[:-2], read_nmnist, "byte 195: 3 bytes of a 5-byte event"),
     "nmnist-x.bin": (
         replaced(EVENTS, 50, 34),
-        parse(nmnist.parse_nmnist),
+        read_nmnist,
         "byte 50: event at x=34, .* outside the 34×34",
     ),
-    "nmnist-y.bin": (replaced(EVENTS, 51, 99), parse(nmnist.parse_nmnist), "byte 50: event at .*y=99 is outside"),
+    "nmnist-y.bin": (replaced(EVENTS, 51, 99), read_nmnist, "byte 50: event at .*y=99 is outside"),
     "nmnist-order.bin": (
         originals.nmnist([5, 9, 8], [0] * 3, [0] * 3, [0] * 3),
-        parse(nmnist.parse_nmnist),
+        read_nmnist,
         "byte 10: event at 8 µs follows one at 9 µs",
     ),
     "nmnist-order-behind-overflow.bin": (
         originals.nmnist([5, 0, 9, 8], [0] * 4, [0, 240, 0, 0], [0] * 4),
-        parse(nmnist.parse_nmnist),
+        read_nmnist,
         "byte 15: event at 8200 µs follows one at 8201 µs",
     ),
     "aedat-empty.aedat": (b"", read_aedat, "byte 0: begins with b''; expected #!AER-DAT2.0"),
@@ -157,16 +165,16 @@ CASES = {
         read_aedat,
         "byte 30: event at 8 µs follows one at 9 µs",
     ),
-    "mat-not-matlab.mat": (b"nothing", dvs128.parse_mat, "byte 0: is not a readable MATLAB file"),
-    "mat-truncated.mat": (mat(out1=TABLE)[:-100], dvs128.parse_mat, "byte 0: is not a readable MATLAB file"),
-    "mat-no-out1.mat": (mat(other=TABLE), dvs128.parse_mat, "byte 0: holds no variable out1"),
-    "mat-columns.mat": (mat(out1=TABLE[:, :5]), dvs128.parse_mat, r"byte 0: holds out1 of shape \(40, 5\)"),
+    "mat-not-matlab.mat": (b"nothing", read_mat, "byte 0: is not a readable MATLAB file"),
+    "mat-truncated.mat": (mat(out1=TABLE)[:-100], read_mat, "byte 0: is not a readable MATLAB file"),
+    "mat-no-out1.mat": (mat(other=TABLE), read_mat, "byte 0: holds no variable out1"),
+    "mat-columns.mat": (mat(out1=TABLE[:, :5]), read_mat, r"byte 0: holds out1 of shape \(40, 5\)"),
     "mat-outside.mat": (
         mat(out1=np.where(X[7] == TABLE, 128, TABLE)),
-        dvs128.parse_mat,
-        "byte .*is outside the 128×128",
+        read_mat,
+        "row .* of out1: .*is outside the 128×128",
     ),
-    "mat-order.mat": (mat(out1=TABLE[::-1]), dvs128.parse_mat, "byte .*events must be in the order of time"),
+    "mat-order.mat": (mat(out1=TABLE[::-1]), read_mat, "row .* of out1: .*events must be in the order of time"),
     "tar-not-a-tar.tar": (b"nothing" * 100, walk_all, "byte 0: is not a readable tar archive"),
     "tar-truncated.tar": (tar({"a": bytes(5000)})[:3000], walk_all, "byte .*cut short"),
     "tar-without-end.tar": (
@@ -312,7 +320,7 @@ def test_undamaged_archives_and_recordings_are_read(tmp_path):
     assert [member.name for member in archives.walk(nested)] == ["n01/a.JPEG", "n02/b.JPEG"]
     from_aedat = dvs128.open_aedat(write(tmp_path, "a.aedat", AEDAT))
     out1 = np.stack([TIMES, TIMES, TIMES, Y, 127 - np.array(X), POLARITY], 1).astype(float)  # as the camera stood
-    from_mat = dvs128.parse_mat(write(tmp_path, "a.mat", mat(out1=out1)))
+    from_mat = dvs128.parse_mat(mat(out1=out1), "a.mat")
     for recording in (from_aedat, from_mat):
         for values, expected in zip(load_events(recording), (TIMES, X, Y, POLARITY), strict=True):
             np.testing.assert_array_equal(values, expected)
