@@ -26,6 +26,7 @@ from hdlif_jax.commands.support.execution import use_compilation_cache
 from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import device_name, in_data_dir, write_json
 from hdlif_jax.commands.support.runs import input_spec, load_dataset, load_run
+from hdlif_jax.commands.support.tables import print_table
 
 if TYPE_CHECKING:
     import jax
@@ -186,7 +187,7 @@ def main() -> None:
     write_json(out / "costs.json", report)
     plot_costs(out / "costs.png", f"{subject.name}\n{report['inputs']}, weights: {report['weights']}", costs)
     for table in (layer_table(report, costs), neuron_table(costs), total_table(report)):
-        console.print(table)
+        print_table(table)
     console.print(f"costs.json and costs.png in {out}")
 
 

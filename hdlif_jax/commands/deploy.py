@@ -17,7 +17,7 @@ from hdlif_jax.commands.support.execution import use_compilation_cache
 from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import device_name, write_json
 from hdlif_jax.commands.support.runs import Run, load_dataset, load_run
-from hdlif_jax.commands.support.tables import new_table, plain_table
+from hdlif_jax.commands.support.tables import new_table, plain_table, print_table
 
 if TYPE_CHECKING:
     import rich.table
@@ -138,7 +138,7 @@ def report(arguments: Arguments, run: Run, dataset: Dataset, folded: deploy.Fold
         f"{dataset.name}; {verification.arithmetic} arithmetic on this machine, "
         f"{manifest.integer_layers} layers of integers"
     )
-    console.print(table(costs, verification, artifact_bytes / 1e6))
+    print_table(table(costs, verification, artifact_bytes / 1e6))
     for name, found in verification.comparisons.items():
         console.print(
             f"{name}: after 1…{manifest.num_steps} steps {_digits(found.accuracy_per_step)}; largest difference of a "
@@ -149,7 +149,7 @@ def report(arguments: Arguments, run: Run, dataset: Dataset, folded: deploy.Fold
     exits = new_table("margin", "mean steps", "Acc. (%)", title="early exit", text_columns=0)
     for row in trade:
         exits.add_row(f"{row.threshold:.2f}", f"{row.mean_steps:.3f}", f"{100 * row.accuracy:.2f}")
-    console.print(exits)
+    print_table(exits)
 
 
 def table(costs: DeploymentCosts, verification: Verification, disk_mb: float) -> rich.table.Table:

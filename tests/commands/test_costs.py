@@ -1,4 +1,5 @@
 import dataclasses
+import io
 import json
 import sys
 
@@ -6,12 +7,14 @@ import jax
 import numpy as np
 import pytest
 import rich
+import rich.console
 
 from hdlif_jax import nn
 from hdlif_jax.analysis import CompiledCost, measure
 from hdlif_jax.commands import costs
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.registry import make_model, make_trainer
+from hdlif_jax.commands.support import tables
 from hdlif_jax.commands.support.cost_tables import OF_STEP, QUANTITIES, total_table
 from hdlif_jax.commands.support.inputs import random_batches
 from hdlif_jax.commands.support.run_directory import RunDirectory
@@ -62,6 +65,18 @@ def test_the_paper_s_figures_stand_beside_ours(capsys):
     assert "1.235 M" in sops
     assert "190.1 M" in sops
     assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_a_narrow_terminal_cuts_no_figure(width, monkeypatch):
+    figures = dict.fromkeys(QUANTITIES, 1234.5) | {"train_step": None, "paper": None}
+    console = rich.console.Console(file=io.StringIO(), width=width, soft_wrap=True)
+    monkeypatch.setattr(tables, "console", console)
+    tables.print_table(total_table(figures))
+    printed = console.file.getvalue()
+    assert "…" not in printed
+    assert all(quantity.meaning in printed for quantity in QUANTITIES.values())
+    assert printed.count("1234 MB") == 3  # 1234.5, to four digits
 
 
 def test_every_total_has_a_row():

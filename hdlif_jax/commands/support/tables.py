@@ -1,7 +1,13 @@
 """Tables on the console."""
 
 import rich.box
+import rich.measure
+import rich.segment
 import rich.table
+
+from hdlif_jax.commands.support.cli import console
+
+WIDEST = 1000  # columns
 
 
 def new_table(
@@ -29,3 +35,11 @@ def plain_table(*columns: str) -> rich.table.Table:
     for index, name in enumerate(columns):
         table.add_column(name, justify="right" if index else "left", no_wrap=True)
     return table
+
+
+def print_table(table: rich.table.Table) -> None:
+    """Prints a table whole: on a terminal that is too narrow its lines go on in the next, and no figure is cut."""
+    options = console.options.update(width=WIDEST)
+    needed = rich.measure.Measurement.get(console, options, table).maximum
+    lines = console.render_lines(table, options.update(width=needed), pad=False)
+    console.print(rich.segment.SegmentLines(lines, new_lines=True), soft_wrap=True, end="")
