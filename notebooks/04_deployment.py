@@ -62,8 +62,9 @@ print(f"{int(state.step)} updates, training loss {float(metrics.loss):.2f}")
 # Folding leaves kernels of −1, 0 and 1, and one scale and bias per channel. `verify` reads the artifact back from disk
 # and compares it with the checkpoint on the whole test set, in integer and in float arithmetic, and refuses accuracies
 # that are too far apart. Folded arithmetic rounds in another order than the checkpoint: a spike whose current lies at
-# the edge of a level may come out one level higher or lower, and then a logit differs by more than rounding. What
-# counts is how many predictions do.
+# the edge of a level may come out one level higher or lower, and then a logit differs by more than rounding. Which
+# images that happens to is luck, and other on another machine; what counts is that they are few. From here on the
+# folded arithmetic is the definition.
 
 # %%
 folder = pathlib.Path(tempfile.mkdtemp()) / "artifact"
@@ -71,11 +72,8 @@ moments = {"mean": dataset.mean, "std": dataset.std}
 folded = hd.deploy.deploy(trained, None, folder, **moments, input_kind="image", class_names=dataset.class_names)
 verification = hd.deploy.verify.verify(trained, folder, test, **moments, tolerance=0.01)
 for name, found in verification.comparisons.items():
-    within = found.max_logit_difference < 0.1 * found.largest_logit
-    print(
-        f"{name}: {found.other_predictions} of {len(test.labels)} predictions differ; "
-        f"all logits within 10 % of the largest: {within}"
-    )
+    few = max(found.inputs_at_an_edge, found.other_predictions) <= 0.05 * len(test.labels)
+    print(f"{name}: at most 5 % of {len(test.labels)} images met an edge or are classified otherwise: {few}")
 print("\nthe first nodes of the folded network:")
 for node in folded.graph.body[:6]:
     kind = getattr(node, "kind", type(node).__name__.lower())

@@ -17,6 +17,7 @@ FLOORS = {
     "losses": 1,
     "encodings": 1,
     "accounting": 1,
+    "show": 1,
     "nn": 2,
     "rollout": 3,
     "data": 3,

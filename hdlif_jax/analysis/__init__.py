@@ -4,10 +4,12 @@ from hdlif_jax.analysis import separability
 from hdlif_jax.analysis.costs import (
     CompiledCost,
     Costs,
+    Memory,
     NeuronCost,
     SynapseCost,
     compiled_cost,
     measure,
+    memory,
     neural_operations,
     parameter_megabytes,
 )
@@ -15,10 +17,12 @@ from hdlif_jax.analysis.costs import (
 __all__ = [
     "CompiledCost",
     "Costs",
+    "Memory",
     "NeuronCost",
     "SynapseCost",
     "compiled_cost",
     "measure",
+    "memory",
     "neural_operations",
     "parameter_megabytes",
     "separability",

@@ -1,17 +1,19 @@
 """What a network costs, counted by walking the model and watching it run (Tables 1-2 of the paper)."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
 from flax import nnx
 
-from hdlif_jax import accounting
+from hdlif_jax import accounting, show
 from hdlif_jax.analysis.counting import make_counter
-from hdlif_jax.analysis.meter import LayerShape, check_kernels, layout, synapses
-from hdlif_jax.nn import NeuronCell, SpikingNetwork, Synapse
+from hdlif_jax.analysis.kernels import Kernel, check_kernels, check_layers, kernels
+from hdlif_jax.analysis.meter import LayerShape, layout
+from hdlif_jax.nn import NeuronCell, SpikingNetwork
 from hdlif_jax.nn.intercept import modules
 from hdlif_jax.rollout import batch_size, is_static
 
@@ -66,7 +68,7 @@ class NeuronCost:
     firing_rate: float
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Costs:
     """A network's costs per image, with a row per layer in the order of the model.
 
@@ -100,6 +102,22 @@ class Costs:
             "firing_rate": sum(row.neurons * row.firing_rate for row in self.neurons) / neurons,
         }
 
+    def __repr__(self) -> str:
+        return show.line("Costs", {"inputs": self.num_images} | self.summary())
+
+    def _repr_html_(self) -> str:
+        columns = ("layer", "kernel", "parameters", "reads", "inputs ≠ 0", "SOPs", "MACs")
+        synapses = [
+            (row.path, row.weights, row.parameters, row.reads, row.input_rate or "", round(row.sops), round(row.macs))
+            for row in self.synapses
+        ]
+        neurons = [(row.path, row.neurons, row.nops, row.firing_rate) for row in self.neurons]
+        return (
+            show.table(f"Costs, mean of {self.num_images} inputs", self.summary())
+            + show.rows("Layers", columns, synapses)
+            + show.rows("Neurons", ("layer", "number", "NOPs", "firing rate"), neurons)
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class CompiledCost:
@@ -116,33 +134,48 @@ class CompiledCost:
     gflops: float
 
 
-def parameter_bytes(synapse: Synapse) -> tuple[float, int]:
-    """Memory of one layer by the paper's counting and packed, see `accounting.layer_bytes`; shapes are enough."""
-    return accounting.layer_bytes(synapse.kernel.shape, synapse.weights, _bias_size(synapse))
+class Memory(NamedTuple):
+    """Memory of a model in bytes.
+
+    Attributes:
+      paper: of all convolution and linear layers, as the paper counts it.
+      packed: of the same in packed form.
+      other: of all else in float32; with `packed` the size of the model.
+    """
+
+    paper: float
+    packed: int
+    other: int
+
+
+def memory(model: SpikingNetwork) -> Memory:
+    """Memory of all parameters and statistics; shapes are enough.
+
+    Raises:
+      TypeError: a kernel that is in no layer of synapses.
+    """
+    check_kernels(model)
+    layers = [kernel for _, kernel in kernels(model)]
+    paper, packed = (sum(values) for values in zip(*map(_bytes, layers), strict=True))
+    return Memory(paper, packed, _other_bytes(model, layers))
 
 
 def parameter_megabytes(model: SpikingNetwork) -> float:
-    """Memory of all convolution and linear layers by the paper's counting, in 10⁶ bytes; shapes are enough.
-
-    Raises:
-      TypeError: a kernel that is in no `Synapse`.
-    """
-    check_kernels(model)
-    return sum(parameter_bytes(synapse)[0] for _, synapse in synapses(model)) / 1e6
+    """Memory of all convolution and linear layers by the paper's counting, in 10⁶ bytes; see `memory`."""
+    return memory(model).paper / 1e6
 
 
 def neural_operations(model: SpikingNetwork) -> dict[str, int]:
     """NOPs of every neuron layer for one input over all time-steps, by tracing shapes: nothing is computed.
 
     Raises:
-      TypeError: a neuron that does not declare what it costs and emits, or a kernel that is in no `Synapse`.
+      TypeError: a layer that does not declare what it costs, see `kernels.check_layers`.
     """
-    cells = {path: module for path, module in modules(model) if isinstance(module, NeuronCell)}
-    for path, cell in cells.items():
-        _check_declares(path, cell)
+    check_layers(model)
+    sizes, cells = layout(model).neurons, dict(modules(model))
     return {
-        path: accounting.neural_operations(neurons, cells[path].operations, model.num_steps)
-        for path, neurons in layout(model).neurons.items()
+        path: accounting.neural_operations(neurons, cast(NeuronCell, cells[path]).operations, model.num_steps)
+        for path, neurons in sizes.items()
     }
 
 
@@ -156,7 +189,7 @@ def measure(model: SpikingNetwork, batches: Iterable[jax.Array], *, batch_statis
         else the network runs in inference form.
 
     Raises:
-      TypeError: a neuron that does not declare what it costs and emits, or a kernel that is in no `Synapse`.
+      TypeError: a layer that does not declare what it costs, see `kernels.check_layers`.
       ValueError: there is no batch, or one does not fit the network.
     """
     nops, sizes = neural_operations(model), layout(model)
@@ -188,9 +221,8 @@ def measure(model: SpikingNetwork, batches: Iterable[jax.Array], *, batch_statis
     neurons = tuple(
         NeuronCost(path, size, nops[path], totals.fired[path] / (passes * size)) for path, size in sizes.neurons.items()
     )
-    everything = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, (nnx.Param, nnx.BatchStat))))
-    other = everything - sum(row.parameters for row in rows)
-    return Costs(num_inputs, 4 * other, tuple(rows), neurons)
+    other = _other_bytes(model, [shape.kernel for shape in sizes.synapses.values()])
+    return Costs(num_inputs, other, tuple(rows), neurons)
 
 
 def compiled_cost(function: Callable[..., Any], *arguments: Any) -> CompiledCost:
@@ -212,16 +244,15 @@ def compiled_cost(function: Callable[..., Any], *arguments: Any) -> CompiledCost
 
 
 def _synapse_row(path: str, shape: LayerShape, runs: int, sops: float, input_rate: float | None) -> SynapseCost:
-    synapse = shape.synapse
-    kernel = synapse.kernel.shape
-    macs = 0 if synapse.spikes else runs * shape.outputs * int(np.prod(kernel[:-1]))
-    power_paper, power_strict = _power(synapse, sops, macs)
-    bytes_paper, bytes_packed = parameter_bytes(synapse)
+    kernel = shape.kernel
+    macs = 0 if kernel.spikes else runs * shape.outputs * math.prod(kernel.shape[:-1])
+    power_paper, power_strict = _power(kernel, sops, macs)
+    bytes_paper, bytes_packed = _bytes(kernel)
     return SynapseCost(
         path=path,
-        weights=synapse.weights,
-        reads="spikes" if synapse.spikes else "currents",
-        parameters=synapse.kernel.size + _bias_size(synapse),
+        weights=kernel.weights,
+        reads="spikes" if kernel.spikes else "currents",
+        parameters=kernel.num_parameters,
         bytes_paper=bytes_paper,
         bytes_packed=bytes_packed,
         sops=sops,
@@ -232,24 +263,21 @@ def _synapse_row(path: str, shape: LayerShape, runs: int, sops: float, input_rat
     )
 
 
-def _power(synapse: Synapse, sops: float, macs: int) -> tuple[float, float]:
+def _other_bytes(model: SpikingNetwork, layers: Iterable[Kernel]) -> int:
+    everything: int = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, (nnx.Param, nnx.BatchStat))))
+    return accounting.FLOAT_BYTES * (everything - sum(kernel.num_parameters for kernel in layers))
+
+
+def _bytes(kernel: Kernel) -> accounting.LayerBytes:
+    return accounting.layer_bytes(kernel.shape, kernel.weights, kernel.num_biases)
+
+
+def _power(kernel: Kernel, sops: float, macs: int) -> tuple[float, float]:
     """Millijoules by the paper's formula and by the strict one."""
-    spikes = synapse.spikes
+    spikes = kernel.spikes
     if spikes is None:
         return 0.0, accounting.multiply_accumulate_mj(macs)
     paper = accounting.accumulate_mj(sops, None if spikes.quantizer is None else spikes.bits)
     is_binary = spikes.quantizer is None and spikes.pooled == 1
-    multiplies = synapse.weights == "float" and not is_binary
+    multiplies = kernel.weights == "float" and not is_binary
     return paper, accounting.multiply_accumulate_mj(sops) if multiplies else paper
-
-
-def _bias_size(synapse: Synapse) -> int:
-    bias = getattr(synapse, "bias", None)
-    return 0 if bias is None else int(bias.size)
-
-
-def _check_declares(path: str, cell: NeuronCell) -> None:
-    for name, example in (("operations", "the NOPs of a neuron and step, as operations = 3"),
-                          ("emits", "what the layer behind it reads, as emits = nn.BINARY")):  # fmt: skip
-        if not hasattr(cell, name):
-            raise TypeError(f"{path} ({type(cell).__name__}) declares no {name}; give its class {example}")

@@ -1,6 +1,6 @@
 """Spikes and synaptic operations of a network, counted while it runs."""
 
-import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -8,23 +8,24 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from hdlif_jax.analysis.meter import check_kernels, synapses, watch
+from hdlif_jax.analysis.kernels import check_kernels
+from hdlif_jax.analysis.meter import Observer, watch
 from hdlif_jax.nn import (
-    BatchNorm,
+    Cell,
     Dropout,
     Form,
     SpikingNetwork,
     Synapse,
     Tick,
-    Variables,
     inference_form,
     init_state,
-    training_form,
     variables_of,
-    with_variables,
 )
+from hdlif_jax.nn.calls import Calls
+from hdlif_jax.nn.declared import definer
 from hdlif_jax.nn.forms import in_form
-from hdlif_jax.nn.intercept import modules
+from hdlif_jax.nn.intercept import intercept, modules
+from hdlif_jax.nn.module import is_over_sequence
 from hdlif_jax.quantize import weight_quantizer
 from hdlif_jax.rollout import batch_size, is_static
 
@@ -49,45 +50,29 @@ def make_counter(model: SpikingNetwork, *, batch_statistics: bool = False) -> Ca
     Args:
       model: any network.
       batch_statistics: whether to normalise by the batch, as for a network whose running statistics are not trained.
+        With norms over the whole sequence the network then runs layer by layer, the only form that has them.
 
     Raises:
-      TypeError: a kernel that is in no `Synapse`.
+      TypeError: a kernel that is in no layer of synapses.
     """
     check_kernels(model)
     model = _without_dropout(model)
-    network, layers = inference_form(model), dict(synapses(model))
-    graphdef, _ = nnx.split(_counted_form(model, batch_statistics))
-
-    @jax.jit
-    def count(arrays: Any, state: Any, inputs: jax.Array) -> Counts:
-        static = is_static(model, inputs)
-
-        def step(state: Any, t: jax.Array) -> tuple[Any, Counts]:
-            module: Any = nnx.merge(graphdef, arrays, copy=True)
-            counts = Counts({}, {}, {})
-
-            def on_synapse(path: str, synapse: Synapse, inputs: jax.Array, _: jax.Array) -> None:
-                if synapse.spikes is not None:
-                    _add(counts.active, path, _count_per_input(inputs != 0))
-                    kernel = synapse.effective_kernel()
-                    _add(counts.operations, path, synaptic_operations(layers[path], inputs, kernel))
-
-            def on_neurons(path: str, _: Any, current: jax.Array, spikes: jax.Array) -> None:
-                _add(counts.fired, path, _count_per_input(spikes != 0))
-
-            watch(module, on_synapse, on_neurons)
-            state, _ = module(state, module.encode(inputs if static else inputs[t]), Tick(t))
-            return state, counts
-
-        _, counts = jax.lax.scan(step, state, jnp.arange(model.num_steps))
-        totals: Counts = jax.tree.map(lambda per_step: jnp.sum(per_step, 0), counts)
-        return totals
+    layers = dict(modules(model))
+    form = Form(batch_statistics, integer=False)
+    counted = in_form(model, form)
+    module: Any
+    for _, module in modules(counted):
+        if isinstance(module, Synapse):
+            module.kernel[...] = weight_quantizer(module.weights)(module.kernel[...])
+    graphdef, arrays = nnx.split(counted)
+    if batch_statistics and any(is_over_sequence(module) for module in layers.values()):
+        return functools.partial(_layer_by_layer(model, graphdef, layers, form), arrays)
+    network, count = inference_form(model), _step_by_step(model, graphdef, layers)
 
     def run(inputs: jax.Array) -> Counts:
         state = init_state(network, variables_of(model), batch_size(model, inputs))
-        subject = _with_sequence_statistics(model, inputs) if batch_statistics else model
-        totals: Counts = count(nnx.state(_counted_form(subject, batch_statistics)), state, inputs)
-        return totals
+        counts: Counts = count(arrays, state, inputs)
+        return counts
 
     return run
 
@@ -116,52 +101,89 @@ def synaptic_operations(synapse: Synapse, spikes: jax.Array, kernel: jax.Array |
     return jnp.sum(operations, tuple(range(1, spikes.ndim)))
 
 
+def _step_by_step(model: SpikingNetwork, graphdef: Any, layers: dict[str, Any]) -> Callable[..., Counts]:
+    """`(arrays, state, inputs) -> counts`, compiled."""
+
+    @jax.jit
+    def count(arrays: Any, state: Any, inputs: jax.Array) -> Counts:
+        static = is_static(model, inputs)
+
+        def step(state: Any, t: jax.Array) -> tuple[Any, Counts]:
+            module: Any = nnx.merge(graphdef, arrays, copy=True)
+            counts = Counts({}, {}, {})
+            watch(module, *_observers(counts, layers, lambda x: x[None]))
+            state, _ = module(state, module.encode(inputs if static else inputs[t]), Tick(t))
+            return state, counts
+
+        _, counts = jax.lax.scan(step, state, jnp.arange(model.num_steps))
+        totals: Counts = jax.tree.map(lambda per_step: jnp.sum(per_step, 0), counts)
+        return totals
+
+    return count
+
+
+def _layer_by_layer(model: SpikingNetwork, graphdef: Any, layers: dict[str, Any], form: Form) -> Callable[..., Counts]:
+    """`(arrays, inputs) -> counts`, compiled."""
+
+    @jax.jit
+    def count(arrays: Any, inputs: jax.Array) -> Counts:
+        num_steps, batch = model.num_steps, batch_size(model, inputs)
+
+        def by_time(x: jax.Array) -> jax.Array:
+            """A layer's values, which are `[T·B, ...]` in what runs as a whole, as `[T, B, ...]`."""
+            return x if x.shape[:2] in ((num_steps, batch), (1, batch)) else x.reshape(-1, batch, *x.shape[1:])
+
+        module: Any = nnx.merge(graphdef, arrays, copy=True)
+        counts = Counts({}, {}, {})
+        cells = [path for path, part in modules(module) if isinstance(part, Cell)]
+        intercept(module, Calls(cells, form, None).over_time)
+        watch(module, *_observers(counts, layers, by_time))
+        currents = module.encode(inputs[None] if is_static(model, inputs) else inputs)
+        module(None, jnp.broadcast_to(currents, (num_steps, *currents.shape[1:])), Tick(0))
+        return counts
+
+    return count
+
+
+def _observers(
+    counts: Counts, layers: dict[str, Any], by_time: Callable[[jax.Array], jax.Array]
+) -> tuple[Observer, Observer]:
+    """Functions that add what layers of synapses and of neurons do to the counts of a batch.
+
+    Args:
+      counts: to add to.
+      layers: of the caller's model, by path.
+      by_time: what a layer reads or gives as `[T, B, ...]`, of one step or of all.
+    """
+
+    def add(counts: dict[str, jax.Array], path: str, value: jax.Array) -> None:
+        counts[path] = counts[path] + value if path in counts else value  # a layer may run twice in a step
+
+    def on_synapse(path: str, layer: Any, inputs: jax.Array, _: jax.Array) -> None:
+        if isinstance(layer, Synapse) and layer.spikes is not None:
+            x = by_time(inputs)
+            add(counts.active, path, _nonzero(x))
+            operations = synaptic_operations(layers[path], x.reshape(-1, *x.shape[2:]), layer.effective_kernel())
+            add(counts.operations, path, jnp.sum(operations.reshape(x.shape[:2]), 0))
+
+    def on_neurons(path: str, _: Any, current: jax.Array, spikes: jax.Array) -> None:
+        add(counts.fired, path, _nonzero(by_time(spikes)))
+
+    return on_synapse, on_neurons
+
+
+def _nonzero(x: jax.Array) -> jax.Array:
+    """Number of values `[T, B, ...]` that are not zero, `[B]`."""
+    return jnp.sum(x != 0, (0, *range(2, x.ndim)), dtype=jnp.int32)
+
+
 def _without_dropout(model: SpikingNetwork) -> SpikingNetwork:
     """A copy that drops nothing, also where it normalises by the batch: nobody pays for dropout after training."""
     copy: Any = nnx.clone(cast(nnx.Module, model))
+    module: Any
     for _, module in modules(copy):
-        if isinstance(module, Dropout | nnx.Dropout):
+        code = "advance" if isinstance(module, Dropout) else "__call__"
+        if isinstance(module, Dropout | nnx.Dropout) and definer(type(module), code) in (Dropout, nnx.Dropout):
             module.rate = 0.0
     subject: SpikingNetwork = copy
     return subject
-
-
-def _counted_form(model: SpikingNetwork, batch_statistics: bool) -> Any:
-    """The network in the form in which it is counted, with kernels Ŵ."""
-    form = in_form(model, Form(batch_statistics, integer=False))
-    module: Any
-    for _, module in modules(form):
-        if isinstance(module, Synapse):
-            module.kernel[...] = weight_quantizer(module.weights)(module.kernel[...])
-        elif _is_over_sequence(module):
-            module.form = Form(train=False)  # its statistics come from `_with_sequence_statistics`
-    return form
-
-
-def _with_sequence_statistics(model: SpikingNetwork, inputs: jax.Array) -> SpikingNetwork:
-    """A copy whose normalisers over the whole sequence hold the statistics of these inputs.
-
-    Only the layer-by-layer form computes them, and counting goes step by step.
-    """
-    copy: Any = nnx.clone(cast(nnx.Module, model))
-    norms: list[Any] = [module for _, module in modules(copy) if _is_over_sequence(module)]
-    if not norms:
-        return model
-    for norm in norms:
-        norm.options = dataclasses.replace(norm.options, momentum=0.0)  # the running statistics become the batch's
-    network, variables = training_form(copy), variables_of(copy)
-    output = jax.jit(network.sequence)(network.quantize(variables.params), variables.batch_stats, inputs)
-    return with_variables(copy, Variables(variables.params, output.batch_stats))
-
-
-def _is_over_sequence(module: Any) -> bool:
-    return isinstance(module, BatchNorm) and module.options.statistics == "sequence"
-
-
-def _count_per_input(mask: jax.Array) -> jax.Array:
-    return jnp.sum(mask, tuple(range(1, mask.ndim)), dtype=jnp.int32)
-
-
-def _add(counts: dict[str, jax.Array], path: str, value: jax.Array) -> None:
-    """Adds to what a layer that runs twice in a step has counted."""
-    counts[path] = counts[path] + value if path in counts else value

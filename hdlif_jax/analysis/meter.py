@@ -1,16 +1,17 @@
 """Watching what the layers of a network read and emit while it runs, and how large they are."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from hdlif_jax.nn import Cell, Form, NeuronCell, PerStepParam, SpikingNetwork, Synapse, Tick
+from hdlif_jax.analysis.kernels import Kernel, check_kernels, kernel_of, kernels
+from hdlif_jax.nn import Form, NeuronCell, SpikingNetwork, Tick
 from hdlif_jax.nn.forms import in_form
-from hdlif_jax.nn.intercept import Interceptor, intercept, modules
+from hdlif_jax.nn.intercept import Interceptor, intercept
 
 Observer = Callable[[str, Any, jax.Array, jax.Array], None]  # of path, layer, what it reads and what it gives
 
@@ -19,13 +20,13 @@ class LayerShape(NamedTuple):
     """A layer of synapses as it runs on one input.
 
     Attributes:
-      synapse: the layer, of the caller's model.
+      kernel: what it is made of.
       inputs: number of values that it reads in a pass.
       outputs: number of values that it gives in a pass.
       encodes: whether it is part of the memoryless stem.
     """
 
-    synapse: Synapse
+    kernel: Kernel
     inputs: int
     outputs: int
     encodes: bool
@@ -48,30 +49,6 @@ class Layout(NamedTuple):
         return {path: math.prod(shape) for path, shape in self.shapes.items()}
 
 
-def synapses(model: Any) -> Iterator[tuple[str, Synapse]]:
-    """Every convolution and linear layer of a model with its path."""
-    for path, module in modules(model):
-        if isinstance(module, Synapse):
-            yield path, module
-
-
-def check_kernels(model: Any) -> None:
-    """Looks for kernels whose operations nobody would count.
-
-    Raises:
-      TypeError: a module that is neither synapse nor cell holds a parameter of two axes and more, time left out.
-    """
-    for path, module in modules(model):
-        if isinstance(module, Synapse | Cell | nnx.List | nnx.Dict):
-            continue
-        for name, param in _own_params(module):
-            if param.ndim - isinstance(param, PerStepParam) >= 2:
-                raise TypeError(
-                    f"{path or 'the network'} ({type(module).__name__}) has a {name} of shape {param.shape}, whose "
-                    "operations nobody counts; use nn.Linear or nn.Conv, or derive the layer from nn.Synapse"
-                )
-
-
 def watch(model: Any, on_synapse: Observer, on_neurons: Observer) -> None:
     """Makes layers of synapses and of neurons report their calls, in place; then the model is only good for running."""
 
@@ -86,7 +63,7 @@ def watch(model: Any, on_synapse: Observer, on_neurons: Observer) -> None:
             on_neurons(path, module, current, spikes)
             return state, spikes
 
-        if isinstance(module, Synapse):
+        if kernel_of(path, module) is not None:
             return run_synapse
         return run_neurons if isinstance(module, NeuronCell) else None
 
@@ -100,15 +77,15 @@ def layout(model: SpikingNetwork) -> Layout:
       model: any network; shapes are enough (`nnx.eval_shape`).
 
     Raises:
-      TypeError: a kernel that is in no `Synapse`.
+      TypeError: a kernel that is in no layer of synapses, see `kernels.check_kernels`.
     """
     check_kernels(model)
-    originals, found = dict(synapses(model)), Layout({}, {})
+    layers, found = dict(kernels(model)), Layout({}, {})
     graphdef, arrays = nnx.split(in_form(model, Form(train=False)))
     encodes = True
 
     def on_synapse(path: str, _: Any, inputs: jax.Array, outputs: jax.Array) -> None:
-        before = found.synapses.get(path, LayerShape(originals[path], 0, 0, encodes))  # of a layer that runs twice
+        before = found.synapses.get(path, LayerShape(layers[path], 0, 0, encodes))  # of a layer that runs twice
         found.synapses[path] = before._replace(
             inputs=before.inputs + inputs.size, outputs=before.outputs + outputs.size
         )
@@ -126,12 +103,3 @@ def layout(model: SpikingNetwork) -> Layout:
 
     jax.eval_shape(one_input, arrays)
     return found
-
-
-def _own_params(module: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Parameters that a module holds itself, in attributes or in lists and dicts of them."""
-    for name, value in vars(module).items():
-        if isinstance(value, nnx.Param):
-            yield prefix + name, value
-        elif isinstance(value, nnx.List | nnx.Dict):
-            yield from _own_params(value, f"{prefix}{name}.")

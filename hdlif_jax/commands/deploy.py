@@ -143,9 +143,13 @@ def report(arguments: Arguments, run: Run, dataset: Dataset, folded: deploy.Fold
         console.print(
             f"{name}: after 1…{manifest.num_steps} steps {_digits(found.accuracy_per_step)}; largest difference of a "
             f"logit {found.max_logit_difference:.2g} (logits up to {found.largest_logit:.2g}); "
-            f"{found.other_predictions} other predictions"
+            f"{found.inputs_at_an_edge} inputs met the edge of a level, {found.other_predictions} other predictions"
         )
     console.print(f"checkpoint: after 1…{manifest.num_steps} steps {_digits(verification.accuracy_per_step)}")
+    console.print(
+        "Folded arithmetic rounds in another order than training, so that at the edge of a level a spike may come out "
+        "one level higher or lower. From here on the folded arithmetic is the definition."
+    )
     exits = new_table("margin", "mean steps", "Acc. (%)", title="early exit", text_columns=0)
     for row in trade:
         exits.add_row(f"{row.threshold:.2f}", f"{row.mean_steps:.3f}", f"{100 * row.accuracy:.2f}")

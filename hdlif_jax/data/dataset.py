@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from hdlif_jax import show
 from hdlif_jax.data.arrays import as_inputs, as_labels, statistics
-from hdlif_jax.data.display import names_text, shape_text, table
+from hdlif_jax.data.display import names_text, shape_text
 from hdlif_jax.data.source import Source, Split, check_arrays, check_finite, check_lengths, check_split, hold_out
 
 TEST_FRACTION = 0.2  # of arrays that come without a test set
@@ -165,7 +166,7 @@ class Dataset:
             for part, source in {"train": self.train, "test": self.test}.items()
         ]
         note = f"classes {names_text(self.class_names)}"
-        return table(self.name, ("split", "examples", "input", "type", "held as"), rows, note)
+        return show.rows(self.name, ("split", "examples", "input", "type", "held as"), rows, note)
 
 
 def check_names(class_names: Sequence[str], where: str) -> None:

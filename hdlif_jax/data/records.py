@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from hdlif_jax import show
 from hdlif_jax.data import catalog
 from hdlif_jax.data.crops import center_crop, random_resized_crop_box, resized_crop
 from hdlif_jax.data.dataset import Dataset
-from hdlif_jax.data.display import shape_text, table
+from hdlif_jax.data.display import shape_text
 from hdlif_jax.data.entry import IMAGE_SIZE
 from hdlif_jax.data.errors import DataError
 from hdlif_jax.data.events import Events
@@ -143,7 +144,7 @@ class Records:
 
     def _repr_html_(self) -> str:
         cells = len(self.indices), shape_text(self.example_shape), self.dtype, self.num_classes
-        return table(self._where, ("examples", "input", "type", "classes"), [cells])
+        return show.rows(self._where, ("examples", "input", "type", "classes"), [cells])
 
     @property
     def _where(self) -> str:

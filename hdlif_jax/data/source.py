@@ -4,7 +4,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from hdlif_jax.data.display import described, table
+from hdlif_jax import show
+from hdlif_jax.data.display import described
 
 AT_ONCE = 1024  # examples that are looked through at a time
 
@@ -48,7 +49,7 @@ class Split(NamedTuple):
 
     def _repr_html_(self) -> str:
         rows = [("inputs", described(self.inputs)), ("labels", described(self.labels))]
-        return table("Split", ("in memory", "type and shape"), rows)
+        return show.rows("Split", ("in memory", "type and shape"), rows)
 
 
 class Source(Protocol):

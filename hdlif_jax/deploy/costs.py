@@ -1,15 +1,16 @@
 """The inference columns of the paper's Table 2, of a network before and after its deployment."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hdlif_jax import accounting, nn
 from hdlif_jax.deploy import execute
 from hdlif_jax.deploy.fold import Folded
-from hdlif_jax.deploy.graph import Conv, Linear
+from hdlif_jax.deploy.graph import Conv, Function, Linear
 from hdlif_jax.nn.intercept import modules
 from hdlif_jax.quantize import WeightKind
 
@@ -51,8 +52,10 @@ def deployment_costs(model: nn.SpikingNetwork, folded: Folded, batches: Iterable
       batches: inputs as the model takes them, static `[B, ...]` or sequences `[T, B, ...]`.
 
     Raises:
+      TypeError: a layer by a rule of your own has a kernel that nobody counts.
       ValueError: there is no batch.
     """
+    _check_functions(folded)
     sops, sizes = _count(folded, batches)
     neurons, steps = folded.graph.neurons, folded.graph.num_steps
     declared = {path: cell.operations for path, cell in modules(model) if isinstance(cell, nn.NeuronCell)}
@@ -68,25 +71,37 @@ def deployment_costs(model: nn.SpikingNetwork, folded: Folded, batches: Iterable
     folded_operations = {neuron.name: neuron.operations for neuron in neurons}
     return DeploymentCosts(
         costs(
-            sum(_bytes(synapse, "float") for synapse in _synapses(model)),
+            sum(_bytes(folded, layer, model, "float") for layer in folded.graph.synapses),
             folded_operations | declared,
             accounting.accumulate_mj(sum(sops.values())),
         ),
         costs(
-            sum(_bytes(synapse, synapse.weights) for synapse in _synapses(model)),
+            sum(_bytes(folded, layer, model, None) for layer in folded.graph.synapses),
             folded_operations,
             sum(accounting.accumulate_mj(sops[layer], bits[neuron]) for layer, neuron in readers),
         ),
     )
 
 
-def _synapses(model: nn.SpikingNetwork) -> Iterator[nn.Synapse]:
-    return (module for _, module in modules(model) if isinstance(module, nn.Synapse))
+def _check_functions(folded: Folded) -> None:
+    """Raises TypeError for a layer without memory that may multiply with a kernel, whose operations nobody counts."""
+    for node in folded.graph.nodes:
+        if isinstance(node, Function):
+            for field, array in folded.arrays.get(node.name, {}).items():
+                if sum(length > 1 for length in array.shape) > 1:
+                    raise TypeError(
+                        f"{node.name} ({node.kind}) has a {field} of shape {array.shape}, whose operations nobody "
+                        "counts; let its rule emit a graph.Conv or graph.Linear"
+                    )
 
 
-def _bytes(synapse: nn.Synapse, kind: WeightKind) -> float:
-    bias = getattr(synapse, "bias", None)
-    return accounting.layer_bytes(synapse.kernel.shape, kind, 0 if bias is None else bias.size).paper
+def _bytes(folded: Folded, layer: Conv | Linear, model: nn.SpikingNetwork, kind: WeightKind | None) -> float:
+    """Memory of a layer's weights and of the bias that it has without norms, in a kind or, for None, in its own."""
+    kernel = folded.arrays[layer.name]["kernel"]
+    module = dict(modules(model)).get(layer.name)
+    bias = getattr(module, "bias", None)
+    own: WeightKind = "float" if kernel.dtype != np.int8 else getattr(module, "weights", "ternary")
+    return accounting.layer_bytes(kernel.shape, kind or own, 0 if bias is None else bias.size).paper
 
 
 def _count(folded: Folded, batches: Iterable[jax.Array]) -> tuple[dict[str, float], dict[str, int]]:

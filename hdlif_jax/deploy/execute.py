@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from hdlif_jax import ops, xla_cpu
 from hdlif_jax.deploy.format.manifest import Arithmetic
 from hdlif_jax.deploy.graph import Add, Conv, Fields, Function, Graph, Linear, Neuron, NeuronState, Node
+from hdlif_jax.deploy.runtime import fastest_arithmetic
 
 Arrays = Mapping[str, Fields]  # by node and field
 States = dict[str, NeuronState]  # by neuron
@@ -63,6 +64,21 @@ def rollout(graph: Graph, arithmetic: Arithmetic, arrays: Arrays, x: jax.Array) 
     _, values = advance(graph, arithmetic, arrays, {}, current, 0, graph.num_steps)
     logits = values[graph.logits]
     return jnp.broadcast_to(logits, (graph.num_steps, *logits.shape[1:]))
+
+
+def logits_function(graph: Graph) -> Callable[[Arrays, jax.Array], jax.Array]:
+    """`(arrays, inputs) -> logits [T, B, K]` of static inputs `[B, ...]` or sequences `[T, B, ...]`, for jit.
+
+    In the arithmetic that a loaded artifact takes on this backend.
+    """
+    integer = any(layer.integer for layer in graph.synapses)
+    arithmetic = fastest_arithmetic(jax.default_backend()) if integer else "float"
+
+    def logits(arrays: Arrays, inputs: jax.Array) -> jax.Array:
+        is_sequence = inputs.ndim == len(graph.input_shape) + 2
+        return rollout(graph, arithmetic, arrays, inputs if is_sequence else inputs[None])
+
+    return logits
 
 
 def run_nodes(

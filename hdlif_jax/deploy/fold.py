@@ -4,11 +4,11 @@ Each kind of leaf module has one rule (`deploy.rules`; register your own with `r
 off the network itself (`symbols.py`).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from hdlif_jax import nn
+from hdlif_jax import nn, show
 from hdlif_jax.deploy import rules as _rules  # noqa: F401 - registers them
 from hdlif_jax.deploy.folding import Folding, Value
 from hdlif_jax.deploy.graph import Graph
@@ -26,6 +26,29 @@ class Folded(NamedTuple):
 
     graph: Graph
     arrays: dict[str, dict[str, np.ndarray]]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a folded network holds functions that cannot be pickled; pickle the model and fold it again")
+
+    def __deepcopy__(self, memo: Any) -> "Folded":
+        return self
+
+    def __repr__(self) -> str:
+        return show.line("Folded", self._facts())
+
+    def _repr_html_(self) -> str:
+        return show.table("Folded", self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        graph = self.graph
+        return {
+            "steps": graph.num_steps,
+            "input": graph.input_shape,
+            "classes": graph.num_classes,
+            "nodes": len(graph.nodes),
+            "integer layers": sum(layer.integer for layer in graph.synapses),
+            "arrays": show.entries(self.arrays),
+        }
 
 
 def fold(model: nn.SpikingNetwork, variables: nn.Variables | None = None) -> Folded:

@@ -13,7 +13,7 @@ from hdlif_jax import nn
 from hdlif_jax.deploy.graph import Add, Conv, Fields, Function, Linear, Neuron, NeuronStep, Node
 from hdlif_jax.deploy.register import rule_of
 from hdlif_jax.deploy.symbols import Call, Calls
-from hdlif_jax.quantize import WeightKind, binarize, ternarize
+from hdlif_jax.quantize import SpikeQuantizer, WeightKind, binarize, ternarize
 
 QUANTIZERS = {"binary": jax.jit(binarize), "ternary": jax.jit(ternarize)}
 MAX_INT8 = 127
@@ -143,6 +143,7 @@ class Folding:
           traits: see `graph.Neuron`.
 
         Raises:
+          TypeError: spikes of a quantiser that is not the library's.
           ValueError: a grid that cannot be deployed, or a parameter of another shape.
         """
         max_level, level_size, bits = _levels(name, cell.emits if emits is None else emits, height)
@@ -275,6 +276,11 @@ def _levels(name: str, emits: nn.SpikeInput, height: float | None) -> tuple[int 
         if height is None:
             raise ValueError(f"{name} emits binary spikes; tell folding.neuron their height, such as height=1.0")
         return 1, float(height), None
+    if type(quantizer) is not SpikeQuantizer:
+        raise TypeError(
+            f"{name} quantises its spikes by a {type(quantizer).__name__}, which has no folded form; deployed spikes "
+            "are the levels of a SpikeQuantizer"
+        )
     if quantizer.softness is None:
         return None, 1.0, None
     if quantizer.softness != 0 or quantizer.max_level > MAX_UINT8:

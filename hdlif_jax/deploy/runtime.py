@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hdlif_jax import show
+from hdlif_jax.deploy.batching import rollout_of, step_of
 from hdlif_jax.deploy.format.artifact import Artifact, read
 from hdlif_jax.deploy.format.errors import require
 from hdlif_jax.deploy.format.manifest import Arithmetic, program_file
@@ -21,16 +23,16 @@ class StreamState(NamedTuple):
     """Where a stream stands.
 
     Attributes:
-      t: number of time-steps seen.
+      t: number of time-steps seen; an array within `jit`, `scan` and the like.
       neurons: what they carry, `[B, ...]` by name, such as the potentials v_t.
     """
 
-    t: int
+    t: int | jax.Array
     neurons: dict[str, jax.Array]
 
 
 class Deployed:
-    """A loaded network.
+    """A loaded network: `network(inputs)` and `network.step(state, frame)` are functions for `jit`, `scan` and `vmap`.
 
     Attributes:
       manifest: the artifact's description of itself.
@@ -54,9 +56,25 @@ class Deployed:
             raise ValueError("this network has no layer of integer spikes and weights; use arithmetic='float'")
         self.arithmetic = arithmetic
         dtypes = array_dtypes(self.manifest.arrays, arithmetic)
+        self._artifact = artifact  # from which another process makes it anew
         self._arrays = {name: jnp.asarray(array.astype(dtypes[name])) for name, array in artifact.arrays.items()}
-        self._rollout = self._program(artifact, "rollout")
-        self._step = self._program(artifact, "step")
+        self._rollout = rollout_of(self._program(artifact, "rollout"))
+        self._step = step_of(self._program(artifact, "step"))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Deployed, (self._artifact, self.arithmetic)
+
+    def __deepcopy__(self, memo: Any) -> "Deployed":
+        return self  # nothing of it changes
+
+    def __repr__(self) -> str:
+        return show.line("Deployed", self._facts())
+
+    def _repr_html_(self) -> str:
+        return show.table("Deployed", self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        return self.manifest.facts() | {"arithmetic": self.arithmetic}
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -78,7 +96,8 @@ class Deployed:
           ValueError: inputs of another type or shape.
         """
         self.check_inputs(inputs)
-        if jax.default_backend() != "cpu" or len(inputs) <= CPU_CHUNK:
+        traced = isinstance(inputs, jax.core.Tracer)  # within jit the compiler plans the whole batch
+        if traced or jax.default_backend() != "cpu" or len(inputs) <= CPU_CHUNK:
             logits: jax.Array = self._rollout(self._arrays, inputs)
             return logits
         missing = -len(inputs) % CPU_CHUNK  # full chunks only, so that one program serves every batch size
@@ -107,9 +126,10 @@ class Deployed:
 
         Raises:
           ValueError: a frame of another type or shape, of more or fewer streams than the state, or more steps than the
-            network has.
+            network has, where their number is known: within `scan` a step too many gives NaN.
         """
-        if state.t >= self.manifest.num_steps:
+        traced = isinstance(state.t, jax.core.Tracer)
+        if not traced and state.t >= self.manifest.num_steps:
             raise ValueError(
                 f"the stream has had its {self.manifest.num_steps} time-steps, and decay and threshold are learned per "
                 "step; begin the next window with init_state()"
@@ -120,7 +140,9 @@ class Deployed:
             raise ValueError(
                 f"a frame of {len(x_t)} streams for a state of {min(streams)}; begin with init_state({len(x_t)})"
             )
-        neurons, logits = self._step(self._arrays, state.neurons, np.int32(state.t), x_t)
+        neurons, logits = self._step(self._arrays, state.neurons, jnp.asarray(state.t, jnp.int32), x_t)
+        if traced:
+            logits = jnp.where(state.t < self.manifest.num_steps, logits, jnp.nan)
         return StreamState(state.t + 1, neurons), logits
 
     def _program(self, artifact: Artifact, kind: str) -> Callable[..., Any]:
@@ -136,7 +158,8 @@ class Deployed:
             arrays=manifest.arrays,
         )
         convention = manifest.programs[name].calling_convention
-        return jax.jit(rebuild(artifact.programs[name], signature, convention, program_file(name)).call)
+        program: Callable[..., Any] = rebuild(artifact.programs[name], signature, convention, program_file(name)).call
+        return program
 
 
 def _check_shape(inputs: np.ndarray | jax.Array, shape: tuple[int, ...]) -> None:

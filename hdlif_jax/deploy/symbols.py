@@ -8,6 +8,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
+import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from hdlif_jax.nn import Cell, SpikingNetwork, Stateful, Tick
@@ -70,7 +72,8 @@ def calls_of(model: SpikingNetwork) -> Calls:
       model: any network; it is left alone.
 
     Raises:
-      TypeError: its own code does something else than call modules and add values, or calls one of them twice.
+      TypeError: its own code does something else than call modules and add values, depends on the step, keeps a state
+        of its own, or calls a module twice.
     """
     originals = dict(modules(model))
     copy: Any = nnx.clone(cast(nnx.Module, model))
@@ -80,10 +83,18 @@ def calls_of(model: SpikingNetwork) -> Calls:
 
     intercept(copy, choose)
     calls: list[Call] = []
-    try:
+    found: list[Any] = []
+
+    def run(t: jax.Array) -> None:
+        """Traced, so that code of the network's own that depends on the step is found out."""
         current = copy.encode(Symbol("input", calls)).name
-        end_of_encoder = len(calls)
-        logits = copy(None, Symbol(current, calls), Tick(0))[1].name
+        found.extend((current, len(calls), *copy(None, Symbol(current, calls), Tick(t))))
+
+    try:
+        jax.eval_shape(run, jnp.int32(0))
+        current, end_of_encoder, state, logits = (*found[:3], found[3].name)
+        if jax.tree.leaves(state):
+            raise TypeError("it keeps a state outside of its cells, such as a feedback from step to step")
     except (TypeError, AttributeError, AssertionError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise TypeError(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
+from hdlif_jax import show
 from hdlif_jax.losses import SequenceLoss, StepLoss
 from hdlif_jax.nn import Network, Params, Variables
 
@@ -41,6 +42,20 @@ class Gradient(NamedTuple):
     logits: jax.Array
     batch_stats: Params
     learned: jax.Array
+
+    def __repr__(self) -> str:
+        return show.line("Gradient", self._facts())
+
+    def _repr_html_(self) -> str:
+        return show.table("Gradient", self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "grads": show.entries(self.grads),
+            "loss": show.known(self.loss),
+            "logits": self.logits.shape,
+            "learned": show.known(self.learned),
+        }
 
 
 class Learner(NamedTuple):

@@ -18,6 +18,9 @@ class every_step:  # noqa: N801 - a class that is called as a function
 
     With the gradient of `accumulate`: the online update of SLTT, and OTTT-O without its trace.
 
+    After each update the stem is another one, so it runs again also on a static input, and its running statistics move
+    T times a batch, as those of all other layers do; with other rules a static stem's move once.
+
     Attributes:
       unroll: see `rollout.over_steps`.
     """

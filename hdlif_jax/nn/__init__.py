@@ -2,7 +2,7 @@
 
 from hdlif_jax.nn.attention import SECA
 from hdlif_jax.nn.blocks import Downsample, ResidualBlock
-from hdlif_jax.nn.cell import BINARY, Cell, CellFactory, NeuronCell, PerStepParam, SpikeInput
+from hdlif_jax.nn.cell import BINARY, Cell, CellFactory, NeuronCell, PerStepParam, PerStepStat, SpikeInput
 from hdlif_jax.nn.cells import (
     AdaptiveLIFCell,
     Dropout,
@@ -25,6 +25,7 @@ from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage, MaxPool3x3
 from hdlif_jax.nn.resnet import SpikingResNet, conv_net, resnet18, resnet19, resnet34
 from hdlif_jax.nn.sequential import Sequential, mlp
 from hdlif_jax.nn.spec import Spec
+from hdlif_jax.nn.steps import with_num_steps
 from hdlif_jax.nn.synapses import Conv, Linear, Synapse
 from hdlif_jax.nn.vgg import SpikingVGG, vgg13, vgg_snn
 
@@ -55,6 +56,7 @@ __all__ = [
     "ParallelHDLIFCell",
     "Params",
     "PerStepParam",
+    "PerStepStat",
     "ResidualBlock",
     "SequenceOutput",
     "Sequential",
@@ -87,5 +89,6 @@ __all__ = [
     "variables_of",
     "vgg13",
     "vgg_snn",
+    "with_num_steps",
     "with_variables",
 ]

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from hdlif_jax.nn.cell import Cell, NeuronCell
+from hdlif_jax.nn.declared import definer, holds
 from hdlif_jax.nn.intercept import Interceptor, original
-from hdlif_jax.nn.module import Form, Module, Tick
+from hdlif_jax.nn.module import Form, Module, Tick, is_over_sequence
 from hdlif_jax.nn.network import ByPath
-from hdlif_jax.nn.norms import BatchNorm
 
 
 class Calls:
@@ -69,10 +69,10 @@ class Calls:
         if parts:
             return self._composite(path, module, kind, parts)
         if hasattr(kind, "over_time"):
-            if _definer(kind, "__call__") not in _definer(kind, "over_time").__mro__:
+            if not holds(kind, "over_time", "__call__"):
                 raise ValueError(
                     f"{path} is of type {kind.__name__} with a __call__ of its own and the over_time of "
-                    f"{_definer(kind, 'over_time').__name__}; write over_time(x [T, B, ...]) too"
+                    f"{definer(kind, 'over_time').__name__}; write over_time(x [T, B, ...]) too"
                 )
             return lambda call, x: cast(Any, module).over_time(x)
         if self._form.train and any(isinstance(leaf, nnx.BatchStat) for leaf in vars(module).values()):
@@ -87,13 +87,13 @@ class Calls:
         """What happens to a module of several: a network's parts see the time axis, another layer's code must not."""
         if not callable(module) or any(isinstance(part, Cell) for part in parts) or not path:
             return None
-        if isinstance(module, Module) and module.composes:
+        if isinstance(module, Module) and module.composes and holds(kind, "composes", "__call__"):
             return None
         self._whole.append(path)
         norms = [part for part in parts if any(isinstance(leaf, nnx.BatchStat) for leaf in vars(part).values())]
         if not norms or not self._form.train:
             return _as_one_batch
-        if any(isinstance(norm, BatchNorm) and norm.options.statistics == "sequence" for norm in norms):
+        if any(is_over_sequence(norm) for norm in norms):
             raise ValueError(
                 f"{path}, a {kind.__name__}, holds a norm over the sequence; set composes = True in the class if its "
                 "own code only calls its parts and adds"
@@ -143,8 +143,3 @@ def _as_one_batch(call: Callable[..., Any], x: jax.Array) -> jax.Array:
     y = call(x.reshape(-1, *x.shape[2:]))
     unfolded: jax.Array = y.reshape(*x.shape[:2], *y.shape[1:])
     return unfolded
-
-
-def _definer(kind: type, name: str) -> type:
-    """The class that an attribute of a class comes from."""
-    return next(base for base in kind.__mro__ if name in vars(base))

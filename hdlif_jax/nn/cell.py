@@ -34,7 +34,9 @@ class SpikeInput(NamedTuple):
     @property
     def unit(self) -> float | None:
         """Size u of one level, where inputs are small integers times u; None where they are not."""
-        if self.quantizer is None or self.quantizer.softness != 0 or self.quantizer.max_level * self.pooled > MAX_LEVEL:
+        if self.quantizer is None or type(self.quantizer) is not SpikeQuantizer:  # a subclass may have any levels
+            return None
+        if self.quantizer.softness != 0 or self.quantizer.max_level * self.pooled > MAX_LEVEL:
             return None
         return self.quantizer.scale / self.pooled
 
@@ -46,8 +48,15 @@ class PerStepParam(nnx.Param[jax.Array]):
     """A parameter whose leading axis is time, `[T, ...]`; an online update at step t moves only entry t."""
 
 
+class PerStepStat(nnx.BatchStat[jax.Array]):
+    """A running statistic whose leading axis is time, `[T, ...]`."""
+
+
 class Cell(Stateful):
-    """A module without stateful parts of its own; write `advance`, and `start` if v_0 is not zeros of x's shape."""
+    """A module without stateful parts of its own; write `advance`, and `start` if v_0 is not zeros of x's shape.
+
+    A cell that is no neuron, and costs nothing in inference, says `operations = 0`; neurons are `NeuronCell`s.
+    """
 
     def start(self, x: jax.Array) -> Any:
         """The state before the first step, any pytree of arrays, from the shape of the first input `[B, ...]`."""
@@ -83,7 +92,8 @@ class NeuronCell(Cell):
 
     Attributes:
       emits: what the layer behind it reads; the integer forward, costs and folding go by it.
-      operations: NOPs of a neuron and step, such as leak, charge and reset; costs go by it.
+      operations: NOPs of a neuron and step, such as leak, charge and reset; costs go by it. A class that writes
+        `advance` anew says it anew.
     """
 
     emits: SpikeInput = _Undeclared("emits", "emits = nn.BINARY, or nn.SpikeInput(quantizer) for levels,")  # type: ignore[assignment]

@@ -187,6 +187,7 @@ def network_of(model: SpikingNetwork, form: Form) -> Network:
         start,
         step,
         sequence,
+        module,
     )
 
 

@@ -48,17 +48,26 @@ class Module(nnx.Module):
     Attributes:
       composes: whether its own code only calls its parts and adds, so that layer by layer each of them sees
         `[T·B, ...]` by itself; else a layer of several is called as a whole. What mixes the examples of a batch, such
-        as a mean over them, belongs into a norm.
+        as a mean over them, belongs into a norm. Said of the class that has the code, and not of one that writes its
+        `__call__` anew.
+      over_sequence: whether in training it normalises all steps together, over (T, B), as it can in the layer-by-layer
+        form alone.
       form: None outside of `nn.forms`: kernels are then quantised at every call, and statistics are the running ones.
     """
 
     form: Form | None = None
     composes: bool = False
+    over_sequence: bool = False
 
     @property
     def trains(self) -> bool:
         """Whether it runs in training form."""
         return self.form is not None and self.form.train
+
+
+def is_over_sequence(module: Any) -> bool:
+    """Whether a module, of the library or not, says that it normalises all time-steps together."""
+    return bool(getattr(module, "over_sequence", False))
 
 
 class Stateful(Module):

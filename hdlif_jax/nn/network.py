@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 
+from hdlif_jax import show
 from hdlif_jax.nn.module import Form, Tick
 
 Params = dict[Any, Any]  # nested dicts of arrays, by module path
@@ -21,6 +22,15 @@ class Variables(NamedTuple):
 
     params: Params
     batch_stats: Params
+
+    def __repr__(self) -> str:
+        return show.line("Variables", self._facts())
+
+    def _repr_html_(self) -> str:
+        return show.table("Variables", self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        return {"params": show.entries(self.params), "batch_stats": show.entries(self.batch_stats)}
 
 
 class StepOutput(NamedTuple):
@@ -71,6 +81,7 @@ class Network(NamedTuple):
         ∂L/∂m_t.
       sequence: `(params, batch_stats, inputs, key=None, offsets=None) -> SequenceOutput`, all steps of a layer before
         the next layer; inputs are static `[B, ...]` or sequences `[T, B, ...]`, offsets `[T, B, ...]`.
+      model: what it was made of, in its form, from which another process makes it anew; None for one of your own.
     """
 
     num_steps: int
@@ -83,6 +94,33 @@ class Network(NamedTuple):
     start: Callable[[Params, Params, jax.Array], Any]
     step: Callable[..., StepOutput]
     sequence: Callable[..., SequenceOutput]
+    model: "SpikingNetwork | None" = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.model is None:
+            raise TypeError("a network of your own functions cannot be pickled; pickle what it is made of")
+        from hdlif_jax.nn.forms import network_of  # which is made of this file
+
+        return network_of, (self.model, self.form)
+
+    def __deepcopy__(self, memo: Any) -> "Network":
+        return self  # functions, and a model that nobody changes
+
+    def __repr__(self) -> str:
+        return show.line("Network", self._facts())
+
+    def _repr_html_(self) -> str:
+        return show.table("Network", self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        facts = {
+            "form": "training" if self.form.train else "inference",
+            "steps": self.num_steps,
+            "input": self.input_shape,
+            "classes": self.num_classes,
+            "dtype": self.form.dtype,
+        }
+        return facts | ({"records": "spikes"} if self.form.record else {})
 
 
 class SpikingNetwork(Protocol):

@@ -54,7 +54,11 @@ class batch_norm:  # noqa: N801 - a class that is called as a function
 
 
 class BatchNorm(Module):
-    """BatchNorm over batch and space, in float32, whose parameters and running statistics are shared over time."""
+    """BatchNorm over batch and space, in float32, whose parameters and running statistics are shared over time.
+
+    The running variance moves towards the variance of a batch as it is, Σ(x − μ)² / n, as in Flax; PyTorch's towards
+    Σ(x − μ)² / (n − 1), which is larger by one part in n, the values of a channel in a batch.
+    """
 
     def __init__(self, num_channels: int, options: batch_norm = batch_norm()):
         self.options = options
@@ -63,9 +67,14 @@ class BatchNorm(Module):
         self.mean = nnx.BatchStat(jnp.zeros(num_channels))
         self.var = nnx.BatchStat(jnp.ones(num_channels))
 
+    @property
+    def over_sequence(self) -> bool:  # type: ignore[override]
+        """Whether its statistics are those of the whole sequence."""
+        return self.options.statistics == "sequence"
+
     def __call__(self, x: jax.Array) -> jax.Array:
         """`[B, ..., C]` to the same shape and type."""
-        if self.trains and self.options.statistics == "sequence":
+        if self.trains and self.over_sequence:
             raise ValueError(
                 "a BatchNorm with statistics='sequence' trains in the layer-by-layer form alone: use "
                 "learning.stbp(layerwise=True), or batch_norm(statistics='step')"
@@ -74,7 +83,7 @@ class BatchNorm(Module):
 
     def over_time(self, x: jax.Array) -> jax.Array:
         """`[T, B, ..., C]` to the same shape and type."""
-        if not self.trains or self.options.statistics == "sequence":
+        if not self.trains or self.over_sequence:
             return self._normalize(x)
         return jnp.stack([self._normalize(x_t) for x_t in x])
 

@@ -11,8 +11,9 @@ from flax import nnx
 
 from hdlif_jax.nn.cell import Cell, CellFactory, NeuronCell, SpikeInput
 from hdlif_jax.nn.cells import Dropout
+from hdlif_jax.nn.declared import definer
 from hdlif_jax.nn.module import Carry, Stateful, Tick
-from hdlif_jax.nn.norms import BatchNorm, batch_norm
+from hdlif_jax.nn.norms import batch_norm
 from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage, MaxPool3x3
 from hdlif_jax.nn.spec import Spec
 from hdlif_jax.nn.synapses import Linear, Synapse
@@ -122,7 +123,7 @@ def _made(layer: Any, num_steps: int, num_channels: int) -> nnx.Module:
     if isinstance(layer, nnx.Module):
         return layer
     if isinstance(layer, batch_norm):
-        return BatchNorm(num_channels, layer)
+        return layer(num_channels, nnx.Rngs(0))  # draws nothing
     made: nnx.Module = layer(num_steps, num_channels)
     return made
 
@@ -147,12 +148,14 @@ def _emitted(module: nnx.Module, reads: SpikeInput | None, shape: tuple[int, ...
     """What the layer behind a module reads: the spikes before it, pooled or not; None for currents."""
     if isinstance(module, NeuronCell):
         return module.emits
-    if reads is None or isinstance(module, Flatten | MaxPool3x3):
+    runs = definer(type(module), "advance" if isinstance(module, Cell) else "__call__")  # a subclass may do otherwise
+    if reads is None or runs in (Flatten, MaxPool3x3):
         return reads
-    if isinstance(module, Dropout):  # scales what it keeps, while training, off the grid of levels
-        return reads if reads.quantizer is None else SpikeInput(dataclasses.replace(reads.quantizer, softness=None))
-    if isinstance(module, AvgPool2x2):
+    if runs is Dropout:  # scales what it keeps, while training, off the grid of levels
+        quantizer = reads.quantizer
+        return reads._replace(quantizer=None if quantizer is None else dataclasses.replace(quantizer, softness=None))
+    if runs is AvgPool2x2:
         return reads._replace(pooled=4 * reads.pooled)
-    if isinstance(module, GlobalAverage):
+    if runs is GlobalAverage:
         return reads._replace(pooled=shape[1] * shape[2] * reads.pooled)
     return None

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from hdlif_jax.nn.cell import SpikeInput
+from hdlif_jax.nn.declared import definer
 from hdlif_jax.nn.module import Module
 from hdlif_jax.ops import float_conv, integer_conv
 from hdlif_jax.quantize import WeightKind, weight_quantizer
@@ -18,7 +19,14 @@ FLOAT_KERNEL_INIT = nnx.initializers.he_normal()
 
 
 class Synapse(Module):
-    """A layer with a kernel `[..., C_in, C_out]` of a weight kind, that reads spikes or (`spikes` is None) currents."""
+    """A layer with a kernel `[..., C_in, C_out]` of a weight kind, that reads spikes or (`spikes` is None) currents.
+
+    Attributes:
+      weighted_sum: whether every output of channel c is a sum of inputs times the entries of `kernel[..., c]`, and of a
+        bias where there is one. Costs go by it; a class that writes `__call__` anew says it anew.
+    """
+
+    weighted_sum: bool = False
 
     def __init__(self, shape: tuple[int, ...], weights: WeightKind, spikes: SpikeInput | None, rngs: nnx.Rngs):
         self.weights = weights
@@ -34,6 +42,8 @@ class Synapse(Module):
 
 class Conv(Synapse):
     """2-D convolution without bias (a BatchNorm follows), padded by half its kernel on every side."""
+
+    weighted_sum = True
 
     def __init__(
         self,
@@ -62,12 +72,16 @@ class Conv(Synapse):
         """Size of an input's level where the layer computes in integers; None where it does not."""
         if self.form is None or self.weights == "float" or self.spikes is None:
             return None
+        if definer(type(self), "effective_kernel") is not Synapse:  # which may have other levels than −1, 0 and 1
+            return None
         integer = prefers_integers(self.kernel.shape) if self.form.integer is None else self.form.integer
         return self.spikes.unit if integer else None
 
 
 class Linear(Synapse):
     """Fully connected layer with bias."""
+
+    weighted_sum = True
 
     def __init__(
         self,

@@ -40,6 +40,9 @@ class Checkpoints:
       directory: where they are; made if need be.
       keep: how many of the newest; the one with the best accuracy is kept besides.
       reads_only: leaves alone what a process that is training there has begun to write.
+
+    Raises:
+      DamagedCheckpoint: an accuracy cannot be read, and what is only read cannot be put aside.
     """
 
     def __init__(self, directory: pathlib.Path, keep: int = 2, *, reads_only: bool = False):
@@ -50,6 +53,7 @@ class Checkpoints:
         if not reads_only:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._checksums.mkdir(exist_ok=True)
+        self._check_accuracies(reads_only)
         policies = ocp.training.preservation_policies
         newest = policies.LatestN(keep)
         best = policies.BestN(
@@ -247,12 +251,25 @@ class Checkpoints:
             raise CheckpointError(f"{path} does not exist; the run has checkpoints of steps {self.steps()}")
         if not self._digest_file(step).exists():
             return  # killed between the checkpoint and its digests: the storage layer's own checks remain
-        recorded = self._read(path, step, lambda: json.loads(self._digest_file(step).read_text()))
+        recorded = self._read(path, step, lambda: dict(json.loads(self._digest_file(step).read_text())))
         actual = _digests(path)
         for name, digest in recorded.items():
             if actual.get(name) != digest:
                 damage = "is missing" if name not in actual else "was changed or cut short"
                 raise DamagedCheckpoint(f"{path} is damaged: {name} {damage}")
+
+    def _check_accuracies(self, reads_only: bool) -> None:
+        """The storage layer reads them all when it starts, and one that is damaged would stop it."""
+        damaged = [path for path in self.directory.glob("[0-9]*/metrics/metrics") if not _is_accuracy(path)]
+        if damaged and reads_only:
+            raise DamagedCheckpoint(
+                f"{damaged[0].parents[1]} is damaged: metrics/metrics was changed or cut short; move the folder away, "
+                "or train on with --resume, which does so"
+            )
+        if not reads_only and is_primary():
+            for path in damaged:
+                path.rename(path.with_name("metrics.damaged"))  # so the digests find it, and `load_newest_intact` skips
+        wait_for_all("accuracies")
 
     def _set_aside(self, step: int) -> None:
         if is_primary():
@@ -294,6 +311,14 @@ def _first_difference(found: dict[str, Any], expected: dict[str, Any]) -> str | 
                           for shapes in (found, expected))  # fmt: skip
             return f"{name} is {has}, the model needs {needs}"
     return None
+
+
+def _is_accuracy(file: pathlib.Path) -> bool:
+    try:
+        metrics = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(metrics, dict) and isinstance(metrics.get(ACCURACY), float | int)
 
 
 def _digests(path: pathlib.Path) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """What a run goes through: the split of the training set, and how many steps that makes."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from hdlif_jax import show
 from hdlif_jax.data import Dataset, Source, hold_out, nbytes
 
 
@@ -33,6 +34,23 @@ class Plan(NamedTuple):
     def total_steps(self) -> int:
         """Batches of the run."""
         return self.epochs * self.steps_per_epoch
+
+    def __repr__(self) -> str:
+        return show.line("Plan", self._facts())
+
+    def _repr_html_(self) -> str:
+        return show.table("Plan", self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "dataset": self.dataset.name,
+            "train": self.train.shape[0],
+            "validation": self.validation.shape[0],
+            "test": self.dataset.test.shape[0],
+            "epochs": self.epochs,
+            "batches": f"{self.steps_per_epoch:,} of {self.batch_size:,} an epoch",
+            "resident": self.is_resident,
+        }
 
 
 def plan(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hdlif_jax import nn
+from hdlif_jax import nn, show
 from hdlif_jax.learning import Batch, Learner, Loss, Rule
 from hdlif_jax.nn import Network, Params, SpikingNetwork, Variables
 from hdlif_jax.training.optimizers import only_learned_steps
@@ -17,7 +17,7 @@ from hdlif_jax.training.preprocess import Preprocess, no_preprocess
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class TrainState:
     """All that a run has learned; with its objects, enough to go on exactly where it stopped.
 
@@ -39,6 +39,16 @@ class TrainState:
     def variables(self) -> Variables:
         """Parameters and statistics."""
         return Variables(self.params, self.batch_stats)
+
+    def __repr__(self) -> str:
+        return show.line("TrainState", self._facts())
+
+    def _repr_html_(self) -> str:
+        return show.table("TrainState", self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        names = ("params", "batch_stats", "opt_state")
+        return {"step": show.known(self.step)} | {name: show.entries(getattr(self, name)) for name in names}
 
 
 class StepMetrics(NamedTuple):

@@ -7,8 +7,14 @@ import pytest
 from flax import nnx
 
 from hdlif_jax import analysis, nn
-from hdlif_jax.analysis.costs import parameter_bytes
+from hdlif_jax.accounting import layer_bytes
+from hdlif_jax.analysis.kernels import kernel_of
 from tests.conftest import small_network, spec_of
+
+
+def parameter_bytes(layer):
+    kernel = kernel_of("layer", layer)
+    return layer_bytes(kernel.shape, kernel.weights, kernel.num_biases)
 
 
 @pytest.mark.parametrize(

@@ -97,9 +97,29 @@ def test_sequences_are_counted_step_by_step(images):
     assert any(np.any(np.asarray(repeated.fired[path]) != np.asarray(different.fired[path])) for path in repeated.fired)
 
 
-def test_normalisers_over_the_sequence_are_counted_with_the_statistics_of_the_batch(events):
-    """Step by step as the layer-by-layer form has it, the only one that has these statistics."""
-    spec = nn.Spec(4, nn.lif(), norm=nn.batch_norm(statistics="sequence"))
+class OwnOverTheSequence(nn.Module):
+    """A norm of one's own over (T, B), without running statistics."""
+
+    over_sequence = True
+
+    def __init__(self, num_channels, rngs):
+        self.mean = nnx.BatchStat(jnp.zeros(num_channels))
+
+    def __call__(self, x):
+        return x - self.mean[...].reshape((1,) * (x.ndim - 1) + (-1,))
+
+    def over_time(self, x):
+        if not self.trains:
+            return self(x)
+        mean = jnp.mean(x, tuple(range(x.ndim - 1)))
+        self.mean[...] = 0.5 * (self.mean[...] + mean)
+        return x - mean.reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+@pytest.mark.parametrize("norm", [nn.batch_norm(statistics="sequence"), OwnOverTheSequence])
+def test_normalisers_over_the_sequence_are_counted_with_the_statistics_of_the_batch(norm, events):
+    """As the layer-by-layer form has it, the only one that has these statistics."""
+    spec = nn.Spec(4, nn.lif(), norm=norm)
     model = nn.conv_net((6, 6, 2), 3, widths=(4, 6), spec=spec, rngs=nnx.Rngs(0))
     counts = make_counter(model, batch_statistics=True)(events)
     network, (params, batch_stats) = nn.training_form(model, record=True), nn.variables_of(model)

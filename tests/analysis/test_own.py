@@ -103,7 +103,10 @@ class Mixing(nnx.Module):
 @pytest.mark.parametrize(
     ("head", "message"),
     [
-        (lambda: nnx.Linear(8, 3, rngs=nnx.Rngs(0)), r"layers\.2 \(Linear\) has a kernel of shape \(8, 3\)"),
+        (
+            lambda: nnx.LinearGeneral(8, 3, rngs=nnx.Rngs(0)),
+            r"layers\.2 \(LinearGeneral\) has a kernel of shape \(8, 3\)",
+        ),
         (Mixing, r"layers\.2 \(Mixing\) has a kernels\.0 of shape \(8, 3\)"),
     ],
 )

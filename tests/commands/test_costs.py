@@ -117,6 +117,14 @@ def test_random_events_are_sequences():
     assert set(np.unique(batch)) >= {0.0, 1.0}
 
 
+def test_frames_of_another_size_are_counted_at_that_size():
+    config = PRESETS["dvs-cifar10-vgg-snn-lif"].config
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, frame_size=32))
+    (batch,) = random_batches(config, 2)
+    assert batch.shape == (10, 2, 32, 32, 2)
+    assert costs.input_spec(config).shape == (32, 32, 2)  # of which the network is built
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

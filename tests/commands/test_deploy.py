@@ -20,8 +20,13 @@ def test_the_artifact_keeps_the_accuracy_of_the_checkpoint(deployed, finished_ru
     summary, report = read_json(finished_run[0] / "summary.json"), read_json(finished_run[0] / "deployment.json")
     verification = report["verification"]
     for arithmetic in ("integer", "float"):
-        assert verification[arithmetic]["accuracy_per_step"] == pytest.approx(summary["accuracy_per_step"], abs=1e-12)
-        assert verification[arithmetic]["other_predictions"] == 0
+        found = verification[arithmetic]
+        edges = found["inputs_at_an_edge"]  # luck, and as much as that the artifact may differ
+        assert edges <= 0.02 * 359
+        assert found["accuracy_per_step"] == pytest.approx(summary["accuracy_per_step"], abs=edges / 359 + 1e-12)
+        assert found["other_predictions"] <= edges
+        assert f"{edges} inputs met the edge of a level" in deployed[1]
+    assert "From here on the folded arithmetic is the definition" in deployed[1]
     assert report["artifact_bytes"] == sum(file.stat().st_size for file in deployed[0].iterdir())
 
 

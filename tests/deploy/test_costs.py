@@ -1,12 +1,14 @@
 """Columns of Table 2 before and after, against counts made on the network itself."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
 from hdlif_jax import nn
 from hdlif_jax.deploy.costs import deployment_costs
-from hdlif_jax.deploy.fold import fold
+from hdlif_jax.deploy.fold import fold, rule
+from hdlif_jax.deploy.graph import Linear
 from hdlif_jax.nn.forms import in_form
 from hdlif_jax.nn.intercept import intercept
 from hdlif_jax.quantize import weight_quantizer
@@ -88,6 +90,39 @@ def test_spikes_of_one_height_have_no_discount_and_affine_maps_that_stay_are_ope
     before, after = deployment_costs(mem_bn, fold(mem_bn), [inputs_for(mem_bn)])
     in_the_stream = 2 * (8 * 8 * 6)  # currents of the first neuron of each block
     assert after.nops_m - before.nops_m == pytest.approx(2 * 4 * in_the_stream / 1e6)
+
+
+def test_kernels_of_own_rules_are_counted_or_refused():
+    class Mixing(nnx.Module):
+        def __init__(self):
+            self.kernel = nnx.Param(jnp.eye(8))
+
+        def __call__(self, x):
+            return x @ self.kernel[...]
+
+    @rule(Mixing)
+    def fold_mixing(folding, module, name, source):
+        kernel = {"kernel": module.kernel[...]}
+        folding.function(name, source, "mixing", lambda fields, x: x @ fields["kernel"], kernel)
+
+    model = nn.Sequential(
+        nn.Linear(4, 8, rngs=nnx.Rngs(0)),
+        Mixing(),
+        nn.lif(),
+        nn.Linear(8, 3, rngs=nnx.Rngs(0)),
+        num_steps=2,
+        input_shape=(4,),
+    )
+    with pytest.raises(TypeError, match=r"layers\.1 \(mixing\) has a kernel of shape \(8, 8\), whose operations"):
+        deployment_costs(model, fold(model), [inputs_for(model)])
+
+    @rule(Mixing)
+    def fold_as_linear(folding, module, name, source):
+        found = folding.synapse(source, module.kernel, "float")
+        folding.emit(Linear(name, source, found.integer, found.reads), arrays=found.arrays)
+
+    before, after = deployment_costs(model, fold(model), [inputs_for(model)])
+    assert before.parameters_mb == after.parameters_mb == pytest.approx(4 * (4 * 8 + 8 + 64 + 8 * 3 + 3) / 1e6)
 
 
 def test_nothing_to_count_on():

@@ -8,6 +8,7 @@ from hdlif_jax import nn
 from hdlif_jax.deploy import execute
 from hdlif_jax.deploy.fold import fold
 from hdlif_jax.deploy.graph import Function
+from hdlif_jax.quantize import SpikeQuantizer
 from tests.deploy.networks import conv_net, inputs_for, unfolded_logits, unsettled
 
 
@@ -206,6 +207,45 @@ def test_modules_of_modules_are_looked_into():
     layers = Sums(rngs), nn.lif(), nn.Linear(8, 3, rngs=rngs)
     folded = check(unsettled(nn.Sequential(*layers, num_steps=2, input_shape=(4,))))
     assert [node.name for node in folded.graph.nodes[:3]] == ["layers.0.first", "layers.0.second", "sum.2"]
+
+
+class Feedback(Branches):
+    """What it gives comes back at the next step."""
+
+    def __call__(self, state, current, tick):
+        inner, last = (None, None) if state is None else state
+        inner, logits = super().__call__(inner, current if last is None else current + last, tick)
+        return (inner, current), logits
+
+
+class FirstStep(Branches):
+    def __call__(self, state, current, tick):
+        return super().__call__(state, current + current if tick.t == 0 else current, tick)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (Feedback, "Feedback cannot be folded: it keeps a state outside of its cells"),
+        (FirstStep, "FirstStep cannot be folded: Attempted boolean conversion of traced array"),
+    ],
+)
+def test_a_network_that_is_another_at_another_step_is_refused(kind, message):
+    with pytest.raises(TypeError, match=message) as refusal:
+        fold(kind(nnx.Rngs(0)))
+    assert "\n" not in str(refusal.value)
+
+
+class OddQuantizer(SpikeQuantizer):
+    def __call__(self, raw_spikes):
+        return super().__call__(raw_spikes) + 0.1
+
+
+def test_a_quantiser_of_ones_own_is_not_folded_as_q():
+    model = conv_net()
+    model.blocks[0].neuron1.quantize = OddQuantizer()
+    with pytest.raises(TypeError, match=r"blocks\.0\.neuron1 quantises its spikes by a OddQuantizer"):
+        fold(model)
 
 
 def test_calls_hold_the_modules_of_the_callers_model():

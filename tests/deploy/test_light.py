@@ -54,7 +54,8 @@ def test_running_an_artifact_imports_none_of_the_networks_code(written, inputs):
     command = [sys.executable, "-c", RUN, str(written), str(inputs)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    allowed = ("hdlif_jax.accounting", "hdlif_jax.deploy", "hdlif_jax.deploy.anytime", "hdlif_jax.deploy.runtime")
+    parts = ("accounting", "deploy", "deploy.anytime", "deploy.batching", "deploy.runtime", "show")
+    allowed = [f"hdlif_jax.{part}" for part in parts]
     others = [name for name in result.stdout.split() if not name.startswith("hdlif_jax.deploy.format")]
     assert sorted(others) == sorted(allowed)
 

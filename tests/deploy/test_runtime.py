@@ -1,3 +1,5 @@
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -42,6 +44,42 @@ def test_any_batch_size(network):
     assert whole.shape == (4, 11, 5)
     np.testing.assert_allclose(whole[:, :4], network(inputs[:4]), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(whole[:, 7:], network(inputs[7:]), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 4, 9])
+def test_it_is_a_function_for_jit_of_any_batch(network, batch):
+    inputs = random_inputs((batch, 8, 8, 2))
+    np.testing.assert_allclose(jax.jit(network)(inputs), network(inputs), rtol=1e-5, atol=1e-5)
+
+
+def test_it_is_a_function_for_vmap_and_scan(network):
+    inputs = random_inputs((6, 8, 8, 2))
+    expected = np.asarray(network(inputs))
+    by_image = np.moveaxis(expected, 1, 0)
+    close = {"rtol": 1e-5, "atol": 1e-5}
+    pairs = inputs.reshape(3, 2, 8, 8, 2)
+    np.testing.assert_allclose(
+        np.asarray(jax.vmap(network)(pairs)), by_image.reshape(3, 2, 4, 5).swapaxes(1, 2), **close
+    )
+    np.testing.assert_allclose(jax.jit(jax.vmap(lambda one: network(one[None])[:, 0]))(inputs), by_image, **close)
+
+    def streamed(frames):
+        """Logits `[T, B, K]` of the same frames at every step, in a loop."""
+        return jax.lax.scan(lambda state, _: network.step(state, frames), network.init_state(len(frames)), length=4)[1]
+
+    np.testing.assert_allclose(jax.jit(streamed)(inputs), expected, **close)
+    np.testing.assert_allclose(jax.vmap(streamed)(pairs).swapaxes(1, 2).reshape(6, 4, 5), by_image, **close)
+    # Streams that stand at different steps.
+    first = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), network.step(network.init_state(3), inputs[:3])[0])
+    second, logits = jax.vmap(network.step)(first, inputs.reshape(2, 3, 8, 8, 2))
+    np.testing.assert_allclose(logits[0], expected[1, :3], **close)
+    assert second.t.tolist() == [2, 2]
+
+
+def test_a_step_too_many_in_a_loop_gives_no_numbers(network):
+    inputs = random_inputs((2, 8, 8, 2))
+    _, logits = jax.lax.scan(lambda state, _: network.step(state, inputs), network.init_state(2), length=5)
+    np.testing.assert_array_equal(np.isnan(logits).all((1, 2)), [False] * 4 + [True])
 
 
 def test_sequences_stream_frame_by_frame(tmp_path):

@@ -37,6 +37,7 @@ def test_one_call_deploys_and_one_call_proves(tmp_path):
         assert comparison.max_logit_difference < 1e-4 * comparison.largest_logit
         assert comparison.largest_logit == pytest.approx(np.abs(expected).max(), rel=1e-5)
         assert comparison.other_predictions == 0
+        assert comparison.inputs_at_an_edge == 0
     np.testing.assert_allclose(found.logits, expected, atol=1e-4 * np.abs(expected).max(), rtol=0)
 
 
@@ -59,6 +60,22 @@ def test_an_artifact_of_another_network_is_found_out(written):
     with pytest.raises(ValueError, match=r"in integer arithmetic its accuracies are .* those of the network") as found:
         compare(network, written, Split(inputs, labels))
     assert "\n" not in str(found.value)
+
+
+def test_inputs_at_the_edge_of_a_level_are_counted(written):
+    """Logits that differ by rounding are the same; those of an input whose spikes came out otherwise are not."""
+    test = split((20, 8, 8, 2))
+    artifact = deploy.load(written, "float")
+    moved = np.zeros(20, np.float32)
+    moved[[3, 11]] = 1e-2
+
+    def network(inputs):
+        index = [next((i for i in range(20) if np.array_equal(one, test.inputs[i])), 0) for one in inputs]
+        logits = np.asarray(artifact(inputs))
+        return logits * (1 + 1e-6) + moved[index][None, :, None] * np.abs(logits).max()
+
+    found = compare(network, written, test, tolerance=1.0)
+    assert {comparison.inputs_at_an_edge for comparison in found.comparisons.values()} == {2}
 
 
 def test_accuracies_by_hand():

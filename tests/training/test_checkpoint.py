@@ -125,6 +125,32 @@ def test_a_damaged_newest_is_skipped_and_can_be_written_again(damage, word, chec
     jax.tree.map(np.testing.assert_array_equal, checkpoints.load(make_state()), make_state(2))
 
 
+@pytest.mark.parametrize("text", ["", "{", '{"validation_accuracy": "x"}', "[]"])
+def test_an_accuracy_that_is_damaged_does_not_stop_a_run(text, tmp_path):
+    """The storage layer reads them all when it opens the folder."""
+    directory = tmp_path / "run" / "checkpoints"
+    first = Checkpoints(directory)
+    for step in (1, 2):
+        save(first, make_state(step), accuracy=0.5)
+    first.close()
+    (directory / "2" / "metrics" / "metrics").write_text(text)
+    with pytest.raises(DamagedCheckpoint, match="checkpoints/2 is damaged: metrics/metrics was changed or cut short"):
+        Checkpoints(directory, reads_only=True)
+    again = Checkpoints(directory)
+    state, (problem,) = again.load_newest_intact(make_state())
+    assert "2 is damaged: metrics/metrics is missing; going on from the checkpoint of step 1" in problem
+    jax.tree.map(np.testing.assert_array_equal, state, make_state(1))
+    assert again.best() == 1
+    again.close()
+
+
+def test_digests_that_are_no_digests_are_damage(checkpoints):
+    save(checkpoints, make_state(1))
+    (checkpoints.directory.parent / "checksums" / "1.json").write_text("[1]")
+    with pytest.raises(DamagedCheckpoint, match="1 cannot be read"):
+        checkpoints.load(make_state())
+
+
 def test_with_nothing_whole_nothing_is_moved(checkpoints):
     for step in (1, 2):
         cut(largest_file(save(checkpoints, make_state(step))))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from hdlif_jax.analysis.meter import layout
 from hdlif_jax.neurons import NeuronParams, NeuronStep, hd_lif, mem_bn
 from hdlif_jax.nn import Form, MemBNHDLIFCell, NeuronCell, SpikingNetwork, Tick
+from hdlif_jax.nn.declared import holds
 from hdlif_jax.nn.forms import in_form
 from hdlif_jax.nn.intercept import modules
 from hdlif_jax.quantize import SpikeQuantizer
@@ -95,7 +96,9 @@ def _cells(model: SpikingNetwork) -> dict[str, NeuronCell]:
 
 
 def _decay(cell: NeuronCell, num_steps: int) -> jax.Array | None:
-    """λ_t `[T]` or, by channel, `[T, 1, C]`, where the cell says it."""
+    """λ_t `[T]` or, by channel, `[T, 1, C]`, where the cell says it of the dynamics that it has."""
+    if not holds(cell, "decay_at", "advance", "__call__"):
+        return None
     leaks = [leak for t in range(num_steps) if (leak := cell.decay_at(t)) is not None]
     if not leaks:
         return None

@@ -11,10 +11,11 @@ import pathlib
 import shutil
 import stat
 import zlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from hdlif_jax import show
 from hdlif_jax.deploy.format import manifest as manifests
 from hdlif_jax.deploy.format import tensors
 from hdlif_jax.deploy.format.errors import ArtifactError, require
@@ -34,6 +35,16 @@ class Artifact(NamedTuple):
     manifest: Manifest
     arrays: dict[str, np.ndarray]
     programs: dict[str, bytes]
+
+    def __repr__(self) -> str:
+        return show.line("Artifact", self._facts())
+
+    def _repr_html_(self) -> str:
+        return show.table("Artifact", self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        sizes = (f"{name} ({len(program) / 1e3:.1f} kB)" for name, program in self.programs.items())
+        return self.manifest.facts() | {"arrays": show.entries(self.arrays), "programs": ", ".join(sizes)}
 
 
 def encode_arrays(arrays: dict[str, np.ndarray]) -> tuple[dict[str, ArraySpec], bytes]:

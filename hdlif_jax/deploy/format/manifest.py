@@ -88,6 +88,15 @@ class Manifest:
     integer_layers: int
     config: dict[str, Any]
 
+    def facts(self) -> dict[str, Any]:
+        """What a reader wants to know of the network."""
+        return {
+            "steps": self.num_steps,
+            "input": f"{self.input_kind} uint8 {self.input_shape}",
+            "classes": len(self.class_names),
+            "integer layers": self.integer_layers,
+        }
+
 
 def program_file(name: str) -> str:
     """File name of a program."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import export
-from jax.extend.mlir import ir
+from jax.extend.mlir import ir, passmanager
 from jax.extend.mlir.dialects import stablehlo
 
 from hdlif_jax.deploy.format.errors import ArtifactError, require
@@ -53,7 +53,7 @@ def export_program(function: Callable[..., Any], signature: Signature) -> export
       ValueError: the function uses operations that an artifact may not have.
     """
     exported = export.export(jax.jit(function, keep_unused=True), platforms=PLATFORMS)(*signature.arguments)
-    exported = dataclasses.replace(exported, mlir_module_serialized=_without_locations(exported.mlir_module_serialized))
+    exported = dataclasses.replace(exported, mlir_module_serialized=_compact(exported.mlir_module_serialized))
     try:
         _check(exported.mlir_module_serialized, exported)
     except ArtifactError as error:
@@ -61,13 +61,16 @@ def export_program(function: Callable[..., Any], signature: Signature) -> export
     return exported
 
 
-def _without_locations(program: bytes) -> bytes:
+def _compact(program: bytes) -> bytes:
+    """Without the names of source files, and with each shape computed once: a program has many of a batch's size."""
     version = program[4 : program.index(b"\0")].decode().rpartition("_v")[2]  # ML\xefR, a byte, StableHLO_v1.2.3, 0
     with ir.Context() as context:
         stablehlo.register_dialect(context)
         module = stablehlo.deserialize_portable_artifact(context, program)
         text = module.operation.get_asm(enable_debug_info=False, print_generic_op_form=True)
-        return stablehlo.serialize_portable_artifact(ir.Module.parse(str(text)), version)
+        module = ir.Module.parse(str(text))
+        passmanager.PassManager.parse("builtin.module(cse)").run(module.operation)
+        return stablehlo.serialize_portable_artifact(module, version)
 
 
 def rebuild(program: bytes, signature: Signature, calling_convention: int, name: str) -> export.Exported:

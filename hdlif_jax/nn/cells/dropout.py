@@ -21,6 +21,8 @@ class Dropout(Cell):
       ValueError: a value out of range; in training, a rule or form that was given no key.
     """
 
+    operations = 0  # in inference
+
     def __init__(self, rate: float = 0.5, per: Literal["sequence", "step"] = "sequence"):
         if not 0 <= rate < 1:
             raise ValueError(f"rate={rate} must be in [0, 1): the share of the inputs to drop, e.g. 0.5")

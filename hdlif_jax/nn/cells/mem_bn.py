@@ -4,10 +4,9 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
 from hdlif_jax.neurons import mem_bn as dynamics
-from hdlif_jax.nn.cell import PerStepParam, spike_quantizer
+from hdlif_jax.nn.cell import PerStepParam, PerStepStat, spike_quantizer
 from hdlif_jax.nn.cells.hd_lif import HDLIFCell
 from hdlif_jax.nn.module import Tick
 from hdlif_jax.quantize import SpikeQuantizer
@@ -47,6 +46,8 @@ class MemBNHDLIFCell(HDLIFCell):
     those.
     """
 
+    operations = 3  # leak, charge and reset: the normalisation is folded
+
     def __init__(self, num_steps: int, num_channels: int, quantize: SpikeQuantizer, momentum: float = 0.9):
         super().__init__(num_steps, quantize)
         self.momentum = momentum
@@ -54,8 +55,8 @@ class MemBNHDLIFCell(HDLIFCell):
         self.raw_normalized_weight = PerStepParam(jnp.zeros(num_steps))
         self.scale = PerStepParam(jnp.ones((num_steps, num_channels)))
         self.shift = PerStepParam(jnp.zeros((num_steps, num_channels)))
-        self.mean = nnx.BatchStat(jnp.zeros((num_steps, num_channels)))
-        self.var = nnx.BatchStat(jnp.ones((num_steps, num_channels)))
+        self.mean = PerStepStat(jnp.zeros((num_steps, num_channels)))
+        self.var = PerStepStat(jnp.ones((num_steps, num_channels)))
 
     def mem_bn_params_at(self, t: jax.Array | int) -> dynamics.MemBNParams:
         """α_t and β_t, scalars; γ_t and b_t `[C]`."""
