@@ -9,6 +9,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 FLOORS = {
+    "checks": 0,
     "neurons": 1,
     "quantize": 1,
     "ops": 1,

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from hdlif_jax.checks import Count, check_arguments
 from hdlif_jax.nn.cell import SpikeInput
 from hdlif_jax.nn.declared import definer
 from hdlif_jax.nn.module import Module
@@ -45,13 +46,14 @@ class Conv(Synapse):
 
     weighted_sum = True
 
+    @check_arguments
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int = 3,
+        in_channels: Count,
+        out_channels: Count,
+        kernel_size: Count = 3,
         *,
-        stride: int = 1,
+        stride: Count = 1,
         weights: WeightKind = "float",
         spikes: SpikeInput | None = None,
         rngs: nnx.Rngs,
@@ -83,10 +85,11 @@ class Linear(Synapse):
 
     weighted_sum = True
 
+    @check_arguments
     def __init__(
         self,
-        in_features: int,
-        out_features: int,
+        in_features: Count,
+        out_features: Count,
         *,
         weights: WeightKind = "float",
         spikes: SpikeInput | None = None,

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 from flax import nnx
 
+from hdlif_jax.checks import Count, ImageShape, check_arguments
 from hdlif_jax.nn.attention import SECA
 from hdlif_jax.nn.cell import SpikeInput
 from hdlif_jax.nn.cells import mem_bn
@@ -57,19 +58,18 @@ class SpikingVGG(Stateful):
       ValueError: options that this family does not have, or images too small for the stages.
     """
 
+    @check_arguments
     def __init__(
         self,
-        input_shape: tuple[int, int, int],
-        num_classes: int,
+        input_shape: ImageShape,
+        num_classes: Count,
         *,
-        stages: tuple[tuple[int, ...], ...],
+        stages: tuple[tuple[Count, ...], ...],
         global_average: bool,
         first_weights: WeightKind = "float",
         spec: Spec,
         rngs: nnx.Rngs,
     ):
-        if len(input_shape) != 3 or min(input_shape) < 1:
-            raise ValueError(f"input_shape={input_shape} must be (height, width, channels) of one image")
         if spec.attention == "seca-2":
             raise ValueError(
                 "attention='seca-2' needs a residual block: it attends to the sum of a unit's input and output "
@@ -120,11 +120,12 @@ class SpikingVGG(Stateful):
         return carry.state, self.head(self.flatten(spikes))
 
 
+@check_arguments
 def vgg13(
-    input_shape: tuple[int, int, int],
-    num_classes: int,
+    input_shape: ImageShape,
+    num_classes: Count,
     *,
-    width: int = 64,
+    width: Count = 64,
     spec: Spec = Spec(),
     rngs: nnx.Rngs,
 ) -> SpikingVGG:
@@ -144,11 +145,12 @@ def vgg13(
     return SpikingVGG(input_shape, num_classes, stages=stages, global_average=True, spec=spec, rngs=rngs)
 
 
+@check_arguments
 def vgg_snn(
-    input_shape: tuple[int, int, int],
-    num_classes: int,
+    input_shape: ImageShape,
+    num_classes: Count,
     *,
-    width: int = 64,
+    width: Count = 64,
     spec: Spec = Spec(neuron=mem_bn()),
     rngs: nnx.Rngs,
 ) -> SpikingVGG:
@@ -168,6 +170,4 @@ def vgg_snn(
 
 
 def _scaled(width: int, stages: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
-    if width < 1:
-        raise ValueError(f"width={width} must be at least 1: it is the number of channels of the first stage")
     return tuple(tuple(width * factor for factor in stage) for stage in stages)

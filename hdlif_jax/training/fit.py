@@ -14,6 +14,7 @@ import optax
 from jax.sharding import Mesh
 
 from hdlif_jax import nn, rollout
+from hdlif_jax.checks import Amount, Count, Seed, check_arguments
 from hdlif_jax.data import BatchReader, Dataset, Source
 from hdlif_jax.encodings import Encoding
 from hdlif_jax.learning import Batch, Loss, Rule
@@ -82,6 +83,7 @@ class Trainer:
       ValueError: devices that cannot share the batch, or a network that does not fit the data.
     """
 
+    @check_arguments
     def __init__(
         self,
         plan: Plan,
@@ -93,11 +95,11 @@ class Trainer:
         preprocess: Preprocess | None = None,
         encoding: Encoding | None = None,
         learning_rate: optax.Schedule | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
         dtype: jax.typing.DTypeLike = jnp.float32,
-        checkpoint_every_epochs: int = 1,
-        checkpoint_every_steps: int = 0,
-        workers: int = 2,
+        checkpoint_every_epochs: Count = 1,
+        checkpoint_every_steps: Amount = 0,
+        workers: Amount = 2,
         mesh: Mesh | None = None,
     ):
         self.plan, self.model, self.rule, self.loss, self.seed = plan, model, rule, loss, seed

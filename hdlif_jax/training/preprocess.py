@@ -6,6 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from hdlif_jax.checks import Amount, NotNegative, Probability, check_fields
 from hdlif_jax.encodings import Encoding
 from hdlif_jax.ops import intensities, normalize
 from hdlif_jax.training import augment
@@ -32,22 +33,18 @@ class Augmentation:
       ValueError: a value out of range.
     """
 
-    crop_padding: int = 0
+    crop_padding: Amount = 0
     flip: bool = False
     auto_augment: bool = False
-    cutout: int = 0
-    roll: int = 0
-    rotation: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    switch_probability: float = 0.5
+    cutout: Amount = 0
+    roll: Amount = 0
+    rotation: NotNegative = 0.0
+    mixup: NotNegative = 0.0
+    cutmix: NotNegative = 0.0
+    switch_probability: Probability = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("crop_padding", "cutout", "roll", "rotation", "mixup", "cutmix"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}={getattr(self, name)} must not be negative; 0 leaves it out")
-        if not 0 <= self.switch_probability <= 1:
-            raise ValueError(f"switch_probability={self.switch_probability} must be in [0, 1]")
+        check_fields(self)
 
     def move(self, key: jax.Array, images: jax.Array) -> jax.Array:
         """The geometry, of `[B, H, W, C]`."""
