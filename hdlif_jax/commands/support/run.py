@@ -183,7 +183,7 @@ def train(
             each(on_step), each([log_epoch, *on_epoch]), each(on_state), progress.warning, should_stop
         )
         started = time.perf_counter()
-        state = trainer.fit(state, checkpoints, callbacks, this_epoch)
+        state = trainer.fit(state, checkpoints, callbacks, this_epoch).state
         train_seconds = earlier_seconds + time.perf_counter() - started
     accuracy_per_step = trainer.accuracy_per_step(state, plan.dataset.test)
     if not primary:

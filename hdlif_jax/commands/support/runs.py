@@ -1,9 +1,12 @@
 """From a run directory to the network that was trained there."""
 
 import pathlib
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+import jax
 import optax
+from flax import nnx
 
 from hdlif_jax import data, nn
 from hdlif_jax.commands import registry
@@ -47,12 +50,16 @@ def load_run(directory: pathlib.Path | str, *, step: Which = "last", data_dir: s
     config = run.config(data_dir)
     spec = input_spec(config)
     num_classes = run.num_classes() or spec.num_classes  # of a part of a dataset there may be fewer
-    model = registry.make_model(config.model, spec.shape, num_classes, config.seed)
+
+    def make_model() -> nn.SpikingNetwork:
+        return registry.make_model(config.model, spec.shape, num_classes, config.seed)
+
     checkpoints = Checkpoints(run.checkpoints, reads_only=True)
     try:
-        state = checkpoints.load(_blank_state(config, model), _chosen(checkpoints, step))
+        state = checkpoints.load(_blank_state(config, make_model), _chosen(checkpoints, step))
     finally:
         checkpoints.close()
+    model = nnx.eval_shape(make_model)  # the checkpoint has its arrays, and to draw others takes seconds
     return Run(nn.with_variables(model, state.variables), state.variables, config, int(state.step))
 
 
@@ -86,7 +93,13 @@ def load_dataset(config: TrainConfig) -> data.Dataset:
     )
 
 
-def _blank_state(config: TrainConfig, model: nn.SpikingNetwork) -> TrainState:
-    """A state with the structure and the types of the run's; how fast it learned changes neither."""
-    per_step = nn.training_form(model).per_step
-    return initial_state(model, registry.make_optimizer(config.optimizer, optax.constant_schedule(0.0), per_step))
+def _blank_state(config: TrainConfig, make_model: Callable[[], nn.SpikingNetwork]) -> TrainState:
+    """A state of shapes and types alone; how fast the run learned changes neither."""
+
+    def start() -> TrainState:
+        model = make_model()
+        per_step = nn.training_form(model).per_step
+        return initial_state(model, registry.make_optimizer(config.optimizer, optax.constant_schedule(0.0), per_step))
+
+    blank: TrainState = jax.eval_shape(start)
+    return blank
