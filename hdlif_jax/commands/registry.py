@@ -228,6 +228,7 @@ def make_trainer(config: "TrainConfig", dataset: data.Dataset, mesh: Mesh | None
         ),
         encoding=encoding,
         learning_rate=schedule,
+        recalibrate=config.recalibrate,
         seed=config.seed,
         dtype=config.precision,
         checkpoint_every_epochs=config.checkpoint_every_epochs,

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any, NamedTuple, TypeVar
 
+from hdlif_jax.checks import Count, check_fields
 from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.support import cli
@@ -28,12 +29,38 @@ class Arguments(TrainConfig):
     preset: conf.Suppress[str] = DEFAULT_PRESET
     out: pathlib.Path | None = None
     """Run directory; runs/PRESET-TIME by default."""
+    init_from: pathlib.Path | None = None
+    """A run, or a file that `training.save_weights` wrote: layers that fit start with its weights, the others are named
+    and start as usual."""
     execution: conf.OmitArgPrefixes[Execution] = Execution()
 
     @property
     def config(self) -> TrainConfig:
         """The configuration alone."""
         return TrainConfig(**{field.name: getattr(self, field.name) for field in dataclasses.fields(TrainConfig)})
+
+
+@dataclasses.dataclass(frozen=True)
+class Moved:
+    """Where data is now."""
+
+    dir: str | None = None
+    """Directory of prepared datasets, where it has moved."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Resumption:
+    """What may be another when a run goes on."""
+
+    epochs: Count | None = None
+    """Train to so many epochs in all, also a finished run. From here on the learning rate is that of a run of so many
+    epochs, so that of a finished run rises again."""
+    data: Moved = Moved()
+    execution: conf.OmitArgPrefixes[Execution] = Execution()
+
+    def __post_init__(self) -> None:
+        """Raises TypeError or ValueError for values that are none of a field."""
+        check_fields(self)
 
 
 class Request(NamedTuple):
@@ -44,12 +71,14 @@ class Request(NamedTuple):
       config: of the run.
       resumed: whether it goes on from a checkpoint.
       execution: how it is computed.
+      init_from: a run or file whose weights it starts with; None for none.
     """
 
     directory: RunDirectory
     config: TrainConfig
     resumed: bool
     execution: Execution
+    init_from: pathlib.Path | None = None
 
 
 def parse_arguments(argv: list[str]) -> Request:
@@ -60,15 +89,18 @@ def parse_arguments(argv: list[str]) -> Request:
     """
     if "--resume" in argv:
         if argv[0] != "--resume" or len(argv) < 2:
-            raise CommandError("--resume DIR comes first, and takes its whole configuration from DIR")
-        execution, unknown = parse(Execution, Execution(), argv[2:], "--resume DIR", "How to go on with a run.")
+            raise CommandError("--resume DIR comes first, and takes its configuration from DIR")
+        resumption, unknown = parse(Resumption, Resumption(), argv[2:], "--resume DIR", "How to go on with a run.")
         if unknown:
             raise CommandError(
-                f"--resume DIR takes its whole configuration from DIR; leave out {unknown[0]} (it can be followed by "
-                f"{' '.join(option_names(Execution()))})"
+                f"--resume DIR takes its configuration from DIR; leave out {unknown[0]} (it can be followed by "
+                f"{' '.join(option_names(Resumption()))})"
             )
         directory = RunDirectory(pathlib.Path(argv[1]))
-        return Request(directory, directory.config(), True, execution)
+        config = directory.config(resumption.data.dir)
+        if resumption.epochs is not None:
+            config = dataclasses.replace(config, epochs=resumption.epochs)
+        return Request(directory, config, True, resumption.execution)
     if argv in (["-h"], ["--help"]):
         print_presets()
     preset, options = (DEFAULT_PRESET, argv) if not argv or argv[0].startswith("-") else (argv[0], argv[1:])
@@ -85,7 +117,7 @@ def parse_arguments(argv: list[str]) -> Request:
             f"`{program('train')} {preset} --help` explains: {' '.join(names)}"
         )
     out = arguments.out or pathlib.Path("runs") / f"{arguments.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return Request(RunDirectory(out), arguments.config, False, arguments.execution)
+    return Request(RunDirectory(out), arguments.config, False, arguments.execution, arguments.init_from)
 
 
 def parse(kind: type[T], default: T, words: list[str], name: str, description: str) -> tuple[T, list[str]]:
@@ -98,7 +130,7 @@ def parse(kind: type[T], default: T, words: list[str], name: str, description: s
 def print_presets() -> None:
     """Prints the names of the presets; the fields of one follow from tyro."""
     print(f"usage: {program('train')} [PRESET] [--field.name value ...]")
-    print(f"       {program('train')} --resume DIR\n")
+    print(f"       {program('train')} --resume DIR [--epochs N] [--data.dir DIR]\n")
     print(f"presets (without one: {DEFAULT_PRESET}):")
     for name, preset in PRESETS.items():
         print(f"  {name}\n      {preset.description}")
@@ -127,12 +159,15 @@ def shallow(config: Any) -> dict[str, Any]:
 @command
 def main() -> None:
     """Entry point."""
-    directory, config, resumed, execution = parse_arguments(sys.argv[1:])
-    if resumed and directory.is_finished:
-        console.print(f"{directory.path} is finished: its {config.epochs} epochs are done; see summary.json")
+    directory, config, resumed, execution, init_from = parse_arguments(sys.argv[1:])
+    if resumed and directory.is_finished and config.epochs == directory.config().epochs:
+        console.print(
+            f"{directory.path} is finished: its {config.epochs} epochs are done; see summary.json, or train it longer "
+            f"with --resume {directory.path} --epochs {2 * config.epochs}"
+        )
         return
     execution.start()
-    run(directory, config, resumed, execution)
+    run(directory, config, resumed, execution, init_from)
 
 
 if __name__ == "__main__":

@@ -301,6 +301,16 @@ class Nowhere:
         return []
 
 
+def last_good(checkpoints: Checkpoints | Nowhere) -> str:
+    """Which checkpoint to go back to, and what to do, for messages."""
+    checkpoints.wait()
+    if isinstance(checkpoints, Nowhere):
+        return "lower the learning rate"
+    saved = checkpoints.steps()
+    good = f"the last good checkpoint is that of step {saved[-1]}" if saved else "no checkpoint was written yet"
+    return f"{good}; lower the learning rate"
+
+
 @contextlib.contextmanager
 def _translated(kind: type[CheckpointError], message: Callable[[Exception], str]) -> Iterator[None]:
     """Turns whatever the storage layer raises into one of our errors."""

@@ -6,7 +6,7 @@ import math
 import pathlib
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,12 +20,13 @@ from hdlif_jax.data import BatchReader, Dataset, Source
 from hdlif_jax.encodings import Encoding
 from hdlif_jax.learning import Batch, Loss, Rule
 from hdlif_jax.training.callbacks import Callbacks, Interrupted, Trained, TrainingDiverged
-from hdlif_jax.training.checkpoint import Checkpoints, Nowhere
+from hdlif_jax.training.checkpoint import Checkpoints, Nowhere, last_good
 from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
 from hdlif_jax.training.match import check_intensities, check_match
 from hdlif_jax.training.monitor import firing_problems
 from hdlif_jax.training.plan import Plan
 from hdlif_jax.training.preprocess import Preprocess, make_normalize, make_preprocess
+from hdlif_jax.training.recalibrate import Recalibrate
 from hdlif_jax.training.recalibrate import recalibrate as estimate_anew
 from hdlif_jax.training.runners import Ran, ResidentRunner, Runner, StreamingRunner
 from hdlif_jax.training.sharding import batch_sharding, make_mesh, place, replicated
@@ -33,8 +34,6 @@ from hdlif_jax.training.steps import TrainState, initial_state, make_train_step
 
 MONITOR_BATCH = 64
 RECALIBRATION_BATCHES = 100
-
-Recalibrate = Literal["yes", "no", "auto"]
 
 
 class Trainer:
@@ -122,11 +121,16 @@ class Trainer:
         """What is trained on."""
         return self.plan.dataset
 
+    def start_with(self, variables: nn.Variables) -> TrainState:
+        """The initial state of a run that starts with other parameters and statistics than the model's."""
+        model = nn.with_variables(self.model, variables)
+        state: TrainState = place(initial_state(model, self._optimizer), replicated(self.mesh))
+        return state
+
     @property
     def initial_state(self) -> TrainState:
         """Where the run starts: new arrays at every look, as `fit` gives away those that it gets."""
-        state: TrainState = place(initial_state(self.model, self._optimizer), replicated(self.mesh))
-        return state
+        return self.start_with(nn.variables_of(self.model))
 
     @functools.cached_property
     def num_parameters(self) -> int:
@@ -306,7 +310,7 @@ class Trainer:
     ) -> pathlib.Path | None:
         if not self._is_finite(state.variables):
             step = int(state.step)
-            raise TrainingDiverged(f"parameters are not finite after step {step}; {_last_good(checkpoints)}")
+            raise TrainingDiverged(f"parameters are not finite after step {step}; {last_good(checkpoints)}")
         return checkpoints.save(state, accuracy)
 
     def _records(
@@ -318,7 +322,7 @@ class Trainer:
         for index in range(ran.num_steps):
             step, loss = first_step + index + 1, float(losses[index])
             if not math.isfinite(loss):
-                raise TrainingDiverged(f"the loss is {loss} at step {step}; {_last_good(checkpoints)}")
+                raise TrainingDiverged(f"the loss is {loss} at step {step}; {last_good(checkpoints)}")
             record = {
                 "step": step,
                 "epoch": (step - 1) // self.plan.steps_per_epoch + 1,
@@ -341,12 +345,3 @@ class Trainer:
     def _warn_of_firing(self, firing_rates: dict[str, float], callbacks: Callbacks) -> None:
         for problem in firing_problems(firing_rates):
             callbacks.on_warning(problem)
-
-
-def _last_good(checkpoints: Checkpoints | Nowhere) -> str:
-    checkpoints.wait()
-    if isinstance(checkpoints, Nowhere):
-        return "lower the learning rate"
-    saved = checkpoints.steps()
-    good = f"the last good checkpoint is that of step {saved[-1]}" if saved else "no checkpoint was written yet"
-    return f"{good}; lower the learning rate"

@@ -58,7 +58,7 @@ class _Shown:
     def __init__(self, every_seconds: float):
         from IPython import display
 
-        self._display: Any = display.display
+        self._display: Any = vars(display)["display"]
         self._every, self._last = every_seconds, 0.0
         self._history: list[dict[str, Any]] = []
         self._line = self._display({"text/plain": "compiling …"}, raw=True, display_id=True)

@@ -6,7 +6,7 @@ often. After short trainings that costs accuracy at the later steps.
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from flax import nnx
 from hdlif_jax import nn, rollout
 from hdlif_jax.nn import Params, SpikingNetwork, Variables
 
+Recalibrate = Literal["auto", "yes", "no"]
 Sums = tuple[Params, Params]  # of the statistics, and how many were added up
 
 
@@ -79,22 +80,22 @@ def make_collect(model: SpikingNetwork) -> Callable[[Params, jax.Array, jax.Arra
         if of_sequences:
             return added(sums, lambda stats: (network.sequence(params, stats, inputs, key).batch_stats, None))[0]
 
-        def encode(x: jax.Array) -> Callable[[Params], Any]:
-            return lambda stats: network.encode(params, stats, x)[::-1]
-
         static = rollout.is_static(network, inputs)
         if static:
-            sums, current = added(sums, encode(inputs))
-        state: Any = None
-        for t in range(network.num_steps):
-            if not static:
-                sums, current = added(sums, encode(inputs[t]))
+            sums, current = added(sums, lambda stats: network.encode(params, stats, inputs)[::-1])
+        hoisted = rollout.Hoisted(params, current if static else None)
 
-            def step(stats: Params, t: int = t, state: Any = state, current: jax.Array = current) -> Any:
-                output = network.step(params, stats, state, current, nn.Tick(t, key))
+        def one_step(carry: tuple[Sums, Any], t: jax.Array) -> tuple[tuple[Sums, Any], None]:
+            sums, state = carry
+
+            def step(stats: Params) -> Any:
+                output = rollout.forward_step(network, hoisted, stats, state, inputs, t, key=key)
                 return output.batch_stats, output.state
 
-            sums, state = added(sums, step)
+            return added(sums, step), None
+
+        state = nn.init_state(network, Variables(params, blank), rollout.batch_size(network, inputs))
+        (sums, _), _ = jax.lax.scan(one_step, (sums, state), jnp.arange(network.num_steps))
         return sums
 
     return collect

@@ -44,7 +44,7 @@ def test_another_network_s_weights_are_refused_by_name(saved):
     with pytest.raises(ValueError, match=r"is float32\[2\], the network needs float32\[4\]"):
         training.load_weights(saved, small_network(widths=(3,), num_steps=4))
     with pytest.raises(ValueError, match=r"the network has no params\..*raw_decay"):
-        training.load_weights(saved, small_network(**SMALL, neuron="lif", parallel=False))
+        training.load_weights(saved, small_network(**SMALL, neuron="parallel"))
 
 
 @pytest.mark.parametrize("content", [b"", b"12345678" * 9, b"\x02\0\0\0\0\0\0\0{}tail"])
@@ -85,7 +85,7 @@ def test_layers_that_fit_are_taken_whole_and_the_rest_is_named(saved, model):
 
 
 def test_nothing_that_fits_is_an_error(saved):
-    with pytest.raises(ValueError, match=r"none of the network's \d+ layers fits: params\."):
+    with pytest.raises(ValueError, match=r"none of the network's \d+ layers fits: it has no params\."):
         training.transfer(training.read_weights(saved).arrays, nn.mlp((4,), 2, widths=(3,), rngs=nn_rngs()))
 
 

@@ -8,6 +8,7 @@ from hdlif_jax.commands.config.data import DataConfig
 from hdlif_jax.commands.config.fields import require
 from hdlif_jax.commands.config.learning import LearningConfig, OptimizerConfig
 from hdlif_jax.commands.config.model import ModelConfig
+from hdlif_jax.training.recalibrate import Recalibrate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,9 @@ class TrainConfig:
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     learning: LearningConfig = LearningConfig()
+    recalibrate: Recalibrate = "auto"
+    """Whether running statistics are estimated anew at the end, over all time-steps of training images: random_step
+    moves those of early steps more often. auto: where that is better on the validation split, and not without one."""
     checkpoint_every_epochs: Count = 1
     """Epochs between checkpoints."""
     checkpoint_every_steps: Amount = 0

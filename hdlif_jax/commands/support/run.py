@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import pathlib
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +21,18 @@ from hdlif_jax.commands.support.observers import Clock, Profile, TensorBoard, pe
 from hdlif_jax.commands.support.plots import plot_curves
 from hdlif_jax.commands.support.progress import Progress
 from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, write_json
-from hdlif_jax.commands.support.runs import load_dataset
-from hdlif_jax.training import Callbacks, Checkpoints, Interrupted, Trainer
+from hdlif_jax.commands.support.runs import load_dataset, load_run
+from hdlif_jax.nn import SpikingNetwork, Variables
+from hdlif_jax.training import (
+    Callbacks,
+    Checkpoints,
+    Interrupted,
+    Trainer,
+    by_name,
+    load_weights,
+    read_weights,
+    transfer,
+)
 from hdlif_jax.training.sharding import is_primary, wait_for_all
 
 
@@ -99,21 +110,36 @@ def summarize(
     }
 
 
-def run(directory: RunDirectory, config: TrainConfig, resumed: bool, execution: Execution = Execution()) -> None:
+def run(
+    directory: RunDirectory,
+    config: TrainConfig,
+    resumed: bool,
+    execution: Execution = Execution(),
+    init_from: pathlib.Path | None = None,
+) -> None:
     """Trains, or goes on training, and writes the results.
+
+    Args:
+      directory: of the run.
+      config: of the run; of one that goes on, with the changes that it goes on with.
+      resumed: whether it goes on.
+      execution: how it is computed.
+      init_from: a run or a file of weights to start with.
 
     Raises:
       CommandError: another process trains there, or a file could not be written.
+      ValueError: weights of which no layer fits.
       Stopped: a signal asked for it; a checkpoint was written.
     """
     trainer = make_trainer(config, load_dataset(config), execution.mesh())
     if not resumed and is_primary():
         directory.check_free(config)
+    start = None if init_from is None else starting_weights(trainer.model, init_from)
     with contextlib.ExitStack() as stack:
         if is_primary():
             stack.enter_context(directory.locked())
             if not resumed:
-                directory.create(config, trainer.dataset.num_classes)
+                directory.create(config, trainer.dataset.num_classes, start, init_from)
         wait_for_all("run directory")
         checkpoints = stack.enter_context(
             contextlib.closing(Checkpoints(directory.checkpoints, config.keep_checkpoints))
@@ -138,12 +164,21 @@ def train(
     """Trains in a directory that is this run's own."""
     plan, primary = trainer.plan, is_primary()
     state = trainer.initial_state
+    if directory.start.exists():
+        state = trainer.start_with(load_weights(directory.start, trainer.model))
     if resumed and checkpoints.steps():
         state, problems = checkpoints.load_newest_intact(trainer.initial_state)
         for problem in problems:
             console.print(f"[yellow]warning:[/yellow] {problem}")
+        if int(state.step) > plan.total_steps:
+            raise CommandError(
+                f"{directory.path} has done {int(state.step) / plan.steps_per_epoch:g} epochs; ask for more than "
+                f"--epochs {config.epochs}"
+            )
         console.print(f"continuing {directory.path} at step {int(state.step)} of {plan.total_steps}")
     first_step = int(state.step)
+    if primary and resumed:
+        directory.change(config, first_step)
     if primary:
         directory.truncate_metrics(first_step)
     wait_for_all("metrics")
@@ -199,6 +234,18 @@ def train(
     )
     write_json(directory.path / "summary.json", summary)
     report(summary, directory)
+
+
+def starting_weights(model: SpikingNetwork, source: pathlib.Path) -> Variables:
+    """What a network starts with that takes the layers that fit from a run or a file of weights; says which do not."""
+    arrays = by_name(load_run(source).variables) if source.is_dir() else read_weights(source).arrays
+    moved = transfer(arrays, model)
+    console.print(f"{len(moved.taken)} of {len(moved.taken) + len(moved.left)} layers start with weights of {source}")
+    for difference in moved.left.values():
+        console.print(f"  starts anew: {difference}")
+    for layer in moved.unused:
+        console.print(f"  not used: {layer} of {source}")
+    return moved.variables
 
 
 def coherence_observers(
