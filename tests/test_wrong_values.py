@@ -6,6 +6,7 @@ another door is one line in `DOORS` or `TREES`.
 
 import dataclasses
 import inspect
+import tempfile
 import types
 import typing
 from typing import Annotated, Any, Literal, NamedTuple
@@ -50,6 +51,7 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     (training.Trainer, TRAINING | {"plan": training.plan(make_dataset(), epochs=1, batch_size=4)}),
     (nn.Conv, {"in_channels": 1, "out_channels": 1, "rngs": RNGS}),
     (nn.Linear, {"in_features": 1, "out_features": 1, "rngs": RNGS}),
+    (nn.inits.uniform, {}),
     (nn.SECA, {"rngs": RNGS}),
     (nn.Dropout, {}),
     (nn.mlp, NETWORK | {"widths": (2,)}),
@@ -179,8 +181,15 @@ TREE_WRONGS = {
     }.items()
 }
 
+
+def through_a_file(variables: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        training.save_weights(f"{folder}/weights", nn.Variables(*variables))
+        training.load_weights(f"{folder}/weights", MODEL)
+
+
 # Doors that variables come in by; each takes a tree that may be wrong.
-TREES = {"with_variables": lambda variables: nn.with_variables(MODEL, variables)}
+TREES = {"with_variables": lambda variables: nn.with_variables(MODEL, variables), "load_weights": through_a_file}
 
 
 @pytest.mark.parametrize("door", TREES)

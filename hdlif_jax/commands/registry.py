@@ -57,6 +57,11 @@ NORMS: dict[str, Callable[["ModelConfig"], nn.NormFactory]] = {
     "batch-norm": lambda config: nn.batch_norm(),
 }
 
+INITS: dict[str, Callable[["ModelConfig"], nn.inits.Init]] = {
+    "he-normal": lambda config: nn.inits.he_normal(),
+    "uniform": lambda config: nn.inits.uniform(),
+}
+
 NETWORKS: dict[str, Architecture] = {
     "conv-net": Architecture(nn.conv_net, size="widths"),
     "resnet18": Architecture(nn.resnet18),
@@ -115,6 +120,7 @@ def make_spec(config: "ModelConfig") -> nn.Spec:
         norm=NORMS[config.norm](config),
         weights=config.weights,
         attention=config.attention,
+        init=INITS[config.init](config),
     )
 
 

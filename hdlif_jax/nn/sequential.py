@@ -111,7 +111,8 @@ def mlp(
         features *= size
     layers: list[Layer] = [Flatten()] if len(input_shape) > 1 else []
     for index, width in enumerate(widths):
-        layers += [Linear(features, width, weights=spec.weights if index else "float", rngs=rngs), spec.neuron]
+        quantized: dict[str, Any] = {"weights": spec.weights, "init": spec.init} if index else {}
+        layers += [Linear(features, width, **quantized, rngs=rngs), spec.neuron]
         features = width
     layers.append(Linear(features, num_classes, rngs=rngs))
     return Sequential(*layers, num_steps=spec.num_steps, input_shape=input_shape)

@@ -6,6 +6,7 @@ from typing import Literal
 from hdlif_jax.checks import Count, check_fields
 from hdlif_jax.nn.cell import CellFactory
 from hdlif_jax.nn.cells import hd_lif
+from hdlif_jax.nn.inits import Init, he_normal
 from hdlif_jax.nn.norms import NormFactory, batch_norm
 from hdlif_jax.quantize import WeightKind
 
@@ -24,6 +25,7 @@ class Spec:
       norm: makes the normalisers, `(num_channels, rngs) -> module`.
       weights: kernels of all convolutions but the first; the last linear layer is always float.
       attention: channel attention (Eqs. 9-10): "none", SECA_I or SECA_II.
+      init: where the kernels start that `weights` is of, from `nn.inits` or any of Flax's; the others are he-normal.
 
     Raises:
       ValueError: a value out of range.
@@ -47,6 +49,7 @@ class Spec:
     norm: NormFactory = batch_norm()
     weights: WeightKind = "ternary"
     attention: Attention = "none"
+    init: Init = he_normal()
 
     def __post_init__(self) -> None:
         check_fields(self)

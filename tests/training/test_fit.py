@@ -148,3 +148,20 @@ def test_the_learning_rate_follows_batches_and_not_updates(rule, checkpoints):
     rates = [record["learning_rate"] for record in records]
     expected = 0.025 * (1 + np.cos(np.pi * np.arange(6) / 6))
     np.testing.assert_allclose(rates, expected, atol=1e-6)
+
+
+def test_a_run_needs_no_checkpoints_and_can_be_made_again(trainer):
+    """The initial state is new at every look, as `fit` gives arrays away; a stop hands back what was trained."""
+    first, history = trainer.fit(trainer.initial_state)
+    second, _ = trainer.fit(trainer.initial_state)
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+    assert [record["epoch"] for record in history] == [1, 2]
+    stopped, history = trainer.fit(callbacks=Callbacks(should_stop=lambda step: step == 6))
+    assert (int(stopped.step), len(history)) == (6, 1)
+
+
+def test_a_state_that_was_given_away_is_refused(trainer):
+    state = trainer.initial_state
+    trainer.runner().run(state, 0, 6)
+    with pytest.raises(ValueError, match=r"the state was given away to an earlier fit; take trainer\.initial_state"):
+        trainer.fit(state)

@@ -40,6 +40,9 @@ class ModelConfig:
     """Derivative of the spikes of LIF, whose spikes are a step."""
     norm: Literal[tuple(registry.NORMS)] = "batch-norm"  # type: ignore[valid-type]
     """Normaliser of the currents."""
+    init: Literal[tuple(registry.INITS)] = "he-normal"  # type: ignore[valid-type]
+    """Where quantised kernels start. uniform: in [0, 0.001), as in the authors' code; `experiments/benchmarks/inits.sh`
+    compares."""
 
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError for values that are none of a field, or a mix that does not exist."""
