@@ -187,6 +187,8 @@ def _one_of(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
 
 
 def _tuple(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = value.tolist()
     if not isinstance(value, tuple | list):
         raise _Unfit(TypeError, name, value, "must be a tuple")
     if kinds[-1] is Ellipsis:

@@ -46,6 +46,8 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     (quantize.SpikeQuantizer, {}),
     (training.Augmentation, {}),
     (training.plan, {"dataset": make_dataset(), "epochs": 1, "batch_size": 4}),
+    (training.make_preprocess, {"mean": (0.5,), "std": (0.25,), "num_classes": 2}),
+    (training.make_normalize, {"mean": (0.5,), "std": (0.25,)}),
     (training.warmup_cosine, {"learning_rate": 0.1, "warmup": 1, "total": 4}),
     (training.start, TRAINING),
     (training.Trainer, TRAINING | {"plan": training.plan(make_dataset(), epochs=1, batch_size=4)}),
@@ -161,6 +163,16 @@ def test_numbers_of_numpy_and_jax_become_python_s():
     assert OptimizerConfig(learning_rate=1, decay_all=np.True_) == OptimizerConfig(learning_rate=1.0, decay_all=True)
     assert ModelConfig(widths=[np.int32(4), 8]).widths == (4, 8)
     assert hash(nn.hd_lif(bits=np.int8(3), scale=jnp.float32(0.5))) == hash(nn.hd_lif(3, 0.5))
+
+
+@pytest.mark.parametrize("name", training.Callbacks._fields)
+def test_a_callback_is_a_function(name, small_trainer):
+    refuses(lambda: small_trainer.fit(callbacks=training.Callbacks(**{name: 3})), f"callbacks.{name}")
+
+
+@pytest.fixture(scope="module")
+def small_trainer():
+    return training.Trainer(**TRAINING, plan=training.plan(make_dataset(), epochs=1, batch_size=4))
 
 
 LEAVES = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(nn.variables_of(MODEL))]

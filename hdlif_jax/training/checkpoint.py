@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hdlif_jax.checks import Count, check_arguments
 from hdlif_jax.training.sharding import is_primary, wait_for_all
 from hdlif_jax.training.steps import TrainState
 
@@ -45,7 +46,8 @@ class Checkpoints:
       DamagedCheckpoint: an accuracy cannot be read, and what is only read cannot be put aside.
     """
 
-    def __init__(self, directory: pathlib.Path, keep: int = 2, *, reads_only: bool = False):
+    @check_arguments
+    def __init__(self, directory: pathlib.Path, keep: Count = 2, *, reads_only: bool = False):
         from orbax.checkpoint import v1 as ocp  # not with the module: it takes a second, and arrays alone need none
 
         self.directory = pathlib.Path(directory).absolute()

@@ -5,7 +5,7 @@ import functools
 import math
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ import optax
 from jax.sharding import Mesh
 
 from hdlif_jax import nn, rollout
-from hdlif_jax.checks import Amount, Count, Seed, check_arguments
+from hdlif_jax.checks import Amount, Count, Seed, check, check_arguments
 from hdlif_jax.data import BatchReader, Dataset, Source
 from hdlif_jax.encodings import Encoding
 from hdlif_jax.learning import Batch, Loss, Rule
@@ -164,6 +164,7 @@ class Trainer:
         placed: jax.Array = place(inputs, replicated(self.mesh))
         return placed
 
+    @check_arguments
     def fit(
         self,
         state: TrainState | None = None,
@@ -189,6 +190,8 @@ class Trainer:
           CheckpointError: a checkpoint could not be written; names the last good one.
           Interrupted: `callbacks.should_stop` said so; a checkpoint of this very step was written before.
         """
+        for name, function in zip(callbacks._fields, callbacks, strict=True):
+            check(f"callbacks.{name}", function, Callable[..., Any])
         state = self.initial_state if state is None else state
         if any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in jax.tree.leaves(state)):
             raise ValueError(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from hdlif_jax.checks import Amount, NotNegative, Probability, check_fields
+from hdlif_jax.checks import Amount, Count, NotNegative, Positive, Probability, check_arguments, check_fields
 from hdlif_jax.encodings import Encoding
 from hdlif_jax.ops import intensities, normalize
 from hdlif_jax.training import augment
@@ -60,10 +60,11 @@ class Augmentation:
         return images
 
 
+@check_arguments
 def make_preprocess(
     mean: tuple[float, ...],
-    std: tuple[float, ...],
-    num_classes: int,
+    std: tuple[Positive, ...],
+    num_classes: Count,
     *,
     augmentation: Augmentation = Augmentation(),
     encoding: Encoding | None = None,
@@ -109,8 +110,9 @@ def make_preprocess(
     return preprocess
 
 
+@check_arguments
 def make_normalize(
-    mean: tuple[float, ...], std: tuple[float, ...], encoding: Encoding | None = None
+    mean: tuple[float, ...], std: tuple[Positive, ...], encoding: Encoding | None = None
 ) -> Callable[[jax.Array], jax.Array]:
     """Builds what inputs go through in evaluation: uint8 or float `[B, ...]` or `[B, T, ...]` to a network's input.
 
