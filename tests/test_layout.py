@@ -109,6 +109,7 @@ def test_calls_of_modules_are_redirected_in_one_place():
         "hdlif_jax.rollout",
         "hdlif_jax.learning",
         "hdlif_jax.data",
+        "hdlif_jax.training",
     ],
 )
 def test_the_core_imports_light(module):
