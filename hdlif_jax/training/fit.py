@@ -269,7 +269,8 @@ class Trainer:
     def recalibrated(self, state: TrainState) -> TrainState:
         """The state with running statistics of all time-steps of training images, not augmented."""
         order = range(min(self.plan.steps_per_epoch, RECALIBRATION_BATCHES))
-        batches = (self.normalize(place(self.batch(step).inputs, batch_sharding(self.mesh))) for step in order)
+        # Whole on each device, so that every process has the sums.
+        batches = (self.normalize(place(self.batch(step).inputs, replicated(self.mesh))) for step in order)
         variables = estimate_anew(self.model, state.variables, batches, key=jax.random.key(self.seed))
         statistics: Any = place(variables.batch_stats, replicated(self.mesh))
         return dataclasses.replace(state, batch_stats=statistics)

@@ -38,11 +38,16 @@ def recalibrate(
       ValueError: no batch; or a layer with running statistics and no `momentum`, or a mix of statistics of the step and
         of the sequence.
     """
-    collect = jax.jit(make_collect(model))
+    collect = make_collect(model)
+
+    @jax.jit
+    def of_batch(params: Params, inputs: jax.Array, index: jax.Array) -> Sums:
+        return collect(params, inputs, None if key is None else jax.random.fold_in(key, index))
+
     totals: list[Any] | None = None
     for index, inputs in enumerate(batches):
-        batch_key = None if key is None else jax.random.fold_in(key, index)
-        sums = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(collect(variables.params, inputs, batch_key))]
+        found = of_batch(variables.params, inputs, np.int32(index))
+        sums = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(found)]
         totals = sums if totals is None else [total + leaf for total, leaf in zip(totals, sums, strict=True)]
     if totals is None:
         raise ValueError("there is no batch to recalibrate with; give at least one, e.g. [inputs]")

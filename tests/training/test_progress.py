@@ -7,6 +7,9 @@ import pytest
 
 from hdlif_jax import training
 from hdlif_jax.training import progress
+from hdlif_jax.training.runners import StreamingRunner
+from hdlif_jax.training.sharding import make_mesh
+from tests.training.trainers import make_dataset
 
 STEP = {"step": 3, "epoch": 1, "loss": 0.5, "accuracy": 0.25, "learning_rate": 0.1}
 EPOCH = {
@@ -86,3 +89,14 @@ def test_a_script_without_a_main_guard_is_told_what_to_write(guard, tmp_path):
     if not GUARDS[guard]:
         assert "own.py, line " in result.stderr
         assert 'under `if __name__ == "__main__":`, or use workers=0' in result.stderr
+
+
+def test_worker_processes_are_started_behind_the_guard_alone(monkeypatch):
+    def refuse():
+        raise RuntimeError("no main guard")
+
+    monkeypatch.setattr("hdlif_jax.training.runners.check_main_guard", refuse)
+    arguments = make_dataset().train, 4, 0, lambda state, batch: (state, None), make_mesh()
+    StreamingRunner(*arguments, workers=0)
+    with pytest.raises(RuntimeError, match="no main guard"):
+        StreamingRunner(*arguments, workers=1)
