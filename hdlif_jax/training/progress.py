@@ -1,5 +1,6 @@
 """What a run shows in a notebook: a line that moves and curves that grow."""
 
+import io
 import time
 from typing import Any
 
@@ -59,6 +60,7 @@ class _Shown:
         from IPython import display
 
         self._display: Any = vars(display)["display"]
+        self._image: Any = vars(display)["Image"]
         self._every, self._last = every_seconds, 0.0
         self._history: list[dict[str, Any]] = []
         self._line = self._display({"text/plain": "compiling …"}, raw=True, display_id=True)
@@ -80,12 +82,13 @@ class _Shown:
 
         self._history.append(record)
         self._say(record)
-        figure = Figure(figsize=(9, 3), layout="constrained")
+        figure, picture = Figure(figsize=(9, 3), layout="constrained"), io.BytesIO()
         plot_history(self._history, figure.subplots(1, 2))
+        figure.savefig(picture, format="png")  # as a picture: a notebook shows figures of pyplot alone by itself
         if self._curves is None:
-            self._curves = self._display(figure, display_id=True)
+            self._curves = self._display(self._image(picture.getvalue()), display_id=True)
         else:
-            self._curves.update(figure)
+            self._curves.update(self._image(picture.getvalue()))
 
 
 def _in_notebook() -> bool:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from matplotlib.figure import Figure
 
 from hdlif_jax import training
 from hdlif_jax.training import progress
@@ -62,11 +63,19 @@ def test_in_a_notebook_a_line_moves_and_curves_grow(monkeypatch):
     assert display.shown == [{"text/plain": "epoch 1, step 3, loss 0.500, accuracy 0.250"}]
     callbacks.on_step(STEP | {"step": 4})  # too soon
     assert "step 3" in display.shown[0]["text/plain"]
+    pictures = []
     for epoch in (1, 2):
         callbacks.on_epoch(EPOCH | {"epoch": epoch})
-    line, figure = display.shown  # nothing is shown twice
+        pictures.append(display.shown[1].data)
+    line, _ = display.shown  # nothing is shown twice
     assert line["text/plain"].startswith("epoch 2, step 6")
-    loss, accuracy = figure.axes
+    assert pictures[0].startswith(b"\x89PNG")
+    assert pictures[0] != pictures[1]
+
+
+def test_curves_of_a_history():
+    loss, accuracy = Figure().subplots(1, 2)
+    training.plot_history([EPOCH, EPOCH | {"epoch": 2}], (loss, accuracy))
     assert list(loss.lines[0].get_xdata()) == [1, 2]
     assert [curve.get_label() for curve in accuracy.lines] == ["training", "validation"]
     assert list(accuracy.lines[1].get_ydata()) == [50, 50]
