@@ -6,6 +6,7 @@ another door is one line in `DOORS` or `TREES`.
 
 import dataclasses
 import inspect
+import json
 import tempfile
 import types
 import typing
@@ -22,7 +23,15 @@ from hypothesis import strategies as st
 
 from hdlif_jax import encodings, learning, losses, nn, quantize, training
 from hdlif_jax.checks import Limit, field_kinds
-from hdlif_jax.commands.config import DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig
+from hdlif_jax.commands.config import (
+    DataConfig,
+    LearningConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TrainConfig,
+    from_dict,
+    to_dict,
+)
 from hdlif_jax.commands.support.execution import Execution
 from hdlif_jax.neurons import surrogates
 from tests.training.trainers import make_dataset
@@ -155,6 +164,49 @@ def test_a_value_that_is_wrong_is_refused_by_name(door, good):
             refuses(lambda: door(**(good | {name: value})), name)  # noqa: B023 - called at once
 
     every_wrong()
+
+
+def values_of(kind: Any) -> st.SearchStrategy[Any]:
+    """Values of a type, in its limits or not."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        return values_of(arguments[0])
+    if origin is Literal:
+        return st.sampled_from(arguments)
+    if origin in (typing.Union, types.UnionType):
+        return st.one_of(*map(values_of, arguments))
+    if origin is tuple:
+        return st.lists(values_of(arguments[0]), max_size=3).map(tuple)
+    simple = {
+        bool: st.booleans(),
+        int: st.integers(-1, 12),
+        float: st.floats(-0.1, 1.5) | st.integers(0, 2),
+        str: st.text(max_size=4),
+        type(None): st.none(),
+    }
+    return simple[kind]
+
+
+@pytest.mark.parametrize("kind", [DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig])
+def test_any_mix_of_values_is_a_configuration_that_json_keeps_or_is_refused_in_one_line(kind):
+    fields = {name: hint for name, (hint, _) in field_kinds(kind).items() if not dataclasses.is_dataclass(hint)}
+
+    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @given(st.fixed_dictionaries({}, optional={name: values_of(hint) for name, hint in fields.items()}))
+    def any_mix(values):
+        config, problem = None, ""
+        try:
+            config = kind(**values)
+        except (ValueError, TypeError) as error:
+            problem = str(error)
+        assert "\n" not in problem
+        if config is None:
+            assert problem
+            return
+        assert from_dict(kind, json.loads(json.dumps(to_dict(config)))) == config
+        assert hash(config) == hash(kind(**values))
+
+    any_mix()
 
 
 def test_numbers_of_numpy_and_jax_become_python_s():
