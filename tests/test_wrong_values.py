@@ -41,6 +41,11 @@ MODEL = nn.mlp((4,), 2, widths=(3,), spec=nn.Spec(num_steps=2), rngs=nnx.Rngs(0)
 NETWORK = {"input_shape": SHAPE, "num_classes": 2, "spec": nn.Spec(num_steps=1), "rngs": RNGS}
 TRAINING = {"model": MODEL, "rule": learning.random_step(), "loss": losses.cross_entropy(), "optimizer": optax.sgd(0.1)}
 
+RUN = {
+    "model": nn.mlp((5, 5, 2), 3, widths=(2,), spec=nn.Spec(num_steps=2), rngs=nnx.Rngs(0)),
+    "plan": training.plan(make_dataset(), epochs=1, batch_size=4),
+}
+
 # What is called, and good arguments for what has no default or would take long with it.
 DOORS: list[tuple[Any, dict[str, Any]]] = [
     *((kind, {}) for kind in (DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig, Execution)),
@@ -59,7 +64,7 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     (training.make_normalize, {"mean": (0.5,), "std": (0.25,)}),
     (training.warmup_cosine, {"learning_rate": 0.1, "warmup": 1, "total": 4}),
     (training.start, TRAINING),
-    (training.Trainer, TRAINING | {"plan": training.plan(make_dataset(), epochs=1, batch_size=4)}),
+    (training.Trainer, TRAINING | RUN),
     (nn.Conv, {"in_channels": 1, "out_channels": 1, "rngs": RNGS}),
     (nn.Linear, {"in_features": 1, "out_features": 1, "rngs": RNGS}),
     (nn.inits.uniform, {}),
@@ -224,7 +229,7 @@ def test_a_callback_is_a_function(name, small_trainer):
 
 @pytest.fixture(scope="module")
 def small_trainer():
-    return training.Trainer(**TRAINING, plan=training.plan(make_dataset(), epochs=1, batch_size=4))
+    return training.Trainer(**(TRAINING | RUN))
 
 
 LEAVES = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(nn.variables_of(MODEL))]

@@ -26,14 +26,13 @@ from hdlif_jax.training.match import check_intensities, check_match
 from hdlif_jax.training.monitor import firing_problems
 from hdlif_jax.training.plan import Plan
 from hdlif_jax.training.preprocess import Preprocess, make_normalize, make_preprocess
-from hdlif_jax.training.recalibrate import Recalibrate
+from hdlif_jax.training.recalibrate import RECALIBRATION_BATCHES, Recalibrate
 from hdlif_jax.training.recalibrate import recalibrate as estimate_anew
 from hdlif_jax.training.runners import Ran, ResidentRunner, Runner, StreamingRunner
 from hdlif_jax.training.sharding import batch_sharding, make_mesh, place, replicated
 from hdlif_jax.training.steps import TrainState, initial_state, make_train_step
 
 MONITOR_BATCH = 64
-RECALIBRATION_BATCHES = 100
 
 
 class Trainer:
@@ -123,9 +122,9 @@ class Trainer:
 
     def start_with(self, variables: nn.Variables) -> TrainState:
         """The initial state of a run that starts with other parameters and statistics than the model's."""
-        model = nn.with_variables(self.model, variables)
-        state: TrainState = place(initial_state(model, self._optimizer), replicated(self.mesh))
-        return state
+        state = initial_state(nn.with_variables(self.model, variables), self._optimizer)
+        placed: TrainState = place(state, replicated(self.mesh))
+        return placed
 
     @property
     def initial_state(self) -> TrainState:

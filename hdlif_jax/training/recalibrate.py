@@ -16,6 +16,8 @@ from flax import nnx
 from hdlif_jax import nn, rollout
 from hdlif_jax.nn import Params, SpikingNetwork, Variables
 
+RECALIBRATION_BATCHES = 100  # of training images, at the end of a run
+
 Recalibrate = Literal["auto", "yes", "no"]
 Sums = tuple[Params, Params]  # of the statistics, and how many were added up
 

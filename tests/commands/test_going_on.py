@@ -85,7 +85,7 @@ def test_a_run_starts_with_the_layers_of_another_that_fit(finished, tmp_path, ca
     output = capsys.readouterr().out
     assert "starts anew: it has no params.blocks.1.conv1.kernel" in output
     assert "starts anew: params.head.kernel is float32[2, 10], the network needs float32[3, 10]" in output
-    directory.create(config, start, finished.path)
+    directory.create(config, start=start, init_from=finished.path)
     assert read_json(directory.path / "config.json")["init_from"] == str(finished.path)
     # What the run starts with, also where it was killed before its first checkpoint.
     old, new = training.by_name(load_run(finished.path).variables), training.by_name(start)

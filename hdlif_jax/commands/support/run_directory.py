@@ -83,12 +83,12 @@ class RunDirectory:
         init_from: pathlib.Path | None = None,
     ) -> None:
         """Writes config.json, which makes the directory a run, and before it the weights to start with.
-          start: weights to start with; None for those that it draws.
-          init_from: where those are from.
 
         Args:
           config: of the run.
           num_classes: K of the dataset as it is prepared, which may be a part of the catalogue's.
+          start: weights to start with; None for those that it draws.
+          init_from: where those are from.
 
         Raises:
           CommandError: there is something already.
