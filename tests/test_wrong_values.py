@@ -21,7 +21,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdlif_jax import encodings, learning, losses, nn, quantize, training
+from hdlif_jax import data, encodings, learning, losses, nn, quantize, training
 from hdlif_jax.checks import Limit, field_kinds
 from hdlif_jax.commands.config import (
     DataConfig,
@@ -57,6 +57,13 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     *((kind, {"loss": losses.cross_entropy()}) for kind in (losses.of_mean_output, losses.of_each_step)),
     *((kind, {}) for kind in (learning.random_k, learning.stbp, learning.accumulate, learning.every_step)),
     *((kind, {"num_steps": 2}) for kind in (encodings.poisson, encodings.latency)),
+    (data.hold_out, {"source": make_dataset().train, "fraction": 0.5}),
+    (
+        data.Dataset.from_arrays,
+        {"images": np.zeros((4, 2, 2), np.uint8), "labels": np.arange(4) % 2, "test_fraction": 0.5},
+    ),
+    (data.frames_of, {"x": [0], "y": [0], "t": [1], "p": [1], "sensor": (2, 2), "num_frames": 1}),
+    (data.open_dataset, {"name": "digits", "directory": ".", "num_steps": 2}),
     (quantize.SpikeQuantizer, {}),
     (training.Augmentation, {}),
     (training.plan, {"dataset": make_dataset(), "epochs": 1, "batch_size": 4}),
@@ -163,9 +170,9 @@ def test_a_value_that_is_wrong_is_refused_by_name(door, good):
 
     @settings(max_examples=2, deadline=None, derandomize=True, database=None)
     @given(st.data())
-    def every_wrong(data):
+    def every_wrong(drawn):
         for name, wrong in WRONGS[door]:
-            value = data.draw(wrong.values, label=f"{name}, {wrong.what}")
+            value = drawn.draw(wrong.values, label=f"{name}, {wrong.what}")
             refuses(lambda: door(**(good | {name: value})), name)  # noqa: B023 - called at once
 
     every_wrong()
