@@ -21,7 +21,8 @@ class Callbacks(NamedTuple):
     Attributes:
       on_step: `(record)` of each batch, one call to the device late: step, epoch, loss, accuracy, learning_rate.
       on_epoch: `(record)` after each epoch: step, epoch, train_loss, train_accuracy, validation_accuracy_per_step
-        (after 1…T steps; None without a validation split), firing_rates, images_per_second.
+        (after 1…T steps; None without a validation split), recalibrated (whether these are of statistics estimated
+        anew), firing_rates, images_per_second.
       on_state: `(step, variables)` before the first batch and after each call to the device, which may hold several
         batches; the arrays are given away afterwards.
       on_warning: `(message)`.

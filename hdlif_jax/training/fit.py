@@ -229,7 +229,7 @@ class Trainer:
                 step += ran.num_steps
                 callbacks.on_state(step, state.variables)
                 stops = callbacks.should_stop(step)
-                if step < epoch_end and (stops or self._saves_within_epoch(step)):
+                if step < epoch_end and (stops or (self._every_steps and step % self._every_steps == 0)):
                     records += self._records(pending, checkpoints, callbacks)
                     pending = None
                     path = self._save(state, checkpoints)
@@ -241,7 +241,7 @@ class Trainer:
             epoch = step // self.plan.steps_per_epoch
             firing_rates = self.firing_rates(state)
             self._warn_of_firing(firing_rates, callbacks)
-            validation = self._validated(state)
+            learned, validation = state, self._validated(state)
             if step == self.plan.total_steps:
                 state, validation = self._recalibrated(state, validation)
             # Told before it is saved, as batches are: a run that goes on from this checkpoint will not tell it again.
@@ -252,6 +252,7 @@ class Trainer:
                     "train_loss": float(np.mean([record["loss"] for record in records])),
                     "train_accuracy": float(np.mean([record["accuracy"] for record in records])),
                     "validation_accuracy_per_step": validation,
+                    "recalibrated": state is not learned,
                     "firing_rates": firing_rates,
                     "images_per_second": (step - start_step) * self.plan.batch_size / seconds,
                 }
@@ -303,10 +304,6 @@ class Trainer:
         """Where a call to the device that begins at `step` ends at the latest."""
         every = self._every_steps
         return min(epoch_end, (step // every + 1) * every) if every else epoch_end
-
-    def _saves_within_epoch(self, step: int) -> bool:
-        every = self._every_steps
-        return bool(every) and step % every == 0
 
     def _save(
         self, state: TrainState, checkpoints: Checkpoints | Nowhere, accuracy: float | None = None

@@ -35,7 +35,7 @@ def finished(tmp_path_factory):
 
 def test_a_run_that_holds_out_nothing_is_whole(finished):
     summary = read_json(finished.path / "summary.json")
-    assert (summary["validation_accuracy"], summary["preset"]) == (None, "custom")
+    assert (summary["validation_accuracy"], summary["preset"], summary["recalibrated"]) == (None, "custom", False)
     assert finished.curves.stat().st_size > 10_000
     assert [record["validation_accuracy_per_step"] for record in finished.read_metrics("epoch")] == [None, None]
     with pytest.raises(ValueError, match="no checkpoint with a validation accuracy; use the last"):

@@ -142,3 +142,10 @@ def test_recalibrated_statistics_are_those_of_the_training_images(plain):
     expected = training.recalibrate(trainer.model, state.variables, batches)
     found = trainer.recalibrated(state).batch_stats
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found, expected.batch_stats)
+
+
+def test_the_last_epoch_alone_is_recalibrated_and_says_so(plain):
+    _, _, (record,) = plain
+    assert not record["recalibrated"]
+    _, history = make_trainer(epochs=2, recalibrate="yes").fit()
+    assert [record["recalibrated"] for record in history] == [False, True]

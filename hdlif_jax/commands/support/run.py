@@ -102,6 +102,7 @@ def summarize(
         "accuracy_per_step": accuracy_per_step,
         "validation_accuracy": validation[-1] if validation else None,
         "selection": "last epoch",
+        "recalibrated": epochs[-1].get("recalibrated", False),  # earlier versions did not
         "epochs": config.epochs,
         "train_seconds": round(train_seconds, 3),
         "images_per_second": round(images / train_seconds, 1),
@@ -283,7 +284,8 @@ def report(summary: dict[str, Any], directory: RunDirectory) -> None:
     per_step = " ".join(f"{accuracy:.4f}" for accuracy in summary["accuracy_per_step"])
     milliseconds = f"{summary['step_milliseconds']:.1f} ms" if summary["step_milliseconds"] else "too few to time"
     console.print(
-        f"test accuracy {summary['test_accuracy']:.4f} (last epoch), after each time-step: {per_step}\n"
+        f"test accuracy {summary['test_accuracy']:.4f} (last epoch{', recalibrated' * summary['recalibrated']}), after "
+        f"each time-step: {per_step}\n"
         f"{summary['epochs']} epochs in {summary['train_seconds']:.1f} s, "
         f"{summary['images_per_second']:,.0f} images/s, a step in {milliseconds}, "
         f"at most {summary['peak_memory_mb']:,.0f} MB of the {summary['peak_memory_of']}'s memory\n"
