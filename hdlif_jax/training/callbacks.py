@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from hdlif_jax import nn
+from hdlif_jax.training.checkpoint import Checkpoints
 from hdlif_jax.training.steps import TrainState
 
 
@@ -47,3 +48,27 @@ class Trained(NamedTuple):
 
     state: TrainState
     history: tuple[dict[str, Any], ...]
+
+
+class Nowhere:
+    """Takes the place of `Checkpoints` for a run that keeps none."""
+
+    def save(self, state: TrainState, accuracy: float | None = None) -> None:
+        """Does nothing."""
+
+    def wait(self) -> None:
+        """Does nothing."""
+
+    def steps(self) -> list[int]:
+        """None."""
+        return []
+
+
+def last_good(checkpoints: Checkpoints | Nowhere) -> str:
+    """Which checkpoint to go back to, and what to do, for messages."""
+    checkpoints.wait()
+    if isinstance(checkpoints, Nowhere):
+        return "lower the learning rate"
+    saved = checkpoints.steps()
+    good = f"the last good checkpoint is that of step {saved[-1]}" if saved else "no checkpoint was written yet"
+    return f"{good}; lower the learning rate"

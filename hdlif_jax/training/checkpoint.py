@@ -289,30 +289,6 @@ class Checkpoints:
         self._checkpointer.reload()
 
 
-class Nowhere:
-    """Takes the place of `Checkpoints` for a run that keeps none."""
-
-    def save(self, state: TrainState, accuracy: float | None = None) -> None:
-        """Does nothing."""
-
-    def wait(self) -> None:
-        """Does nothing."""
-
-    def steps(self) -> list[int]:
-        """None."""
-        return []
-
-
-def last_good(checkpoints: Checkpoints | Nowhere) -> str:
-    """Which checkpoint to go back to, and what to do, for messages."""
-    checkpoints.wait()
-    if isinstance(checkpoints, Nowhere):
-        return "lower the learning rate"
-    saved = checkpoints.steps()
-    good = f"the last good checkpoint is that of step {saved[-1]}" if saved else "no checkpoint was written yet"
-    return f"{good}; lower the learning rate"
-
-
 @contextlib.contextmanager
 def _translated(kind: type[CheckpointError], message: Callable[[Exception], str]) -> Iterator[None]:
     """Turns whatever the storage layer raises into one of our errors."""

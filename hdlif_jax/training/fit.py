@@ -19,8 +19,8 @@ from hdlif_jax.checks import Amount, Count, Seed, check, check_arguments
 from hdlif_jax.data import BatchReader, Dataset, Source
 from hdlif_jax.encodings import Encoding
 from hdlif_jax.learning import Batch, Loss, Rule
-from hdlif_jax.training.callbacks import Callbacks, Interrupted, Trained, TrainingDiverged
-from hdlif_jax.training.checkpoint import Checkpoints, Nowhere, last_good
+from hdlif_jax.training.callbacks import Callbacks, Interrupted, Nowhere, Trained, TrainingDiverged, last_good
+from hdlif_jax.training.checkpoint import Checkpoints
 from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
 from hdlif_jax.training.match import check_intensities, check_match
 from hdlif_jax.training.monitor import firing_problems
