@@ -21,7 +21,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdlif_jax import data, encodings, learning, losses, nn, quantize, training
+from hdlif_jax import data, encodings, learning, losses, nn, quantize, rollout, training
 from hdlif_jax.checks import Limit, field_kinds
 from hdlif_jax.commands.config import (
     DataConfig,
@@ -267,8 +267,24 @@ def through_a_file(variables: Any) -> None:
         training.load_weights(f"{folder}/weights", MODEL)
 
 
+def by_a_gradient(variables: Any) -> None:
+    rule, loss, batch = learning.random_step(), losses.cross_entropy(), learning.Batch(jnp.ones((2, 4)), jnp.arange(2))
+    network, key = nn.training_form(MODEL), jax.random.key(0)
+    jax.eval_shape(lambda variables: rule.gradient(network, loss, variables, batch, key), variables)
+
+
+def by_a_rollout(variables: Any) -> None:
+    network, inputs = nn.inference_form(MODEL), jnp.ones((2, 4))
+    jax.eval_shape(lambda variables: rollout.rollout(network, variables, inputs), variables)
+
+
 # Doors that variables come in by; each takes a tree that may be wrong.
-TREES = {"with_variables": lambda variables: nn.with_variables(MODEL, variables), "load_weights": through_a_file}
+TREES = {
+    "with_variables": lambda variables: nn.with_variables(MODEL, variables),
+    "load_weights": through_a_file,
+    "a gradient": by_a_gradient,
+    "a rollout": by_a_rollout,
+}
 
 
 @pytest.mark.parametrize("door", TREES)
