@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from hdlif_jax.checks import Positive, Probability, Share, check_arguments, check_fields
+
 # Classes that are called as functions and named as such.
 # ruff: noqa: N801
 
@@ -30,6 +32,9 @@ class SequenceLoss:
 
     function: Callable[[jax.Array, jax.Array], jax.Array]
     name: str = "sequence loss"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Logits `[T, B, K]` and labels to the loss, scalar.
@@ -59,11 +64,10 @@ class cross_entropy:
       1.3863
     """
 
-    label_smoothing: float = 0.0
+    label_smoothing: Share = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"label_smoothing={self.label_smoothing} must be in [0, 1), e.g. 0.1")
+        check_fields(self)
 
     def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Logits `[B, K]` and labels to the loss, scalar."""
@@ -75,7 +79,10 @@ class cross_entropy:
 class mean_squared_error:
     """Squared distance of the logits from `height` times the target distribution, mean over batch and classes."""
 
-    height: float = 1.0
+    height: Positive = 1.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Logits `[B, K]` and labels to the loss, scalar."""
@@ -87,6 +94,9 @@ class distance_to:
     """Squared distance of all logits from a constant, mean over batch and classes; TET's regulariser."""
 
     constant: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Logits `[B, K]` to the loss, scalar; the labels do not matter."""
@@ -104,6 +114,7 @@ class weighted:
         if not parts:
             raise ValueError("a weighted loss needs at least one (weight, loss)")
         object.__setattr__(self, "parts", parts)
+        check_fields(self)
 
     def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Logits `[B, K]` and labels to the loss, scalar."""
@@ -111,6 +122,7 @@ class weighted:
         return sum((weight * loss(logits, labels) for weight, loss in self.parts), jnp.zeros(()))
 
 
+@check_arguments
 def of_mean_output(loss: StepLoss) -> SequenceLoss:
     """The loss of the mean of all steps' logits.
 
@@ -125,6 +137,7 @@ def of_mean_output(loss: StepLoss) -> SequenceLoss:
     return SequenceLoss(_MeanOutput(loss), f"of_mean_output({loss})")
 
 
+@check_arguments
 def of_each_step(loss: StepLoss) -> SequenceLoss:
     """The mean over the steps of each step's loss."""
     return SequenceLoss(_EachStep(loss), f"of_each_step({loss})")
@@ -146,7 +159,8 @@ class _EachStep:
         return jnp.mean(jnp.stack([self.loss(step_logits, labels) for step_logits in logits]))
 
 
-def tet(loss: StepLoss = cross_entropy(), *, weight: float = 0.05, constant: float = 1.0) -> SequenceLoss:
+@check_arguments
+def tet(loss: StepLoss = cross_entropy(), *, weight: Probability = 0.05, constant: float = 1.0) -> SequenceLoss:
     """TET: (1 − λ) times the mean of each step's loss, plus λ times the distance of all logits from a constant.
 
     Deng et al., "Temporal Efficient Training of Spiking Neural Network via Gradient Re-weighting" (ICLR 2022).
@@ -159,8 +173,6 @@ def tet(loss: StepLoss = cross_entropy(), *, weight: float = 0.05, constant: flo
     Raises:
       ValueError: a weight out of range.
     """
-    if not 0 <= weight <= 1:
-        raise ValueError(f"weight={weight} must be in [0, 1]: it is the share of the regulariser, e.g. 0.05")
     return of_each_step(weighted((1 - weight, loss), (weight, distance_to(constant))))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 FLOORS = {
-    "kinds": 0,
+    "checks": 0,
     "neurons": 1,
     "quantize": 1,
     "ops": 1,

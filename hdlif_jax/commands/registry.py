@@ -94,6 +94,11 @@ NORMS: dict[str, Callable[[ModelConfig], nn.NormFactory]] = {
     "batch-norm": lambda config: hd.nn.batch_norm(),
 }
 
+INITS: dict[str, Callable[[ModelConfig], nn.inits.Init]] = {
+    "he-normal": lambda config: hd.nn.inits.he_normal(),
+    "uniform": lambda config: hd.nn.inits.uniform(),
+}
+
 NETWORKS: dict[str, Architecture] = {
     "conv-net": Architecture(lambda *args, **options: hd.nn.conv_net(*args, **options), size="widths"),
     "resnet18": Architecture(lambda *args, **options: hd.nn.resnet18(*args, **options)),
@@ -145,6 +150,7 @@ def make_spec(config: ModelConfig) -> nn.Spec:
         norm=NORMS[config.norm](config),
         weights=config.weights,
         attention=config.attention,
+        init=INITS[config.init](config),
     )
 
 
@@ -261,6 +267,7 @@ def make_trainer(config: TrainConfig, dataset: data.Dataset, mesh: Mesh | None =
         ),
         encoding=encoding,
         learning_rate=schedule,
+        recalibrate=config.recalibrate,
         seed=config.seed,
         dtype=config.precision,
         checkpoint_every_epochs=config.checkpoint_every_epochs,

@@ -5,6 +5,7 @@ import pathlib
 import sys
 from typing import Any, NamedTuple, TypeVar
 
+from hdlif_jax.checks import Count, check_fields
 from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.support import cli
@@ -29,12 +30,38 @@ class Arguments(TrainConfig):
     preset: conf.Suppress[str] = DEFAULT_PRESET
     out: pathlib.Path | None = None
     """Run directory; runs/PRESET-TIME by default."""
+    init_from: pathlib.Path | None = None
+    """A run, or a file that `training.save_weights` wrote: layers that fit start with its weights, the others are named
+    and start as usual."""
     execution: conf.OmitArgPrefixes[Execution] = Execution()
 
     @property
     def config(self) -> TrainConfig:
         """The configuration alone."""
         return TrainConfig(**{field.name: getattr(self, field.name) for field in dataclasses.fields(TrainConfig)})
+
+
+@dataclasses.dataclass(frozen=True)
+class Moved:
+    """Where data is now."""
+
+    dir: str | None = None
+    """Directory of prepared datasets, where it has moved."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Resumption:
+    """What may be another when a run goes on."""
+
+    epochs: Count | None = None
+    """Train to so many epochs in all, also a finished run. From here on the learning rate is that of a run of so many
+    epochs, so that of a finished run rises again."""
+    data: Moved = Moved()
+    execution: conf.OmitArgPrefixes[Execution] = Execution()
+
+    def __post_init__(self) -> None:
+        """Raises TypeError or ValueError for values that are none of a field."""
+        check_fields(self)
 
 
 class Request(NamedTuple):
@@ -45,12 +72,14 @@ class Request(NamedTuple):
       config: of the run.
       resumed: whether it goes on from a checkpoint.
       execution: how it is computed.
+      init_from: a run or file whose weights it starts with; None for none.
     """
 
     directory: RunDirectory
     config: TrainConfig
     resumed: bool
     execution: Execution
+    init_from: pathlib.Path | None = None
 
 
 def parse_arguments(argv: list[str]) -> Request:
@@ -61,15 +90,18 @@ def parse_arguments(argv: list[str]) -> Request:
     """
     if "--resume" in argv:
         if argv[0] != "--resume" or len(argv) < 2:
-            raise CommandError("--resume DIR comes first, and takes its whole configuration from DIR")
-        execution, unknown = parse(Execution, Execution(), argv[2:], "--resume DIR", "How to go on with a run.")
+            raise CommandError("--resume DIR comes first, and takes its configuration from DIR")
+        resumption, unknown = parse(Resumption, Resumption(), argv[2:], "--resume DIR", "How to go on with a run.")
         if unknown:
             raise CommandError(
-                f"--resume DIR takes its whole configuration from DIR; leave out {unknown[0]} (it can be followed by "
-                f"{' '.join(option_names(Execution()))})"
+                f"--resume DIR takes its configuration from DIR; leave out {unknown[0]} (it can be followed by "
+                f"{' '.join(option_names(Resumption()))})"
             )
         directory = RunDirectory(pathlib.Path(argv[1]))
-        return Request(directory, directory.config(), True, execution)
+        config = directory.config(resumption.data.dir)
+        if resumption.epochs is not None:
+            config = dataclasses.replace(config, epochs=resumption.epochs)
+        return Request(directory, config, True, resumption.execution)
     if argv in (["-h"], ["--help"]):
         print_presets()
     name, description, config, options = starting_point(argv)
@@ -82,7 +114,7 @@ def parse_arguments(argv: list[str]) -> Request:
             f"`{program('train')} {name} --help` explains all"
         )
     directory = RunDirectory.of_now(arguments.preset) if arguments.out is None else RunDirectory(arguments.out)
-    return Request(directory, arguments.config, False, arguments.execution)
+    return Request(directory, arguments.config, False, arguments.execution, arguments.init_from)
 
 
 def starting_point(argv: list[str]) -> tuple[str, str, TrainConfig, list[str]]:
@@ -112,7 +144,7 @@ def print_presets() -> None:
     """Prints the names of the presets; the fields of one follow from tyro."""
     print(f"usage: {program('train')} [PRESET] [--field.name value ...]")
     print(f"       {program('train')} --config FILE [--field.name value ...]")
-    print(f"       {program('train')} --resume DIR\n")
+    print(f"       {program('train')} --resume DIR [--epochs N] [--data.dir DIR]\n")
     print(f"presets (without one: {DEFAULT_PRESET}):")
     for name, preset in PRESETS.items():
         print(f"  {name}\n      {preset.description}")
@@ -142,15 +174,18 @@ def shallow(config: Any) -> dict[str, Any]:
 @command
 def main() -> None:
     """Entry point."""
-    directory, config, resumed, execution = parse_arguments(sys.argv[1:])
-    if resumed and directory.is_finished:
-        console.print(f"{directory.path} is finished: its {config.epochs} epochs are done; see summary.json")
+    directory, config, resumed, execution, init_from = parse_arguments(sys.argv[1:])
+    if resumed and directory.is_finished and config.epochs == directory.config().epochs:
+        console.print(
+            f"{directory.path} is finished: its {config.epochs} epochs are done; see summary.json, or train it longer "
+            f"with --resume {directory.path} --epochs {2 * config.epochs}"
+        )
         return
     with phase("starting jax"):
         from hdlif_jax.commands.support.run import run
 
         execution.start()
-    run(directory, config, resumed, execution)
+    run(directory, config, resumed, execution, init_from)
 
 
 if __name__ == "__main__":

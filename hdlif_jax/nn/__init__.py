@@ -1,5 +1,6 @@
 """Flax NNX modules `(state, x, tick) -> (state, y)`, and the bridge from them to pure functions."""
 
+from hdlif_jax.nn import inits
 from hdlif_jax.nn.attention import SECA
 from hdlif_jax.nn.blocks import Downsample, ResidualBlock
 from hdlif_jax.nn.cell import BINARY, Cell, CellFactory, NeuronCell, PerStepParam, PerStepStat, SpikeInput
@@ -76,6 +77,7 @@ __all__ = [
     "hd_lif",
     "inference_form",
     "init_state",
+    "inits",
     "intercept",
     "lif",
     "mem_bn",

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from hdlif_jax.checks import Count, Widths, check_arguments
 from hdlif_jax.nn.cell import Cell, CellFactory, NeuronCell, SpikeInput
 from hdlif_jax.nn.cells import Dropout
 from hdlif_jax.nn.declared import definer
@@ -48,9 +49,8 @@ class Sequential(Stateful):
       3
     """
 
-    def __init__(self, *layers: Layer, num_steps: int, input_shape: tuple[int, ...]):
-        if num_steps < 1:
-            raise ValueError(f"num_steps={num_steps} must be at least 1")
+    @check_arguments
+    def __init__(self, *layers: Layer, num_steps: Count, input_shape: Widths):
         self.num_steps, self.input_shape = num_steps, tuple(input_shape)
         self.layers: nnx.List[Any] = nnx.List()
         shape: tuple[int, ...] = (1, *self.input_shape)
@@ -85,11 +85,12 @@ class Sequential(Stateful):
         return carry.state, x
 
 
+@check_arguments
 def mlp(
-    input_shape: tuple[int, ...],
-    num_classes: int,
+    input_shape: Widths,
+    num_classes: Count,
     *,
-    widths: tuple[int, ...] = (128,),
+    widths: Widths = (128,),
     spec: Spec = Spec(),
     rngs: nnx.Rngs,
 ) -> Sequential:
@@ -105,14 +106,13 @@ def mlp(
     Raises:
       ValueError: no hidden layer.
     """
-    if not widths:
-        raise ValueError("widths=() has no hidden layer, and only those spike; name at least one width")
     features = 1
     for size in input_shape:
         features *= size
     layers: list[Layer] = [Flatten()] if len(input_shape) > 1 else []
     for index, width in enumerate(widths):
-        layers += [Linear(features, width, weights=spec.weights if index else "float", rngs=rngs), spec.neuron]
+        quantized: dict[str, Any] = {"weights": spec.weights, "init": spec.init} if index else {}
+        layers += [Linear(features, width, **quantized, rngs=rngs), spec.neuron]
         features = width
     layers.append(Linear(features, num_classes, rngs=rngs))
     return Sequential(*layers, num_steps=spec.num_steps, input_shape=input_shape)

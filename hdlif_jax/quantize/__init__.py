@@ -1,6 +1,6 @@
 """Quantisers of spikes (Eq. 4) and weights (1 bit, 1.5 bit), with straight-through gradients."""
 
-from hdlif_jax.kinds import WeightKind
+from hdlif_jax.checks import Bits, WeightKind
 from hdlif_jax.quantize.spikes import SpikeQuantizer, soft_round
 from hdlif_jax.quantize.weights import (
     QuantizedKernel,
@@ -12,6 +12,7 @@ from hdlif_jax.quantize.weights import (
 )
 
 __all__ = [
+    "Bits",
     "QuantizedKernel",
     "SpikeQuantizer",
     "WeightKind",

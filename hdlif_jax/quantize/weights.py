@@ -10,7 +10,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from hdlif_jax.kinds import WeightKind
+from hdlif_jax.checks import WeightKind
 
 
 class QuantizedKernel(NamedTuple):

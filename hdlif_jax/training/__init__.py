@@ -3,13 +3,25 @@
 from typing import Any
 
 from hdlif_jax.ops import normalize
+from hdlif_jax.training.callbacks import Callbacks, Interrupted, Trained, TrainingDiverged
 from hdlif_jax.training.checkpoint import CheckpointError, Checkpoints, DamagedCheckpoint
 from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
-from hdlif_jax.training.fit import Callbacks, Interrupted, Trainer, TrainingDiverged
+from hdlif_jax.training.fit import Trainer
 from hdlif_jax.training.optimizers import decaying_kernels, only_learned_steps, warmup_cosine
 from hdlif_jax.training.plan import Plan, plan
 from hdlif_jax.training.preprocess import Augmentation, make_normalize, make_preprocess
+from hdlif_jax.training.progress import notebook_progress, plot_history
+from hdlif_jax.training.recalibrate import recalibrate
 from hdlif_jax.training.steps import StepMetrics, TrainState, TrainStep, initial_state, make_train_step, start
+from hdlif_jax.training.weights import (
+    Transfer,
+    Weights,
+    by_name,
+    load_weights,
+    read_weights,
+    save_weights,
+    transfer,
+)
 
 __all__ = [
     "Augmentation",
@@ -22,20 +34,31 @@ __all__ = [
     "StepMetrics",
     "TrainState",
     "TrainStep",
+    "Trained",
     "Trainer",
     "TrainingDiverged",
+    "Transfer",
+    "Weights",
     "accuracy_per_step",
+    "by_name",
     "decaying_kernels",
     "initial_state",
     "load_run",
+    "load_weights",
     "make_eval_step",
     "make_normalize",
     "make_preprocess",
     "make_train_step",
     "normalize",
+    "notebook_progress",
     "only_learned_steps",
     "plan",
+    "plot_history",
+    "read_weights",
+    "recalibrate",
+    "save_weights",
     "start",
+    "transfer",
     "warmup_cosine",
 ]
 

@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from hdlif_jax.checks import Amount, Count, Positive, check_arguments
 from hdlif_jax.nn import Params
 
 
-def warmup_cosine(learning_rate: float, *, warmup: int, total: int) -> optax.Schedule:
+@check_arguments
+def warmup_cosine(learning_rate: Positive, *, warmup: Amount, total: Count) -> optax.Schedule:
     """Linear warm-up from 1 % of the peak, then cosine to 0.
 
     Args:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from hdlif_jax import nn, show
+from hdlif_jax.checks import Seed, check_arguments
 from hdlif_jax.learning import Batch, Learner, Loss, Rule
 from hdlif_jax.nn import Network, Params, SpikingNetwork, Variables
 from hdlif_jax.training.optimizers import only_learned_steps
@@ -72,6 +73,7 @@ def initial_state(model: SpikingNetwork, optimizer: optax.GradientTransformation
     return TrainState(jnp.int32(0), *variables, optimizer.init(variables.params))
 
 
+@check_arguments
 def make_train_step(
     network: Network,
     rule: Rule,
@@ -79,7 +81,7 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     *,
     preprocess: Preprocess = no_preprocess,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> TrainStep:
     """Builds `(state, batch) -> (state, metrics)`, one batch of learning, to be jitted.
 
@@ -95,9 +97,8 @@ def make_train_step(
     Raises:
       TypeError: a rule or loss without its brackets, such as `learning.random_step`.
     """
-    for name, value in (("rule", rule), ("loss", loss)):
-        if inspect.isclass(value):
-            raise TypeError(f"{name}={value.__name__} is not called yet; write {value.__name__}()")
+    if inspect.isclass(loss):
+        raise TypeError(f"loss={loss.__name__} is not called yet; write {loss.__name__}()")
     masked = only_learned_steps(optimizer, network.per_step)
 
     def update(grads: Params, opt_state: Any, params: Params, learned: jax.Array) -> tuple[Params, Any]:
@@ -116,6 +117,7 @@ def make_train_step(
     return train_step
 
 
+@check_arguments
 def start(
     model: SpikingNetwork,
     rule: Rule,
@@ -123,7 +125,7 @@ def start(
     optimizer: optax.GradientTransformation,
     *,
     preprocess: Preprocess = no_preprocess,
-    seed: int = 0,
+    seed: Seed = 0,
     dtype: jax.typing.DTypeLike = jnp.float32,
 ) -> tuple[TrainState, TrainStep]:
     """A complete training: what learns, and a jitted step.

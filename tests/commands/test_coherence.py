@@ -30,7 +30,7 @@ def train(path, every):
     trainer, records = make_trainer(config, data.digits()), []
     checkpoints = Checkpoints(path / "checkpoints")
     callbacks = Callbacks(on_state=each(coherence_observers(config, trainer, records.append)))
-    state = trainer.fit(trainer.initial_state, checkpoints, callbacks)
+    state = trainer.fit(trainer.initial_state, checkpoints, callbacks).state
     checkpoints.close()
     assert trainer.plan.total_steps == 5
     return state.params["stem"]["kernel"], records

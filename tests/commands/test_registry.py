@@ -20,6 +20,7 @@ CHOICES = [
     (ModelConfig, "neuron", registry.NEURONS),
     (ModelConfig, "surrogate", registry.SURROGATES),
     (ModelConfig, "norm", registry.NORMS),
+    (ModelConfig, "init", registry.INITS),
     (ModelConfig, "architecture", registry.NETWORKS),
     (LearningConfig, "rule", registry.RULES),
     (LearningConfig, "loss", registry.LOSSES),

@@ -107,7 +107,8 @@ BAD_ARGUMENTS = {
     "batch size": (["--batch-size", "5000"], "batch_size=5000 is more than the 1295 training examples"),
     "no configuration": (["--config", "nowhere.yaml"], "nowhere.yaml is no file; name a run's config.json"),
     "a configuration after": (["digits", "--config", "x"], "--config FILE comes first, in place of a preset"),
-    "resume and more": (["--resume", "x", "--epochs", "3"], "leave out --epochs"),
+    "resume and more": (["--resume", "x", "--seed", "3"], "leave out --seed"),
+    "more epochs of no run": (["--resume", "x", "--epochs", "3"], "is not a run directory"),
     "no run": (["--resume", "nowhere"], "is not a run directory: it has no config.json"),
 }
 
@@ -248,7 +249,7 @@ def test_a_diverging_run_names_the_step_and_the_checkpoint(tmp_path, capsys, mon
 
 
 def test_the_default_directory_has_the_preset_s_name():
-    directory, config, resumed, _ = parse_arguments([])
+    directory, config, resumed, *_ = parse_arguments([])
     assert directory.path.parent == pathlib.Path("runs")
     assert directory.path.name.startswith("digits-")
     assert (config.preset, resumed) == ("digits", False)

@@ -7,6 +7,7 @@ import pathlib
 import re
 from typing import TYPE_CHECKING, Any
 
+from hdlif_jax.checks import Amount, Count, check_fields
 from hdlif_jax.commands.support.cli import console
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import device_name
@@ -22,19 +23,23 @@ CACHED_SECONDS = 0.02  # a program that took longer to compile is kept: first ke
 class Execution:
     """How a run is computed and watched; may be another when the run is resumed."""
 
-    devices: int | None = None
+    devices: Count | None = None
     """Devices to share each batch; all by default."""
     coordinator: str | None = None
     """HOST:PORT of process 0 of a run of several processes, each started with this same command; auto: as the cluster
     says (Slurm, Open MPI, Kubernetes, Cloud TPU)."""
-    num_processes: int | None = None
+    num_processes: Count | None = None
     """Processes of that run; not needed with auto."""
-    process_id: int | None = None
+    process_id: Amount | None = None
     """Which of them this is, from 0; not needed with auto."""
     profile: bool = False
     """Write a profile of a few training steps to DIR/profile, for TensorBoard or Perfetto."""
     tensorboard: bool = False
     """Write TensorBoard files to DIR/tensorboard; needs the extra hdlif_jax[tensorboard]."""
+
+    def __post_init__(self) -> None:
+        """Raises TypeError or ValueError for values that are none of a field."""
+        check_fields(self)
 
     def start(self) -> None:
         """Joins the other processes and finds the compilation cache; before anything else touches a device.
@@ -42,8 +47,6 @@ class Execution:
         Raises:
           CommandError: settings that do not go together, or a package that is not installed.
         """
-        if self.devices is not None and self.devices < 1:
-            raise CommandError(f"devices={self.devices} must be at least 1")
         if self.tensorboard and importlib.util.find_spec("tensorboardX") is None:
             raise CommandError(
                 "--tensorboard needs the package tensorboardX: python -m pip install 'hdlif_jax[tensorboard]'"

@@ -10,11 +10,14 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hdlif_jax.commands.config import SCHEMA, TrainConfig, from_dict, to_dict
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.program import typed
+
+if TYPE_CHECKING:
+    from hdlif_jax.nn import Variables
 
 PACKAGES = ("hdlif_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -27,6 +30,7 @@ class RunDirectory:
       checkpoints: folder of the checkpoints.
       metrics: `metrics.jsonl`, one JSON object a line, of kind "step", "coherence" or "epoch".
       curves: `curves.png`.
+      start: `start.safetensors`, the weights of a run that began with others than it would draw.
     """
 
     def __init__(self, path: pathlib.Path, *, may_move: bool = False):
@@ -35,6 +39,8 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.metrics = self.path / "metrics.jsonl"
         self.curves = self.path / "curves.png"
+        self.start = self.path / "start.safetensors"
+        self._summary = self.path / "summary.json"
         self._lock = self.path / "lock"
 
     @classmethod
@@ -58,7 +64,7 @@ class RunDirectory:
     @property
     def is_finished(self) -> bool:
         """Whether the run wrote its summary, which it does last."""
-        return (self.path / "summary.json").exists()
+        return self._summary.exists()
 
     def check_free(self, config: TrainConfig) -> None:
         """Checks that a new run can begin here.
@@ -88,18 +94,30 @@ class RunDirectory:
         with lock:
             yield
 
-    def create(self, config: TrainConfig, num_classes: int | None = None) -> None:
-        """Writes config.json, the first file of a run.
+    def create(
+        self,
+        config: TrainConfig,
+        num_classes: int | None = None,
+        start: "Variables | None" = None,
+        init_from: pathlib.Path | None = None,
+    ) -> None:
+        """Writes config.json, which makes the directory a run, and before it the weights to start with.
 
         Args:
           config: of the run.
           num_classes: K of the dataset as it is prepared, which may be a part of the catalogue's.
+          start: weights to start with; None for those that it draws.
+          init_from: where those are from.
 
         Raises:
           CommandError: there is something already.
         """
         self.check_free(config)
         self.path.mkdir(parents=True, exist_ok=True)
+        if start is not None:
+            from hdlif_jax.training import save_weights
+
+            save_weights(self.start, start)
         description = {
             "schema": SCHEMA,
             "config": to_dict(config),
@@ -108,7 +126,33 @@ class RunDirectory:
             "git_commit": _git_commit(),
             "command": typed(),
         }
+        if init_from is not None:
+            description["init_from"] = str(init_from)
         write_json(self.path / "config.json", description)
+
+    def change(self, config: TrainConfig, step: int) -> None:
+        """Makes the run one of another configuration from a step on; config.json keeps what was changed where.
+
+        A finished run is then no longer finished: its summary becomes `summary-EPOCHS-epochs.json`.
+
+        Args:
+          config: from now on, another in where the data is or in how long to train.
+          step: batches that were trained before.
+        """
+        before = self.config()
+        if before == config:
+            return
+        if before.epochs != config.epochs and self.is_finished:  # first: a kill after it leaves an unfinished run
+            os.replace(self._summary, self.path / f"summary-{before.epochs}-epochs.json")
+        description = read_json(self.path / "config.json")
+        changes = description.setdefault("changes", [])
+        for name, old, new in (
+            ("epochs", before.epochs, config.epochs),
+            ("data.dir", before.data.dir, config.data.dir),
+        ):
+            if old != new:
+                changes.append({"field": name, "from": old, "to": new, "step": step})
+        write_json(self.path / "config.json", description | {"config": to_dict(config)})
 
     def config(self, data_dir: str | None = None) -> TrainConfig:
         """The configuration of the run.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import hdlif_jax as hd
@@ -51,12 +52,19 @@ def load_run(directory: pathlib.Path | str, *, step: Which = "last", data_dir: s
     config = run.config(data_dir)
     spec = input_spec(config)
     num_classes = run.num_classes() or spec.num_classes  # of a part of a dataset there may be fewer
-    model = registry.make_model(config.model, spec.shape, num_classes, config.seed)
+    num_classes = run.num_classes() or spec.num_classes  # of a part of a dataset there may be fewer
+
+    def make_model() -> nn.SpikingNetwork:
+        return registry.make_model(config.model, spec.shape, num_classes, config.seed)
+
     checkpoints = hd.training.Checkpoints(run.checkpoints, reads_only=True)
     try:
-        state = checkpoints.load(_blank_state(config, model), _chosen(checkpoints, step))
+        state = checkpoints.load(_blank_state(config, make_model), _chosen(checkpoints, step))
     finally:
         checkpoints.close()
+    from flax import nnx
+
+    model = nnx.eval_shape(make_model)  # the checkpoint has its arrays, and to draw others takes seconds
     return Run(hd.nn.with_variables(model, state.variables), state.variables, config, int(state.step))
 
 
@@ -90,10 +98,16 @@ def load_dataset(config: TrainConfig) -> data.Dataset:
     )
 
 
-def _blank_state(config: TrainConfig, model: nn.SpikingNetwork) -> TrainState:
-    """A state with the structure and the types of the run's; how fast it learned changes neither."""
+def _blank_state(config: TrainConfig, make_model: Callable[[], nn.SpikingNetwork]) -> TrainState:
+    """A state of shapes and types alone; how fast the run learned changes neither."""
+    import jax
     import optax
 
-    per_step = hd.nn.training_form(model).per_step
-    optimizer = registry.make_optimizer(config.optimizer, optax.constant_schedule(0.0), per_step)
-    return hd.training.initial_state(model, optimizer)
+    def start() -> TrainState:
+        model = make_model()
+        per_step = hd.nn.training_form(model).per_step
+        optimizer = registry.make_optimizer(config.optimizer, optax.constant_schedule(0.0), per_step)
+        return hd.training.initial_state(model, optimizer)
+
+    blank: TrainState = jax.eval_shape(start)
+    return blank
