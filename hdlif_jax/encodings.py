@@ -9,6 +9,8 @@ from typing import Protocol
 import jax
 import jax.numpy as jnp
 
+from hdlif_jax.checks import Count, Share, check_fields
+
 # Classes that are called as functions and named as such.
 # ruff: noqa: N801
 
@@ -42,10 +44,10 @@ class poisson:
       ValueError: `num_steps` < 1.
     """
 
-    num_steps: int
+    num_steps: Count
 
     def __post_init__(self) -> None:
-        _check_steps(self.num_steps)
+        check_fields(self)
 
     def __call__(self, key: jax.Array, inputs: jax.Array) -> jax.Array:
         """Intensities `[B, ...]` in [0, 1] to spikes `[T, B, ...]`, 0 or 1."""
@@ -64,13 +66,11 @@ class latency:
       ValueError: a value out of range.
     """
 
-    num_steps: int
-    silence: float = 0.0
+    num_steps: Count
+    silence: Share = 0.0
 
     def __post_init__(self) -> None:
-        _check_steps(self.num_steps)
-        if not 0 <= self.silence < 1:
-            raise ValueError(f"silence={self.silence} must be in [0, 1): the intensity up to which nothing spikes")
+        check_fields(self)
 
     def __call__(self, key: jax.Array, inputs: jax.Array) -> jax.Array:
         """Intensities `[B, ...]` in [0, 1] to spikes `[T, B, ...]`, 0 or 1."""
@@ -78,8 +78,3 @@ class latency:
         steps = jnp.arange(self.num_steps).reshape(-1, *[1] * inputs.ndim)
         spikes = (steps == first[None]) & (inputs > self.silence)[None]
         return spikes.astype(inputs.dtype)
-
-
-def _check_steps(num_steps: int) -> None:
-    if num_steps < 1:
-        raise ValueError(f"num_steps={num_steps} must be at least 1: the network's number of time-steps")

@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from hdlif_jax.checks import Positive, Probability, Share, check_arguments, check_fields
+
 # Classes that are called as functions and named as such.
 # ruff: noqa: N801
 
@@ -34,6 +36,9 @@ class SequenceLoss:
 
     function: Callable[[jax.Array, jax.Array], jax.Array]
     name: str = "sequence loss"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Logits `[T, B, K]` and labels to the loss, scalar.
@@ -63,11 +68,10 @@ class cross_entropy:
       1.3863
     """
 
-    label_smoothing: float = 0.0
+    label_smoothing: Share = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"label_smoothing={self.label_smoothing} must be in [0, 1), e.g. 0.1")
+        check_fields(self)
 
     def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Logits `[B, K]` and labels to the loss, scalar."""
@@ -79,7 +83,10 @@ class cross_entropy:
 class mean_squared_error:
     """Squared distance of the logits from `height` times the target distribution, mean over batch and classes."""
 
-    height: float = 1.0
+    height: Positive = 1.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Logits `[B, K]` and labels to the loss, scalar."""
@@ -91,6 +98,9 @@ class distance_to:
     """Squared distance of all logits from a constant, mean over batch and classes; TET's regulariser."""
 
     constant: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Logits `[B, K]` to the loss, scalar; the labels do not matter."""
@@ -112,6 +122,7 @@ class weighted:
                 raise TypeError(f"{part!r} is no part of a weighted loss; give pairs such as (0.95, cross_entropy())")
             check_loss(part[1])
         object.__setattr__(self, "parts", parts)
+        check_fields(self)
 
     def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Logits `[B, K]` and labels to the loss, scalar."""
@@ -119,6 +130,7 @@ class weighted:
         return sum((weight * loss(logits, labels) for weight, loss in self.parts), jnp.zeros(()))
 
 
+@check_arguments
 def of_mean_output(loss: StepLoss) -> SequenceLoss:
     """The loss of the mean of all steps' logits.
 
@@ -134,6 +146,7 @@ def of_mean_output(loss: StepLoss) -> SequenceLoss:
     return SequenceLoss(_MeanOutput(loss), f"of_mean_output({loss})")
 
 
+@check_arguments
 def of_each_step(loss: StepLoss) -> SequenceLoss:
     """The mean over the steps of each step's loss."""
     check_loss(loss)
@@ -156,7 +169,8 @@ class _EachStep:
         return jnp.mean(jnp.stack([self.loss(step_logits, labels) for step_logits in logits]))
 
 
-def tet(loss: StepLoss = cross_entropy(), *, weight: float = 0.05, constant: float = 1.0) -> SequenceLoss:
+@check_arguments
+def tet(loss: StepLoss = cross_entropy(), *, weight: Probability = 0.05, constant: float = 1.0) -> SequenceLoss:
     """TET: (1 − λ) times the mean of each step's loss, plus λ times the distance of all logits from a constant.
 
     Deng et al., "Temporal Efficient Training of Spiking Neural Network via Gradient Re-weighting" (ICLR 2022).
@@ -169,8 +183,6 @@ def tet(loss: StepLoss = cross_entropy(), *, weight: float = 0.05, constant: flo
     Raises:
       ValueError: a weight out of range.
     """
-    if not 0 <= weight <= 1:
-        raise ValueError(f"weight={weight} must be in [0, 1]: it is the share of the regulariser, e.g. 0.05")
     return of_each_step(weighted((1 - weight, loss), (weight, distance_to(constant))))
 
 

@@ -273,3 +273,11 @@ def test_every_dataset_says_what_a_network_reads(name):
     assert min(spec.shape) >= 1
     assert spec.num_classes >= 2
     assert DataConfig(name=name).name == name
+
+
+@pytest.mark.parametrize("name", registry.INITS)
+def test_kernels_start_finite_and_not_all_alike(name):
+    kernel = registry.INITS[name](CONFIG)(jax.random.key(0), (3, 3, 4, 8), jnp.float32)
+    assert (kernel.shape, kernel.dtype) == ((3, 3, 4, 8), jnp.float32)
+    assert np.all(np.isfinite(kernel))
+    assert len(np.unique(kernel)) > 200

@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 
 from hdlif_jax import analysis, deploy, learning, losses, nn, rollout, training
+from hdlif_jax.checks import HOW
 from hdlif_jax.learning import Batch, Learner
 
 B, F, K, T = 4, 5, 2, 3
@@ -126,7 +127,7 @@ class NoNetwork(nnx.Module):
     ids=["network", "class", "function", "variables", "module"],
 )
 def test_a_model_is_asked_for_by_name(name, value, message):
-    refuses(message, lambda: OF_A_MODEL[name](value))
+    refuses(message, lambda: OF_A_MODEL[name](value), "model")
 
 
 @pytest.mark.parametrize("name", OF_A_NETWORK)
@@ -140,7 +141,7 @@ def test_a_model_is_asked_for_by_name(name, value, message):
     ids=["model", "function", "None"],
 )
 def test_a_network_is_asked_for_by_name(name, value, message):
-    refuses(message, lambda: OF_A_NETWORK[name](value))
+    refuses(message, lambda: OF_A_NETWORK[name](value), "network")
 
 
 @pytest.mark.parametrize("name", LEARNS)
@@ -199,7 +200,7 @@ def test_keys_of_the_old_kind_are_keys_and_draw_the_same():
     ids=["seed", "key", "class", "other stream"],
 )
 def test_generators_are_asked_for_by_name(name, value, message):
-    refuses(message, lambda: OF_RNGS[name](value))
+    refuses(message, lambda: OF_RNGS[name](value), "rngs")
 
 
 @pytest.mark.parametrize("name", OF_A_LOSS)
@@ -213,7 +214,7 @@ def test_generators_are_asked_for_by_name(name, value, message):
     ids=["class", "word", "None"],
 )
 def test_a_loss_is_asked_for_by_name(name, value, message):
-    refuses(message, lambda: OF_A_LOSS[name](value))
+    refuses(message, lambda: OF_A_LOSS[name](value), "loss")
 
 
 @pytest.mark.parametrize(
@@ -232,36 +233,37 @@ def test_a_loss_is_asked_for_by_name(name, value, message):
     ],
 )
 def test_rules_and_optimisers_are_asked_for_by_name(rule, optimizer, message):
-    refuses(message, lambda: training.start(MODEL, rule, LOSS, optimizer))
-    refuses(message, lambda: training.make_train_step(TRAINS, rule, LOSS, optimizer))
+    name = message.partition("=")[0] if "=" in message else None
+    refuses(message, lambda: training.start(MODEL, rule, LOSS, optimizer), name)
+    refuses(message, lambda: training.make_train_step(TRAINS, rule, LOSS, optimizer), name)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: nn.mlp(8, 3, rngs=nnx.Rngs(0)), "input_shape=8 is no shape; give a tuple such as (8,)"),
+        (lambda: nn.mlp(8, 3, rngs=nnx.Rngs(0)), "input_shape=8 must be a tuple"),
         (lambda: nn.mlp((0,), 3, rngs=nnx.Rngs(0)), "input_shape[0]=0 must be at least 1"),
-        (lambda: nn.mlp((8,), 0, rngs=nnx.Rngs(0)), "out_features=0 must be at least 1"),
-        (lambda: nn.mlp((8,), 3, widths=(2.5,), rngs=nnx.Rngs(0)), "out_features=2.5 is no integer"),
-        (lambda: nn.mlp((8,), 3, spec=nn.Spec, rngs=nnx.Rngs(0)), "spec is Spec; give a record such as nn.Spec("),
+        (lambda: nn.mlp((8,), 0, rngs=nnx.Rngs(0)), "num_classes=0 must be at least 1"),
+        (lambda: nn.mlp((8,), 3, widths=(2.5,), rngs=nnx.Rngs(0)), "widths[0]=2.5 must be an integer"),
+        (lambda: nn.mlp((8,), 3, spec=nn.Spec, rngs=nnx.Rngs(0)), "give a record such as nn.Spec("),
         (lambda: nn.conv_net((8, 8), 3, rngs=nnx.Rngs(0)), "input_shape=(8, 8) must be (height, width, channels)"),
-        (lambda: nn.conv_net(8, 3, rngs=nnx.Rngs(0)), "input_shape=8 must be (height, width, channels)"),
-        (lambda: nn.conv_net((8, 8, 1), 3, widths=(0,), rngs=nnx.Rngs(0)), "out_channels=0 must be at least 1"),
-        (lambda: nn.vgg_snn((8, 8, 0), 3, rngs=nnx.Rngs(0)), "input_shape[2]=0 must be at least 1"),
+        (lambda: nn.conv_net(8, 3, rngs=nnx.Rngs(0)), "input_shape=8 must be a tuple"),
+        (lambda: nn.conv_net((8, 8, 1), 3, widths=(0,), rngs=nnx.Rngs(0)), "widths[0]=0 must be at least 1"),
+        (lambda: nn.vgg_snn((8, 8, 0), 3, rngs=nnx.Rngs(0)), "input_shape=(8, 8, 0) must be (height, width, channels)"),
         (lambda: nn.Conv(1, 2, 2, rngs=nnx.Rngs(0)), "kernel_size=2 must be odd"),
         (lambda: nn.Conv(1, 2, stride=0, rngs=nnx.Rngs(0)), "stride=0 must be at least 1"),
-        (lambda: nn.Spec(num_steps=2.0), "num_steps=2.0 is no integer"),
-        (lambda: nn.Spec(num_steps=True), "num_steps=True is no integer"),
+        (lambda: nn.Spec(num_steps=2.0), "num_steps=2.0 must be an integer"),
+        (lambda: nn.Spec(num_steps=True), "num_steps=True must be an integer"),
         (lambda: nn.BatchNorm(0), "num_channels=0 must be at least 1"),
-        (lambda: learning.random_k(1.5), "k=1.5 is no integer"),
-        (lambda: learning.stbp(segment=0.5), "segment=0.5 is no integer"),
-        (lambda: nn.hd_lif(bits=2.5), "bits=2.5 is no integer"),
+        (lambda: learning.random_k(1.5), "k=1.5 must be an integer"),
+        (lambda: learning.stbp(segment=0.5), "segment=0.5 must be an integer"),
+        (lambda: nn.hd_lif(bits=2.5), "bits=2.5 must be an integer"),
         (lambda: losses.weighted(0.5, LOSS), "0.5 is no part of a weighted loss; give pairs"),
         (lambda: losses.weighted((1.0, losses.cross_entropy)), "loss=cross_entropy is not called yet"),
         (lambda: losses.of_mean_output(losses.cross_entropy), "loss=cross_entropy is not called yet"),
         (lambda: losses.tet(losses.cross_entropy), "loss=cross_entropy is not called yet"),
-        (lambda: training.warmup_cosine(-0.1, warmup=0, total=3), "learning_rate=-0.1, warmup=0 and total=3 make no"),
-        (lambda: training.warmup_cosine(0.1, warmup=0, total=0), "total=0 make no schedule"),
+        (lambda: training.warmup_cosine(-0.1, warmup=0, total=3), "learning_rate=-0.1 must be positive"),
+        (lambda: training.warmup_cosine(0.1, warmup=0, total=0), "total=0 must be at least 1"),
         (lambda: nn.init_state(RUNS, VARIABLES, 0), "batch_size=0 must be at least 1"),
         (lambda: nn.init_state(RUNS, VARIABLES, 2.0), "batch_size=2.0 is no integer"),
         (lambda: nn.training_form(MODEL, dtype=jnp.int32), "dtype=int32 is none that currents flow in"),
@@ -297,9 +299,17 @@ def test_steps_in_order_are_taken_in_any_notation():
 
 
 ELSEWHERE = {  # what is called with them before, and classes and functions of the same code
-    "model": {"intercept", "modules", "neuron_figures"},
+    "model": {"intercept", "modules", "neuron_figures", "recalibrate", "save_weights", "load_weights", "transfer"},
     "network": {"forward_step", "is_static", "batch_size", "observed"},
-    "key": {"forward_step", "observed", "study", "explain_non_finite", "stbp_gradients", "online_gradients"},
+    "key": {
+        "recalibrate",
+        "forward_step",
+        "observed",
+        "study",
+        "explain_non_finite",
+        "stbp_gradients",
+        "online_gradients",
+    },
     "rngs": {"resnet19", "resnet34", "vgg13"},
 }
 
@@ -318,8 +328,10 @@ def test_no_public_function_was_forgotten(parameter, asked):
     assert takes <= asked.keys() | ELSEWHERE[parameter]
 
 
-def refuses(message, call):
+def refuses(message, call, name=None):
+    """By the message, or by what the check of annotated arguments says of the name."""
     with pytest.raises((TypeError, ValueError)) as caught:
         call()
-    assert message in str(caught.value)
+    found = str(caught.value)
+    assert message in found or (name and f"{name}=" in found and (HOW[name] in found or "not called yet" in found))
     assert "\n" not in str(caught.value)

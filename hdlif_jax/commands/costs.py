@@ -1,14 +1,13 @@
 """Costs of a preset or of a trained run: `python -m hdlif_jax.commands.costs PRESET|RUN [--data ...] [--out DIR]`."""
 
+from __future__ import annotations
+
 import dataclasses
 import pathlib
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import jax
-import jax.numpy as jnp
-
-from hdlif_jax import analysis, nn, training
+import hdlif_jax as hd
 from hdlif_jax.commands.config import TrainConfig, to_dict
 from hdlif_jax.commands.presets import PRESETS, PaperFigures
 from hdlif_jax.commands.registry import (
@@ -19,14 +18,20 @@ from hdlif_jax.commands.registry import (
     make_rule,
     make_schedule,
 )
-from hdlif_jax.commands.support.cli import command, conf, console, did_you_mean, parse
+from hdlif_jax.commands.support.cli import conf, console, did_you_mean, parse, where_presets_are
+from hdlif_jax.commands.support.cost_tables import layer_table, neuron_table, total_table
+from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
-from hdlif_jax.commands.support.inputs import random_batches, real_batches
-from hdlif_jax.commands.support.plots import plot_costs
+from hdlif_jax.commands.support.execution import use_compilation_cache
+from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import device_name, in_data_dir, write_json
 from hdlif_jax.commands.support.runs import input_spec, load_dataset, load_run
-from hdlif_jax.commands.support.tables import new_table
-from hdlif_jax.learning import Batch
+from hdlif_jax.commands.support.tables import print_table
+
+if TYPE_CHECKING:
+    import jax
+
+    from hdlif_jax import analysis, nn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +86,7 @@ def load_subject(source: str, data_dir: str | None = None) -> Subject:
         return Subject(source, config, model, paper, None, pathlib.Path("costs") / source)
     if not pathlib.Path(source).is_dir():
         raise CommandError(
-            f"{source!r} is neither a preset nor a run directory; {did_you_mean(source, PRESETS)}"
-            f"the presets are {', '.join(PRESETS)}"
+            f"{source!r} is neither a preset nor a run directory; {did_you_mean(source, PRESETS)}{where_presets_are()}"
         )
     run = load_run(source, data_dir=data_dir)
     preset = PRESETS.get(run.config.preset)
@@ -95,10 +99,10 @@ def choose_inputs(arguments: Arguments, config: TrainConfig) -> tuple[str, Itera
     """A description of the inputs, and the inputs in batches.
 
     Raises:
-      CommandError: the dataset cannot be read and was asked for, or `images` < 1.
+      CommandError: the dataset cannot be read and was asked for.
     """
-    if arguments.images < 1:
-        raise CommandError(f"--images {arguments.images} must be at least 1")
+    from hdlif_jax.commands.support.inputs import random_batches, real_batches
+
     if arguments.data != "random":
         try:
             dataset = load_dataset(config)
@@ -114,12 +118,15 @@ def choose_inputs(arguments: Arguments, config: TrainConfig) -> tuple[str, Itera
 
 def training_cost(config: TrainConfig, model: nn.SpikingNetwork) -> analysis.CompiledCost:
     """Memory and FLOPs of one training step as XLA compiles it, with a donated state."""
+    import jax
+    import jax.numpy as jnp
+
     spec = input_spec(config)
-    network = nn.training_form(model)
+    network = hd.nn.training_form(model)
     schedule = make_schedule(config.optimizer, 1000, config.epochs)  # how long it is changes nothing
     optimizer = make_optimizer(config.optimizer, schedule, network.per_step)
     channels = spec.shape[-1]
-    preprocess = training.make_preprocess(
+    preprocess = hd.training.make_preprocess(
         (0.0,) * channels,
         (1.0,) * channels,
         spec.num_classes,
@@ -127,21 +134,27 @@ def training_cost(config: TrainConfig, model: nn.SpikingNetwork) -> analysis.Com
     )
     rule, loss = make_rule(config.learning), make_loss(config.learning)
     step = jax.jit(
-        training.make_train_step(network, rule, loss, optimizer, preprocess=preprocess, seed=config.seed),
+        hd.training.make_train_step(network, rule, loss, optimizer, preprocess=preprocess, seed=config.seed),
         donate_argnums=0,
     )
     sequence = (config.model.num_steps,) if spec.is_sequence else ()
     inputs = jax.ShapeDtypeStruct((config.batch_size, *sequence, *spec.shape), jnp.uint8)
     labels = jax.ShapeDtypeStruct((config.batch_size,), jnp.int32)
-    state = training.initial_state(model, optimizer)
-    return analysis.compiled_cost(step, state, Batch(inputs, labels))  # type: ignore[arg-type]
+    state = hd.training.initial_state(model, optimizer)
+    return hd.analysis.compiled_cost(step, state, hd.learning.Batch(inputs, labels))  # type: ignore[arg-type]
 
 
 def collect(subject: Subject, arguments: Arguments) -> tuple[dict[str, Any], analysis.Costs]:
     """Everything that costs.json holds, and the costs themselves."""
+    use_compilation_cache()
     inputs, batches = choose_inputs(arguments, subject.config)
     untrained = subject.trained is None
-    costs = analysis.measure(subject.model, batches, batch_statistics=untrained)
+    with phase(f"counting operations on {inputs}"):
+        costs = hd.analysis.measure(subject.model, batches, batch_statistics=untrained)
+    step = None
+    if arguments.compile:
+        with phase("compiling a training step, to ask for its memory"):
+            step = dataclasses.asdict(training_cost(subject.config, subject.model))
     report: dict[str, Any] = {
         "source": subject.name,
         "model": to_dict(subject.config.model),
@@ -149,7 +162,7 @@ def collect(subject: Subject, arguments: Arguments) -> tuple[dict[str, Any], ana
         "inputs": inputs,
         **costs.summary(),
         "batch_size": subject.config.batch_size,
-        "train_step": dataclasses.asdict(training_cost(subject.config, subject.model)) if arguments.compile else None,
+        "train_step": step,
         "device": device_name(),
         "paper": None if subject.paper is None else subject.paper._asdict(),
         "layers": [dataclasses.asdict(row) for row in costs.synapses],
@@ -158,43 +171,23 @@ def collect(subject: Subject, arguments: Arguments) -> tuple[dict[str, Any], ana
     return report, costs
 
 
-def print_tables(report: dict[str, Any], costs: analysis.Costs) -> None:
-    """The rows of each layer, then the totals beside the paper's."""
-    title = f"{report['source']}: {report['inputs']}; weights {report['weights']}"
-    layers = new_table("layer", "kernel", "number", "inputs≠0", "SOPs (M)", "MACs (M)", title=title, text_columns=2)
-    for row in costs.synapses:
-        rate = "" if row.input_rate is None else f"{100 * row.input_rate:.1f} %"
-        operations = (f"{row.sops / 1e6:.3f}", f"{row.macs / 1e6:.3f}")
-        layers.add_row(row.path, row.weights, f"{row.parameters:,}", rate, *operations)
-    neurons = new_table("neurons", "number", "NOPs (M)", "firing rate", text_columns=4)
-    for neuron in costs.neurons:
-        neurons.add_row(
-            neuron.path, f"{neuron.neurons:,}", f"{neuron.nops / 1e6:.3f}", f"{100 * neuron.firing_rate:.1f} %"
-        )
-    paper = report["paper"] or {}
-    of_paper = {"param_mb_paper": "param_mb", "power_mj_paper": "power_mj", "sops_m": "sops_m", "nops_m": "nops_m"}
-    totals = new_table("per image", "here", "paper", text_columns=3)
-    for name in costs.summary():
-        value = paper.get(of_paper.get(name, ""))
-        totals.add_row(name, f"{report[name]:.4g}", "" if value is None else f"{value:.2f}")
-    if report["train_step"] is not None:
-        for name, value in report["train_step"].items():
-            totals.add_row(f"train step of {report['batch_size']}: {name}", f"{value:.4g}", "")
-    for table in (layers, neurons, totals):
-        console.print(table)
-
-
 @command
 def main() -> None:
     """Entry point."""
     arguments = parse(Arguments, "costs")
-    subject = load_subject(arguments.source, arguments.data_dir)
+    if arguments.images < 1:
+        raise CommandError(f"--images {arguments.images} must be at least 1")
+    with phase(f"building the network of {arguments.source}"):
+        subject = load_subject(arguments.source, arguments.data_dir)
     out = arguments.out or subject.out
     report, costs = collect(subject, arguments)
+    from hdlif_jax.commands.support.plots import plot_costs
+
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "costs.json", report)
     plot_costs(out / "costs.png", f"{subject.name}\n{report['inputs']}, weights: {report['weights']}", costs)
-    print_tables(report, costs)
+    for table in (layer_table(report, costs), neuron_table(costs), total_table(report)):
+        print_table(table)
     console.print(f"costs.json and costs.png in {out}")
 
 

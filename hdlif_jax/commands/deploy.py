@@ -1,25 +1,31 @@
 """Turns a finished run into an artifact and proves it: `python -m hdlif_jax.commands.deploy RUN OUT`."""
 
+from __future__ import annotations
+
 import dataclasses
 import pathlib
 import shutil
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import rich.table
-
-from hdlif_jax import deploy
+import hdlif_jax as hd
 from hdlif_jax.commands.config import DataConfig, to_dict
-from hdlif_jax.commands.support.cli import command, conf, console, parse
+from hdlif_jax.commands.support.cli import conf, console, parse
+from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
-from hdlif_jax.commands.support.inputs import real_batches
+from hdlif_jax.commands.support.execution import use_compilation_cache
+from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import device_name, write_json
 from hdlif_jax.commands.support.runs import Run, load_dataset, load_run
-from hdlif_jax.commands.support.tables import new_table, plain_table
-from hdlif_jax.data import Dataset
-from hdlif_jax.deploy import anytime
-from hdlif_jax.deploy.costs import DeploymentCosts, InferenceCosts, deployment_costs
-from hdlif_jax.deploy.verify import Verification, verify
+from hdlif_jax.commands.support.tables import new_table, plain_table, print_table
+
+if TYPE_CHECKING:
+    import rich.table
+
+    from hdlif_jax import deploy
+    from hdlif_jax.data import Dataset
+    from hdlif_jax.deploy.costs import DeploymentCosts, InferenceCosts
+    from hdlif_jax.deploy.verify import Verification
 
 THRESHOLDS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 1.0)
 
@@ -60,7 +66,7 @@ def write_and_verify(run: Run, dataset: Dataset, out: pathlib.Path) -> tuple[dep
       ValueError: the folder holds something.
     """
     moments: dict[str, Any] = {"mean": dataset.mean, "std": dataset.std}
-    folded = deploy.deploy(
+    folded = hd.deploy.deploy(
         run.model,
         run.variables,
         out,
@@ -70,7 +76,7 @@ def write_and_verify(run: Run, dataset: Dataset, out: pathlib.Path) -> tuple[dep
         config=to_dict(run.config),
     )
     try:
-        return folded, verify(run.model, out, dataset.test, variables=run.variables, **moments)
+        return folded, hd.deploy.verify.verify(run.model, out, dataset.test, variables=run.variables, **moments)
     except ValueError as error:
         shutil.rmtree(out)
         raise CommandError(f"{error}; the artifact was removed") from error
@@ -94,43 +100,27 @@ def main() -> None:
     arguments = parse(Arguments, "deploy")
     if arguments.images < 1:
         raise CommandError(f"--images {arguments.images} must be at least 1")
-    run = load_run(arguments.run, data_dir=arguments.data_dir)
+    with phase(f"loading {arguments.run}"):
+        run = load_run(arguments.run, data_dir=arguments.data_dir)
     check_inputs(run)
+    use_compilation_cache()
     dataset = load_dataset(run.config)
     started = time.perf_counter()
-    folded, verification = write_and_verify(run, dataset, arguments.out)
+    with phase(f"folding, compiling, and verifying on {dataset.test.shape[0]:,} test inputs"):
+        folded, verification = write_and_verify(run, dataset, arguments.out)
     report(arguments, run, dataset, folded, verification)
     console.print(f"artifact in {arguments.out}, written and verified in {time.perf_counter() - started:.1f} s")
 
 
 def report(arguments: Arguments, run: Run, dataset: Dataset, folded: deploy.Folded, verification: Verification) -> None:
-    """Prints the figures, and writes them to deployment.json in the run directory."""
+    """Writes the figures to deployment.json in the run directory, and prints them."""
+    from hdlif_jax.commands.support.inputs import real_batches
+
     images = min(arguments.images, dataset.test.shape[0])
-    costs = deployment_costs(run.model, folded, real_batches(run.config, dataset, images))
-    artifact_bytes = deploy.size_on_disk(arguments.out)
-    manifest = deploy.load(arguments.out).manifest
-    console.print(
-        f"{run.config.preset}, checkpoint of step {run.step}; {dataset.test.shape[0]} test inputs of "
-        f"{dataset.name}; {verification.arithmetic} arithmetic on this machine, "
-        f"{manifest.integer_layers} layers of integers"
-    )
-    console.print(table(costs, verification, artifact_bytes / 1e6))
-    for name, found in verification.comparisons.items():
-        console.print(
-            f"{name}: after 1…{manifest.num_steps} steps {_digits(found.accuracy_per_step)}; largest difference of a "
-            f"logit {found.max_logit_difference:.2g} (logits up to {found.largest_logit:.2g}); "
-            f"{found.inputs_at_an_edge} inputs met the edge of a level, {found.other_predictions} other predictions"
-        )
-    console.print(f"checkpoint: after 1…{manifest.num_steps} steps {_digits(verification.accuracy_per_step)}")
-    console.print(
-        "Folded arithmetic rounds in another order than training, so that at the edge of a level a spike may come out "
-        "one level higher or lower. From here on the folded arithmetic is the definition."
-    )
-    trade = anytime.trade_off(verification.logits, dataset.test.labels, THRESHOLDS)
-    exits = new_table("margin", "mean steps", "Acc. (%)", title="early exit", text_columns=0)
-    for row in trade:
-        exits.add_row(f"{row.threshold:.2f}", f"{row.mean_steps:.3f}", f"{100 * row.accuracy:.2f}")
-    console.print(exits)
+    costs = hd.deploy.costs.deployment_costs(run.model, folded, real_batches(run.config, dataset, images))
+    artifact_bytes = hd.deploy.size_on_disk(arguments.out)
+    manifest = hd.deploy.load(arguments.out).manifest
+    trade = hd.deploy.anytime.trade_off(verification.logits, dataset.test.labels, THRESHOLDS)
     write_json(
         arguments.run / "deployment.json",
         {
@@ -143,6 +133,27 @@ def report(arguments: Arguments, run: Run, dataset: Dataset, folded: deploy.Fold
             "device": device_name(),
         },
     )
+    console.print(
+        f"{run.config.preset}, checkpoint of step {run.step}; {dataset.test.shape[0]} test inputs of "
+        f"{dataset.name}; {verification.arithmetic} arithmetic on this machine, "
+        f"{manifest.integer_layers} layers of integers"
+    )
+    print_table(table(costs, verification, artifact_bytes / 1e6))
+    for name, found in verification.comparisons.items():
+        console.print(
+            f"{name}: after 1…{manifest.num_steps} steps {_digits(found.accuracy_per_step)}; largest difference of a "
+            f"logit {found.max_logit_difference:.2g} (logits up to {found.largest_logit:.2g}); "
+            f"{found.inputs_at_an_edge} inputs met the edge of a level, {found.other_predictions} other predictions"
+        )
+    console.print(f"checkpoint: after 1…{manifest.num_steps} steps {_digits(verification.accuracy_per_step)}")
+    console.print(
+        "Folded arithmetic rounds in another order than training, so that at the edge of a level a spike may come out "
+        "one level higher or lower. From here on the folded arithmetic is the definition."
+    )
+    exits = new_table("margin", "mean steps", "Acc. (%)", title="early exit", text_columns=0)
+    for row in trade:
+        exits.add_row(f"{row.threshold:.2f}", f"{row.mean_steps:.3f}", f"{100 * row.accuracy:.2f}")
+    print_table(exits)
 
 
 def table(costs: DeploymentCosts, verification: Verification, disk_mb: float) -> rich.table.Table:

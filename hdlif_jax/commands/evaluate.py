@@ -1,21 +1,26 @@
 """Evaluates a checkpoint of a run: `python -m hdlif_jax.commands.evaluate DIR [--step last|best|N] [--steps T]`."""
 
+from __future__ import annotations
+
 import dataclasses
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
-
-from hdlif_jax import deploy, nn, rollout
+import hdlif_jax as hd
 from hdlif_jax.commands.registry import make_normalize
-from hdlif_jax.commands.support.cli import command, conf, console, parse
-from hdlif_jax.commands.support.execution import one_device
+from hdlif_jax.commands.support.cli import conf, console, parse
+from hdlif_jax.commands.support.entry import command
+from hdlif_jax.commands.support.execution import one_device, use_compilation_cache
+from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import device_name, write_json
 from hdlif_jax.commands.support.runs import Which, load_dataset, load_run
-from hdlif_jax.training import accuracy_per_step, make_eval_step
-from hdlif_jax.training.evaluate import EvalStep
-from hdlif_jax.training.match import check_match
+
+if TYPE_CHECKING:
+    import jax
+
+    from hdlif_jax import deploy
+    from hdlif_jax.training.evaluate import EvalStep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,17 +50,20 @@ def evaluate(
 ) -> dict[str, Any]:
     """Accuracies of a checkpoint on the test set; arguments as those of the command."""
     run = load_run(directory, step=step, data_dir=data_dir)
+    import jax  # not before the run was found
+
+    use_compilation_cache()
     model, config = run.model, run.config
     if num_steps is not None:
-        model = nn.with_num_steps(model, num_steps)
+        model = hd.nn.with_num_steps(model, num_steps)
         config = dataclasses.replace(config, model=dataclasses.replace(config.model, num_steps=num_steps))
     dataset = load_dataset(config)
-    normalize, weights = make_normalize(config, dataset), nn.variables_of(model)
-    check_match(dataset, model, normalize)
-    eval_step = make_eval_step(nn.inference_form(model), normalize)
+    normalize, weights = make_normalize(config, dataset), hd.nn.variables_of(model)
+    hd.training.match.check_match(dataset, model, normalize)
+    eval_step = hd.training.make_eval_step(hd.nn.inference_form(model), normalize)
     if folded:
-        eval_step, weights = folded_eval_step(deploy.fold.fold(model), normalize)
-    accuracies = accuracy_per_step(jax.jit(eval_step), weights, dataset.test, one_device())
+        eval_step, weights = folded_eval_step(hd.deploy.fold.fold(model), normalize)
+    accuracies = hd.training.accuracy_per_step(jax.jit(eval_step), weights, dataset.test, one_device())
     return {
         "preset": config.preset,
         "dataset": dataset.name,
@@ -71,10 +79,10 @@ def evaluate(
 
 def folded_eval_step(folded: deploy.Folded, normalize: Callable[[jax.Array], jax.Array]) -> tuple[EvalStep, Any]:
     """What `make_eval_step` gives, of a folded network, and the arrays that it reads."""
-    logits = deploy.execute.logits_function(folded.graph)
+    logits = hd.deploy.execute.logits_function(folded.graph)
 
     def eval_step(arrays: Any, inputs: jax.Array, labels: jax.Array) -> jax.Array:
-        return rollout.accuracy_per_step(logits(arrays, normalize(inputs)), labels)
+        return hd.rollout.accuracy_per_step(logits(arrays, normalize(inputs)), labels)
 
     return eval_step, folded.arrays
 
@@ -83,13 +91,14 @@ def folded_eval_step(folded: deploy.Folded, normalize: Callable[[jax.Array], jax
 def main() -> None:
     """Entry point."""
     arguments = parse(Arguments, "evaluate")
-    evaluation = evaluate(
-        arguments.directory,
-        arguments.step,
-        arguments.data_dir,
-        num_steps=arguments.steps,
-        folded=arguments.folded,
-    )
+    with phase(f"evaluating {arguments.directory}"):
+        evaluation = evaluate(
+            arguments.directory,
+            arguments.step,
+            arguments.data_dir,
+            num_steps=arguments.steps,
+            folded=arguments.folded,
+        )
     write_json(arguments.directory / "evaluation.json", evaluation)
     per_step = " ".join(f"{accuracy:.4f}" for accuracy in evaluation["accuracy_per_step"])
     console.print(

@@ -4,20 +4,28 @@ Needs jax and numpy alone, and Pillow for pictures. A picture is read as viewers
 says, with white behind what is transparent.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import pathlib
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+import hdlif_jax as hd
+from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.program import program
 from hdlif_jax.data.formats.hidden import is_hidden
 from hdlif_jax.data.formats.images import PICTURES, decode_image, resize_image
-from hdlif_jax.deploy import Deployed, anytime, load
+
+if TYPE_CHECKING:
+    from hdlif_jax.deploy import Deployed
 
 BATCH = 64
+SHOWN_CLASSES = 10
 INPUTS = (".npy", *PICTURES)
 
 
@@ -116,8 +124,8 @@ def classify(
         logits = np.asarray(network(inputs))
         predictions, steps = logits.sum(0).argmax(-1), np.full(len(inputs), len(logits))
     else:
-        logits = anytime.run(network, inputs, threshold)
-        predictions, steps = anytime.exits(logits, threshold)
+        logits = hd.deploy.anytime.run(network, inputs, threshold)
+        predictions, steps = hd.deploy.anytime.exits(logits, threshold)
     chosen = np.cumsum(logits, 0)[steps - 1, np.arange(len(inputs))] / steps[:, None]
     exponentials = np.exp(chosen - chosen.max(-1, keepdims=True))
     probabilities = (exponentials / exponentials.sum(-1, keepdims=True))[np.arange(len(inputs)), predictions]
@@ -125,22 +133,28 @@ def classify(
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints a line per input: name, class, probability, and the number of time-steps where it may vary."""
-    network = load(arguments.artifact, arguments.arithmetic)
-    print(f"{network.arithmetic} arithmetic, {network.manifest.num_steps} time-steps", file=sys.stderr)
+    """Prints a head and a line per input: name, class, probability, and the time-steps where they may vary."""
+    network = hd.deploy.load(arguments.artifact, arguments.arithmetic)
+    classes = network.manifest.class_names
+    shown = ", ".join(classes[:SHOWN_CLASSES]) + (", …" if len(classes) > SHOWN_CLASSES else "")
+    about = f"{network.arithmetic} arithmetic, {network.manifest.num_steps} time-steps; {len(classes)} classes: {shown}"
+    head = ["input", "class", "probability"] + (["steps"] if arguments.threshold is not None else [])
     names: list[str] = []
     inputs: list[np.ndarray] = []
+    batches = 0
 
     def flush(batch_size: int) -> None:
         padded = np.stack(inputs + [inputs[-1]] * (batch_size - len(inputs)))  # one size, one compilation
+        if batches == 0:  # the first, and no sooner: until then nothing could be read
+            print(about, file=sys.stderr)
+            print("\t".join(head))
         results = zip(names, *classify(network, padded, arguments.threshold), strict=False)
         for name, prediction, probability, steps in results:
-            used = "" if arguments.threshold is None else f"\t{steps} steps"
-            print(f"{name}\t{network.manifest.class_names[prediction]}\t{probability:.3f}{used}", flush=True)
+            used = "" if arguments.threshold is None else f"\t{steps}"
+            print(f"{name}\t{classes[prediction]}\t{probability:.3f}{used}", flush=True)
         names.clear()
         inputs.clear()
 
-    batches = 0
     for name, one in read_inputs(arguments.input, network, arguments.resize):
         names.append(name)
         inputs.append(one)
@@ -151,19 +165,10 @@ def run(arguments: argparse.Namespace) -> None:
         flush(BATCH if batches else len(inputs))
 
 
+@command
 def main() -> None:
     """Entry point."""
-    arguments = parse_arguments(sys.argv[1:])
-    try:
-        run(arguments)
-    except BrokenPipeError:  # the reader of our output, such as head, has had enough
-        sys.stderr.close()
-    except (ValueError, OSError) as error:
-        print("error: " + " ".join(str(error).split()), file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    run(parse_arguments(sys.argv[1:]))
 
 
 if __name__ == "__main__":

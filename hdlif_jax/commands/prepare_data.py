@@ -7,7 +7,8 @@ from typing import Annotated
 
 from hdlif_jax import data
 from hdlif_jax.commands.registry import DATASETS as ALL
-from hdlif_jax.commands.support.cli import command, conf, console, parse
+from hdlif_jax.commands.support.cli import conf, console, parse
+from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.progress import show_progress
 from hdlif_jax.data.prepare import PROBLEMS

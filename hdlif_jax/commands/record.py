@@ -6,12 +6,18 @@ import re
 import shutil
 from typing import Any
 
+from hdlif_jax.commands.config import to_dict
 from hdlif_jax.commands.presets import PRESETS
-from hdlif_jax.commands.support.cli import command, conf, console, parse
+from hdlif_jax.commands.support.cli import conf, console, parse
+from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory, read_json, write_json
 from hdlif_jax.data.formats.hidden import is_hidden
 
+HOW_AND_WHERE = (  # what of a configuration may be another without another result
+    "seed", "data.dir", "data.feed", "data.resident_limit_gib", "data.workers", "checkpoint_every_epochs",
+    "checkpoint_every_steps", "keep_checkpoints", "coherence_every",
+)  # fmt: skip
 RESULTS = pathlib.Path("experiments/results")  # of the current directory: that of a clone
 
 
@@ -48,10 +54,14 @@ def record_of(directory: RunDirectory) -> dict[str, Any]:
     description = read_json(directory.path / "config.json")
     preset = PRESETS.get(config.preset)
     paper = preset.paper if preset else None
+    changed = {} if preset is None else differences(to_dict(preset.config), to_dict(config))
     return {
         "summary": read_json(directory.path / "summary.json"),
         "paper": None if paper is None else str(paper),
+        "changed": {name: value for name, value in changed.items() if name not in HOW_AND_WHERE},
         "command": description["command"],
+        "init_from": description.get("init_from"),
+        "changes": description.get("changes", []),  # of a run that was trained longer than it began
         "versions": description["versions"],
         "git_commit": description["git_commit"],
         "config": description["config"],
@@ -65,6 +75,17 @@ def record_of(directory: RunDirectory) -> dict[str, Any]:
     }
 
 
+def differences(preset: dict[str, Any], config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """What a run's configuration has other than its preset's, by the name that the command line has for it."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            found |= differences(preset[name], value, f"{prefix}{name}.")
+        elif value != preset[name]:
+            found[prefix + name] = value
+    return found
+
+
 def write_table(folder: pathlib.Path) -> None:
     """Writes README.md: one line for each record in the folder."""
     lines = [
@@ -76,8 +97,9 @@ def write_table(folder: pathlib.Path) -> None:
     for file in sorted(file for file in folder.glob("*.json") if not is_hidden(file.name)):
         record = read_json(file)
         summary = record["summary"]
+        changed = "".join(f", {name}={value}" for name, value in record.get("changed", {}).items())
         lines.append(
-            f"| [{summary['preset']}]({file.name}) | {summary['device']} | {summary['epochs']} | "
+            f"| [{summary['preset']}]({file.name}){changed} | {summary['device']} | {summary['epochs']} | "
             f"{100 * summary['test_accuracy']:.2f} % | {record['paper'] or ''} | {summary['train_seconds']:.0f} s | "
             f"{record['versions']['jax']} |"
         )

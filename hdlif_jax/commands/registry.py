@@ -1,25 +1,62 @@
 """Names to values: the only place where neurons, rules, losses and the like have names. A new one is one line here.
 
-An entry is a function of the part of the configuration that it is chosen in, and gives the library's value; networks
-and datasets, which also say something about themselves, are records.
+An entry is a function of the part of the configuration that it is chosen in, and gives the library's value; what a
+configuration has to know of a value before there is one, its entry says. The library is imported when an entry is
+called (`hd.nn`, not `from hdlif_jax import nn`), so that commands explain themselves and refuse at once.
 """
+
+from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import jax
-import optax
-from flax import nnx
-from jax.sharding import Mesh
+import hdlif_jax as hd
+from hdlif_jax import data
 
-from hdlif_jax import data, encodings, learning, losses, nn, training, xla_cpu
-from hdlif_jax.neurons import surrogates
+if TYPE_CHECKING:
+    import jax
+    import optax
+    from jax.sharding import Mesh
 
-if TYPE_CHECKING:  # it takes its choices from here
+    from hdlif_jax import encodings, learning, losses, nn, training
     from hdlif_jax.commands.config import DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig
+    from hdlif_jax.neurons import surrogates
 
-Mask = Callable[[nn.Params], Any]  # params -> True at those that decay
+    Mask = Callable[[nn.Params], Any]  # params -> True at those that decay
+
+
+class Neuron(NamedTuple):
+    """A neuron.
+
+    Attributes:
+      make: `(config)`, gives what makes the cells.
+      reads: what it reads of the configuration: the levels of the quantiser of its spikes, or the surrogate derivative
+        of spikes that are a step.
+    """
+
+    make: Callable[[ModelConfig], nn.CellFactory]
+    reads: Literal["levels", "surrogate"] | None = None
+
+    def __call__(self, config: ModelConfig) -> nn.CellFactory:
+        """What makes the cells of a configuration."""
+        return self.make(config)
+
+
+class Loss(NamedTuple):
+    """A loss.
+
+    Attributes:
+      make: `(config)`, gives the loss.
+      of_sequences: whether it is one of all time-steps together, which online rules cannot use.
+    """
+
+    make: Callable[[LearningConfig], learning.Loss]
+    of_sequences: bool = False
+
+    def __call__(self, config: LearningConfig) -> learning.Loss:
+        """The loss of a configuration."""
+        return self.make(config)
 
 
 class Architecture(NamedTuple):
@@ -36,89 +73,88 @@ class Architecture(NamedTuple):
     has_blocks: bool = True
 
 
-NEURONS: dict[str, Callable[["ModelConfig"], nn.CellFactory]] = {
-    "lif": lambda config: nn.lif(SURROGATES[config.surrogate](config)),
-    "adaptive-lif": lambda config: nn.adaptive_lif(SURROGATES[config.surrogate](config)),
-    "hd-lif": lambda config: nn.hd_lif(config.spike_bits, config.spike_scale),
-    "mem-bn": lambda config: nn.mem_bn(config.spike_bits, config.spike_scale),
-    "parallel": lambda config: nn.parallel(config.spike_bits, config.spike_scale),
+NEURONS: dict[str, Neuron] = {
+    "lif": Neuron(lambda config: hd.nn.lif(SURROGATES[config.surrogate](config)), "surrogate"),
+    "adaptive-lif": Neuron(lambda config: hd.nn.adaptive_lif(SURROGATES[config.surrogate](config)), "surrogate"),
+    "hd-lif": Neuron(lambda config: hd.nn.hd_lif(config.spike_bits, config.spike_scale), "levels"),
+    "mem-bn": Neuron(lambda config: hd.nn.mem_bn(config.spike_bits, config.spike_scale), "levels"),
+    "parallel": Neuron(lambda config: hd.nn.parallel(config.spike_bits, config.spike_scale), "levels"),
 }
 
-SURROGATES: dict[str, Callable[["ModelConfig"], surrogates.SpikeFunction]] = {
-    "triangle": lambda config: surrogates.triangle(),
-    "rectangle": lambda config: surrogates.rectangle(),
-    "sigmoid": lambda config: surrogates.sigmoid(),
-    "arctan": lambda config: surrogates.arctan(),
-    "fast-sigmoid": lambda config: surrogates.fast_sigmoid(),
-    "gaussian": lambda config: surrogates.gaussian(),
+SURROGATES: dict[str, Callable[[ModelConfig], surrogates.SpikeFunction]] = {
+    "triangle": lambda config: hd.neurons.surrogates.triangle(),
+    "rectangle": lambda config: hd.neurons.surrogates.rectangle(),
+    "sigmoid": lambda config: hd.neurons.surrogates.sigmoid(),
+    "arctan": lambda config: hd.neurons.surrogates.arctan(),
+    "fast-sigmoid": lambda config: hd.neurons.surrogates.fast_sigmoid(),
+    "gaussian": lambda config: hd.neurons.surrogates.gaussian(),
 }
 
-NORMS: dict[str, Callable[["ModelConfig"], nn.NormFactory]] = {
-    "batch-norm": lambda config: nn.batch_norm(),
+NORMS: dict[str, Callable[[ModelConfig], nn.NormFactory]] = {
+    "batch-norm": lambda config: hd.nn.batch_norm(),
+}
+
+INITS: dict[str, Callable[[ModelConfig], nn.inits.Init]] = {
+    "he-normal": lambda config: hd.nn.inits.he_normal(),
+    "uniform": lambda config: hd.nn.inits.uniform(),
 }
 
 NETWORKS: dict[str, Architecture] = {
-    "conv-net": Architecture(nn.conv_net, size="widths"),
-    "resnet18": Architecture(nn.resnet18),
-    "resnet19": Architecture(nn.resnet19),
-    "resnet34": Architecture(nn.resnet34),
-    "vgg13": Architecture(nn.vgg13, has_blocks=False),
-    "vgg-snn": Architecture(nn.vgg_snn, has_blocks=False),
+    "conv-net": Architecture(lambda *args, **options: hd.nn.conv_net(*args, **options), size="widths"),
+    "resnet18": Architecture(lambda *args, **options: hd.nn.resnet18(*args, **options)),
+    "resnet19": Architecture(lambda *args, **options: hd.nn.resnet19(*args, **options)),
+    "resnet34": Architecture(lambda *args, **options: hd.nn.resnet34(*args, **options)),
+    "vgg13": Architecture(lambda *args, **options: hd.nn.vgg13(*args, **options), has_blocks=False),
+    "vgg-snn": Architecture(lambda *args, **options: hd.nn.vgg_snn(*args, **options), has_blocks=False),
 }
 
-LOSSES: dict[str, Callable[["LearningConfig"], learning.Loss]] = {
-    "cross-entropy": lambda config: losses.cross_entropy(config.label_smoothing),
-    "mean-squared-error": lambda config: losses.mean_squared_error(),
-    "cross-entropy+mse": lambda config: losses.weighted(
-        (0.95, losses.cross_entropy(config.label_smoothing)), (0.05, losses.mean_squared_error())
+LOSSES: dict[str, Loss] = {
+    "cross-entropy": Loss(lambda config: _cross_entropy(config)),
+    "mean-squared-error": Loss(lambda config: hd.losses.mean_squared_error()),
+    "cross-entropy+mse": Loss(
+        lambda config: hd.losses.weighted((0.95, _cross_entropy(config)), (0.05, hd.losses.mean_squared_error()))
     ),
-    "mean-output": lambda config: losses.of_mean_output(losses.cross_entropy(config.label_smoothing)),
-    "tet": lambda config: losses.tet(losses.cross_entropy(config.label_smoothing)),
+    "mean-output": Loss(lambda config: hd.losses.of_mean_output(_cross_entropy(config)), of_sequences=True),
+    "tet": Loss(lambda config: hd.losses.tet(_cross_entropy(config)), of_sequences=True),
 }
 
-RULES: dict[str, Callable[["LearningConfig"], learning.Rule]] = {
-    "random_step": lambda config: learning.random_step(),
-    "random_k": lambda config: learning.random_k(config.k),
-    "accumulate": lambda config: learning.accumulate(),
-    "every_step": lambda config: learning.every_step(),
-    # Layer by layer on accelerators: on an H200 1.5 times as fast in 0.55 of the memory (`experiments.benchmarks.stbp`)
-    "stbp": lambda config: learning.stbp(
-        config.stbp_segment, layerwise=config.stbp_segment is None and not xla_cpu.on_cpu()
-    ),
+RULES: dict[str, Callable[[LearningConfig], learning.Rule]] = {
+    "random_step": lambda config: hd.learning.random_step(),
+    "random_k": lambda config: hd.learning.random_k(config.k),
+    "accumulate": lambda config: hd.learning.accumulate(),
+    "every_step": lambda config: hd.learning.every_step(),
+    "stbp": lambda config: _stbp(config),
 }
 
-OPTIMIZERS: dict[str, Callable[["OptimizerConfig", optax.Schedule, Mask], optax.GradientTransformation]] = {
-    "sgd": lambda config, rate, decays: optax.chain(
-        optax.add_decayed_weights(config.weight_decay, decays), optax.sgd(rate, config.momentum, nesterov=True)
-    ),
-    "adamw": lambda config, rate, decays: optax.adamw(
-        rate, b1=config.momentum, weight_decay=config.weight_decay, mask=decays
-    ),
+OPTIMIZERS: dict[str, Callable[[OptimizerConfig, optax.Schedule, Mask], optax.GradientTransformation]] = {
+    "sgd": lambda config, rate, decays: _sgd(config, rate, decays),
+    "adamw": lambda config, rate, decays: _adamw(config, rate, decays),
 }
 
-ENCODINGS: dict[str, Callable[["DataConfig", int], encodings.Encoding]] = {  # of T steps
-    "direct": lambda config, num_steps: encodings.direct(),
-    "poisson": lambda config, num_steps: encodings.poisson(num_steps),
-    "latency": lambda config, num_steps: encodings.latency(num_steps),
+ENCODINGS: dict[str, Callable[[DataConfig, int], encodings.Encoding]] = {  # of T steps
+    "direct": lambda config, num_steps: hd.encodings.direct(),
+    "poisson": lambda config, num_steps: hd.encodings.poisson(num_steps),
+    "latency": lambda config, num_steps: hd.encodings.latency(num_steps),
 }
 
 DATASETS: dict[str, data.Entry] = data.CATALOG
 
 
-def make_spec(config: "ModelConfig") -> nn.Spec:
+def make_spec(config: ModelConfig) -> nn.Spec:
     """What a network of a configuration is made of."""
     in_blocks = NETWORKS[config.architecture].has_blocks
-    return nn.Spec(
+    return hd.nn.Spec(
         num_steps=config.num_steps,
         neuron=NEURONS[config.neuron](config),
         second_neuron=NEURONS[config.second_neuron](config) if in_blocks else None,
         norm=NORMS[config.norm](config),
         weights=config.weights,
         attention=config.attention,
+        init=INITS[config.init](config),
     )
 
 
-def make_model(config: "ModelConfig", input_shape: tuple[int, ...], num_classes: int, seed: int) -> nn.SpikingNetwork:
+def make_model(config: ModelConfig, input_shape: tuple[int, ...], num_classes: int, seed: int) -> nn.SpikingNetwork:
     """The network of a configuration.
 
     Args:
@@ -130,24 +166,26 @@ def make_model(config: "ModelConfig", input_shape: tuple[int, ...], num_classes:
     Raises:
       ValueError: an input shape or options that the architecture does not have.
     """
+    from flax import nnx
+
     build, size, _ = NETWORKS[config.architecture]
     chosen = {} if getattr(config, size) is None else {size: getattr(config, size)}
     return build(input_shape, num_classes, spec=make_spec(config), rngs=nnx.Rngs(seed), **chosen)
 
 
-def make_rule(config: "LearningConfig") -> learning.Rule:
+def make_rule(config: LearningConfig) -> learning.Rule:
     """The learning rule of a configuration."""
     return RULES[config.rule](config)
 
 
-def make_loss(config: "LearningConfig") -> learning.Loss:
+def make_loss(config: LearningConfig) -> learning.Loss:
     """The loss of a configuration."""
     return LOSSES[config.loss](config)
 
 
-def make_schedule(config: "OptimizerConfig", updates_per_epoch: int, epochs: int) -> optax.Schedule:
+def make_schedule(config: OptimizerConfig, updates_per_epoch: int, epochs: int) -> optax.Schedule:
     """The learning rate of a configuration, by number of updates."""
-    return training.warmup_cosine(
+    return hd.training.warmup_cosine(
         config.learning_rate,
         warmup=round(config.warmup_epochs * updates_per_epoch),
         total=updates_per_epoch * epochs,
@@ -155,7 +193,7 @@ def make_schedule(config: "OptimizerConfig", updates_per_epoch: int, epochs: int
 
 
 def make_optimizer(
-    config: "OptimizerConfig", learning_rate: optax.Schedule, per_step: nn.Params
+    config: OptimizerConfig, learning_rate: optax.Schedule, per_step: nn.Params
 ) -> optax.GradientTransformation:
     """The optimiser of a configuration.
 
@@ -164,32 +202,33 @@ def make_optimizer(
       learning_rate: by number of updates.
       per_step: True at the parameters that are indexed by time, as in `nn.Network.per_step`.
     """
+    import jax
 
     def everything(params: nn.Params) -> nn.Params:
         return jax.tree.map(lambda leaf: True, params)
 
-    decays = everything if config.decay_all else training.decaying_kernels(per_step)
+    decays = everything if config.decay_all else hd.training.decaying_kernels(per_step)
     return OPTIMIZERS[config.name](config, learning_rate, decays)
 
 
-def make_encoding(config: "DataConfig", num_steps: int) -> encodings.Encoding | None:
+def make_encoding(config: DataConfig, num_steps: int) -> encodings.Encoding | None:
     """The encoding of a configuration; None is direct, of normalised inputs instead of intensities."""
     encoding = ENCODINGS[config.encoding](config, num_steps)
-    return None if isinstance(encoding, encodings.direct) else encoding
+    return None if isinstance(encoding, hd.encodings.direct) else encoding
 
 
-def make_normalize(config: "TrainConfig", dataset: data.Dataset) -> Callable[[jax.Array], jax.Array]:
+def make_normalize(config: TrainConfig, dataset: data.Dataset) -> Callable[[jax.Array], jax.Array]:
     """What inputs of a dataset go through when nothing is learned: uint8 to a network's input, for jit."""
-    return training.make_normalize(dataset.mean, dataset.std, make_encoding(config.data, config.model.num_steps))
+    return hd.training.make_normalize(dataset.mean, dataset.std, make_encoding(config.data, config.model.num_steps))
 
 
-def make_augmentation(config: "DataConfig") -> training.Augmentation:
+def make_augmentation(config: DataConfig) -> training.Augmentation:
     """What happens to training images."""
-    names = [field.name for field in dataclasses.fields(training.Augmentation)]
-    return training.Augmentation(**{name: getattr(config, name) for name in names})
+    names = [field.name for field in dataclasses.fields(hd.training.Augmentation)]
+    return hd.training.Augmentation(**{name: getattr(config, name) for name in names})
 
 
-def make_trainer(config: "TrainConfig", dataset: data.Dataset, mesh: Mesh | None = None) -> training.Trainer:
+def make_trainer(config: TrainConfig, dataset: data.Dataset, mesh: Mesh | None = None) -> training.Trainer:
     """A configured run: its data, its compiled functions and its first state.
 
     Args:
@@ -200,7 +239,7 @@ def make_trainer(config: "TrainConfig", dataset: data.Dataset, mesh: Mesh | None
     Raises:
       ValueError: a dataset or devices that do not fit the configuration.
     """
-    plan = training.plan(
+    plan = hd.training.plan(
         dataset,
         epochs=config.epochs,
         batch_size=config.batch_size,
@@ -213,13 +252,13 @@ def make_trainer(config: "TrainConfig", dataset: data.Dataset, mesh: Mesh | None
     updates_per_epoch = plan.steps_per_epoch * rule.updates_per_batch(model.num_steps)
     schedule = make_schedule(config.optimizer, updates_per_epoch, config.epochs)
     encoding = make_encoding(config.data, config.model.num_steps)
-    return training.Trainer(
+    return hd.training.Trainer(
         plan,
         model,
         rule,
         make_loss(config.learning),
-        make_optimizer(config.optimizer, schedule, nn.training_form(model).per_step),
-        preprocess=training.make_preprocess(
+        make_optimizer(config.optimizer, schedule, hd.nn.training_form(model).per_step),
+        preprocess=hd.training.make_preprocess(
             dataset.mean,
             dataset.std,
             dataset.num_classes,
@@ -228,6 +267,7 @@ def make_trainer(config: "TrainConfig", dataset: data.Dataset, mesh: Mesh | None
         ),
         encoding=encoding,
         learning_rate=schedule,
+        recalibrate=config.recalibrate,
         seed=config.seed,
         dtype=config.precision,
         checkpoint_every_epochs=config.checkpoint_every_epochs,
@@ -235,3 +275,28 @@ def make_trainer(config: "TrainConfig", dataset: data.Dataset, mesh: Mesh | None
         workers=config.data.workers,
         mesh=mesh,
     )
+
+
+def _cross_entropy(config: LearningConfig) -> losses.StepLoss:
+    return hd.losses.cross_entropy(config.label_smoothing)
+
+
+def _stbp(config: LearningConfig) -> learning.Rule:
+    from hdlif_jax import xla_cpu
+
+    # Layer by layer on accelerators: on an H200 1.5 times as fast in 0.55 of the memory (`experiments.benchmarks.stbp`)
+    layerwise = config.stbp_segment is None and not xla_cpu.on_cpu()
+    return hd.learning.stbp(config.stbp_segment, layerwise=layerwise)
+
+
+def _sgd(config: OptimizerConfig, rate: optax.Schedule, decays: Mask) -> optax.GradientTransformation:
+    import optax
+
+    decay = optax.add_decayed_weights(config.weight_decay, decays)
+    return optax.chain(decay, optax.sgd(rate, config.momentum, nesterov=True))
+
+
+def _adamw(config: OptimizerConfig, rate: optax.Schedule, decays: Mask) -> optax.GradientTransformation:
+    import optax
+
+    return optax.adamw(rate, b1=config.momentum, weight_decay=config.weight_decay, mask=decays)

@@ -1,19 +1,21 @@
-"""Trains a spiking network: `python -m hdlif_jax.commands.train [PRESET] [--field.name value ...]`."""
+"""Trains a spiking network: `python -m hdlif_jax.commands.train [PRESET|--config FILE] [--field.name value ...]`."""
 
 import dataclasses
 import pathlib
 import sys
-import time
 from typing import Any, NamedTuple, TypeVar
 
+from hdlif_jax.checks import Count, check_fields
 from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.support import cli
-from hdlif_jax.commands.support.cli import command, conf, console, did_you_mean
+from hdlif_jax.commands.support.cli import conf, console, did_you_mean, where_presets_are
+from hdlif_jax.commands.support.config_file import read_config
+from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.execution import Execution
 from hdlif_jax.commands.support.program import program
-from hdlif_jax.commands.support.run import run
+from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import RunDirectory
 
 T = TypeVar("T")
@@ -28,12 +30,38 @@ class Arguments(TrainConfig):
     preset: conf.Suppress[str] = DEFAULT_PRESET
     out: pathlib.Path | None = None
     """Run directory; runs/PRESET-TIME by default."""
+    init_from: pathlib.Path | None = None
+    """A run, or a file that `training.save_weights` wrote: layers that fit start with its weights, the others are named
+    and start as usual."""
     execution: conf.OmitArgPrefixes[Execution] = Execution()
 
     @property
     def config(self) -> TrainConfig:
         """The configuration alone."""
         return TrainConfig(**{field.name: getattr(self, field.name) for field in dataclasses.fields(TrainConfig)})
+
+
+@dataclasses.dataclass(frozen=True)
+class Moved:
+    """Where data is now."""
+
+    dir: str | None = None
+    """Directory of prepared datasets, where it has moved."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Resumption:
+    """What may be another when a run goes on."""
+
+    epochs: Count | None = None
+    """Train to so many epochs in all, also a finished run. From here on the learning rate is that of a run of so many
+    epochs, so that of a finished run rises again."""
+    data: Moved = Moved()
+    execution: conf.OmitArgPrefixes[Execution] = Execution()
+
+    def __post_init__(self) -> None:
+        """Raises TypeError or ValueError for values that are none of a field."""
+        check_fields(self)
 
 
 class Request(NamedTuple):
@@ -44,12 +72,14 @@ class Request(NamedTuple):
       config: of the run.
       resumed: whether it goes on from a checkpoint.
       execution: how it is computed.
+      init_from: a run or file whose weights it starts with; None for none.
     """
 
     directory: RunDirectory
     config: TrainConfig
     resumed: bool
     execution: Execution
+    init_from: pathlib.Path | None = None
 
 
 def parse_arguments(argv: list[str]) -> Request:
@@ -60,32 +90,47 @@ def parse_arguments(argv: list[str]) -> Request:
     """
     if "--resume" in argv:
         if argv[0] != "--resume" or len(argv) < 2:
-            raise CommandError("--resume DIR comes first, and takes its whole configuration from DIR")
-        execution, unknown = parse(Execution, Execution(), argv[2:], "--resume DIR", "How to go on with a run.")
+            raise CommandError("--resume DIR comes first, and takes its configuration from DIR")
+        resumption, unknown = parse(Resumption, Resumption(), argv[2:], "--resume DIR", "How to go on with a run.")
         if unknown:
             raise CommandError(
-                f"--resume DIR takes its whole configuration from DIR; leave out {unknown[0]} (it can be followed by "
-                f"{' '.join(option_names(Execution()))})"
+                f"--resume DIR takes its configuration from DIR; leave out {unknown[0]} (it can be followed by "
+                f"{' '.join(option_names(Resumption()))})"
             )
         directory = RunDirectory(pathlib.Path(argv[1]))
-        return Request(directory, directory.config(), True, execution)
+        config = directory.config(resumption.data.dir)
+        if resumption.epochs is not None:
+            config = dataclasses.replace(config, epochs=resumption.epochs)
+        return Request(directory, config, True, resumption.execution)
     if argv in (["-h"], ["--help"]):
         print_presets()
-    preset, options = (DEFAULT_PRESET, argv) if not argv or argv[0].startswith("-") else (argv[0], argv[1:])
-    if preset not in PRESETS:
-        raise CommandError(
-            f"unknown preset {preset!r}; {did_you_mean(preset, PRESETS)}the presets are {', '.join(PRESETS)}"
-        )
-    default = Arguments(**shallow(PRESETS[preset].config))
-    arguments, unknown = parse(Arguments, default, options, preset, PRESETS[preset].description)
+    name, description, config, options = starting_point(argv)
+    default = Arguments(**shallow(config))
+    arguments, unknown = parse(Arguments, default, options, name, description)
     if unknown:
         names = option_names(default)
         raise CommandError(
             f"unknown option {unknown[0]}; {did_you_mean(unknown[0], names)}"
-            f"`{program('train')} {preset} --help` explains: {' '.join(names)}"
+            f"`{program('train')} {name} --help` explains all"
         )
-    out = arguments.out or pathlib.Path("runs") / f"{arguments.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return Request(RunDirectory(out), arguments.config, False, arguments.execution)
+    directory = RunDirectory.of_now(arguments.preset) if arguments.out is None else RunDirectory(arguments.out)
+    return Request(directory, arguments.config, False, arguments.execution, arguments.init_from)
+
+
+def starting_point(argv: list[str]) -> tuple[str, str, TrainConfig, list[str]]:
+    """Words and description of the configuration that a command line starts from, itself, and the words after it.
+
+    Raises:
+      CommandError: it does not exist.
+    """
+    if "--config" in argv:
+        if argv[0] != "--config" or len(argv) < 2:
+            raise CommandError("--config FILE comes first, in place of a preset; options may follow")
+        return f"--config {argv[1]}", f"As in {argv[1]}.", read_config(pathlib.Path(argv[1])), argv[2:]
+    name, options = (DEFAULT_PRESET, argv) if not argv or argv[0].startswith("-") else (argv[0], argv[1:])
+    if name not in PRESETS:
+        raise CommandError(f"unknown preset {name!r}; {did_you_mean(name, PRESETS)}{where_presets_are()}")
+    return name, PRESETS[name].description, PRESETS[name].config, options
 
 
 def parse(kind: type[T], default: T, words: list[str], name: str, description: str) -> tuple[T, list[str]]:
@@ -98,13 +143,15 @@ def parse(kind: type[T], default: T, words: list[str], name: str, description: s
 def print_presets() -> None:
     """Prints the names of the presets; the fields of one follow from tyro."""
     print(f"usage: {program('train')} [PRESET] [--field.name value ...]")
-    print(f"       {program('train')} --resume DIR\n")
+    print(f"       {program('train')} --config FILE [--field.name value ...]")
+    print(f"       {program('train')} --resume DIR [--epochs N] [--data.dir DIR]\n")
     print(f"presets (without one: {DEFAULT_PRESET}):")
     for name, preset in PRESETS.items():
         print(f"  {name}\n      {preset.description}")
         if preset.paper is not None:
             print(f"      {preset.paper}")
-    print(f"\nfields, with the defaults of {DEFAULT_PRESET}; `PRESET --help` shows those of a preset:\n")
+    print(f"\nfields, with the defaults of {DEFAULT_PRESET}; `PRESET --help` shows those of a preset;")
+    print("a FILE is a run's config.json, or has some of the fields as JSON or YAML:\n")
 
 
 def option_names(config: Any, prefix: str = "--") -> list[str]:
@@ -127,12 +174,18 @@ def shallow(config: Any) -> dict[str, Any]:
 @command
 def main() -> None:
     """Entry point."""
-    directory, config, resumed, execution = parse_arguments(sys.argv[1:])
-    if resumed and directory.is_finished:
-        console.print(f"{directory.path} is finished: its {config.epochs} epochs are done; see summary.json")
+    directory, config, resumed, execution, init_from = parse_arguments(sys.argv[1:])
+    if resumed and directory.is_finished and config.epochs == directory.config().epochs:
+        console.print(
+            f"{directory.path} is finished: its {config.epochs} epochs are done; see summary.json, or train it longer "
+            f"with --resume {directory.path} --epochs {2 * config.epochs}"
+        )
         return
-    execution.start()
-    run(directory, config, resumed, execution)
+    with phase("starting jax"):
+        from hdlif_jax.commands.support.run import run
+
+        execution.start()
+    run(directory, config, resumed, execution, init_from)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hdlif_jax import show
+from hdlif_jax.checks import Seed, Share, check_arguments
 from hdlif_jax.data.arrays import as_inputs, as_labels, statistics
 from hdlif_jax.data.display import names_text, shape_text
 from hdlif_jax.data.source import Source, Split, check_arrays, check_finite, check_lengths, check_split, hold_out
@@ -76,6 +77,7 @@ class Dataset:
             raise ValueError(f"{self.name}: mean={self.mean}, std={self.std} must be finite, and std above 0")
 
     @classmethod
+    @check_arguments
     def from_arrays(
         cls,
         images: Any,
@@ -83,11 +85,11 @@ class Dataset:
         *,
         test_images: Any = None,
         test_labels: Any = None,
-        test_fraction: float | None = None,
+        test_fraction: Share | None = None,
         class_names: Sequence[str] | None = None,
         name: str = "arrays",
         layout: str | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> "Dataset":
         """A dataset of your own arrays, with the statistics of its training images.
 

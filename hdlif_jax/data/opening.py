@@ -2,6 +2,7 @@
 
 import pathlib
 
+from hdlif_jax.checks import Count, check_arguments
 from hdlif_jax.data import catalog
 from hdlif_jax.data.dataset import Dataset
 from hdlif_jax.data.entry import IMAGE_SIZE, InstalledEntry
@@ -9,14 +10,15 @@ from hdlif_jax.data.frames import Slicing
 from hdlif_jax.data.records import open_prepared
 
 
+@check_arguments
 def open_dataset(
     name: str,
     directory: pathlib.Path | str,
     *,
-    num_steps: int,
+    num_steps: Count,
     slicing: Slicing = "equal-count",
-    frame_size: int | None = None,
-    image_size: int = IMAGE_SIZE,
+    frame_size: Count | None = None,
+    image_size: Count = IMAGE_SIZE,
 ) -> Dataset:
     """Opens a dataset, prepared or not; its inputs are as `Entry.input_spec` says for the same sizes.
 
@@ -33,8 +35,6 @@ def open_dataset(
       ValueError: `num_steps` < 1, frames larger than the sensor, or a size below 1.
     """
     entry = catalog.entry(name)
-    if num_steps < 1:
-        raise ValueError(f"num_steps={num_steps} must be at least 1")
     if isinstance(entry, InstalledEntry):
         return entry.load()
     return open_prepared(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hdlif_jax.checks import Count, check_arguments
 from hdlif_jax.data.errors import DataError
 from hdlif_jax.data.formats.archives import files_in, folders_in
 from hdlif_jax.data.formats.images import PICTURES, decode_image, resize_image
@@ -27,11 +28,12 @@ class Pictures(NamedTuple):
     files: tuple[pathlib.Path, ...]
 
 
+@check_arguments
 def pictures_in(
     folder: pathlib.Path | str,
     *,
-    size: tuple[int, int] | None = None,
-    channels: int = 3,
+    size: tuple[Count, Count] | None = None,
+    channels: Count = 3,
     class_names: Sequence[str] | None = None,
 ) -> Pictures:
     """Reads `folder/<class>/…`, for `Dataset.from_arrays`; what they show is said at `decode_image`.

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from hdlif_jax import show
+from hdlif_jax.checks import Seed, Share, check_arguments
 from hdlif_jax.data.display import described
 
 AT_ONCE = 1024  # examples that are looked through at a time
@@ -82,7 +83,8 @@ def nbytes(source: Source) -> int:
     return int(np.prod(source.shape, dtype=np.int64)) * source.dtype.itemsize
 
 
-def hold_out(source: Source, fraction: float, seed: int = 0) -> tuple[Source, Source]:
+@check_arguments
+def hold_out(source: Source, fraction: Share, seed: Seed = 0) -> tuple[Source, Source]:
     """Cuts a stratified part off a split: the same share of every class, the same examples at every call.
 
     Args:
@@ -96,8 +98,6 @@ def hold_out(source: Source, fraction: float, seed: int = 0) -> tuple[Source, So
     Raises:
       ValueError: `fraction` out of range.
     """
-    if not isinstance(fraction, int | float) or not 0 <= fraction < 1:
-        raise ValueError(f"fraction={fraction!r} must be in [0, 1): the share of the examples to hold out")
     if fraction == 0:
         return source, source.select(np.zeros(0, np.int64))  # without a look at the labels, which may be on disk
     generator = np.random.default_rng(seed)

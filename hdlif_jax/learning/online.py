@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hdlif_jax import xla_cpu
+from hdlif_jax.checks import Count, check_fields
 from hdlif_jax.learning.base import (
     Batch,
     Gradient,
@@ -68,13 +69,10 @@ class random_k(GradientRule):
       ValueError: k < 1; or, with a network, k > T.
     """
 
-    k: int = 2
+    k: Count = 2
 
     def __post_init__(self) -> None:
-        if isinstance(self.k, bool) or not hasattr(self.k, "__index__"):
-            raise TypeError(f"k={self.k!r} is no integer; it is the number of steps that teach, e.g. 2")
-        if self.k < 1:
-            raise ValueError(f"k={self.k} must be at least 1: it is the number of steps that teach")
+        check_fields(self)
 
     def gradient(
         self, network: Network, loss: Loss, variables: Variables, batch: Batch, key: jax.Array | None = None
@@ -96,6 +94,9 @@ class accumulate(GradientRule):
     """
 
     unroll: bool | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def gradient(
         self, network: Network, loss: Loss, variables: Variables, batch: Batch, key: jax.Array | None = None

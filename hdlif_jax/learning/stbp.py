@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from hdlif_jax import xla_cpu
+from hdlif_jax.checks import Count, check_fields
 from hdlif_jax.learning.base import Batch, Gradient, GradientRule, Loss, cells_key, check_trains
 from hdlif_jax.learning.online import Totals, with_hoisted
 from hdlif_jax.losses import SequenceLoss, check_labels, check_loss
@@ -51,16 +52,13 @@ class stbp(GradientRule):  # noqa: N801 - a class that is called as a function
       ([True, True, True, True], ())
     """
 
-    segment: int | None = None
+    segment: Count | None = None
     layerwise: bool = False
     detach: bool = False
     unroll: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.segment is not None and not hasattr(self.segment, "__index__"):
-            raise TypeError(f"segment={self.segment!r} is no integer; it is a number of steps, e.g. 2")
-        if self.segment is not None and self.segment < 1:
-            raise ValueError(f"segment={self.segment} must be at least 1, or None to keep all steps")
+        check_fields(self)
         if self.layerwise and (self.segment is not None or self.detach):
             raise ValueError(
                 "layerwise=True computes all steps of a layer at once, so there is nothing between steps to keep or to "

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hdlif_jax.checks import check_fields
 from hdlif_jax.learning.base import Batch, Learned, Learner, Loss, Update, cells_key, check_step_loss, check_trains
 from hdlif_jax.learning.online import hoist_with_pullback, step_gradient
 from hdlif_jax.nn import Network, Variables, init_state
@@ -26,6 +27,9 @@ class every_step:  # noqa: N801 - a class that is called as a function
     """
 
     unroll: bool | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def layerwise(self) -> bool:

@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 import jax
 import jax.numpy as jnp
 
+from hdlif_jax.checks import Positive, check_fields
+
 # Classes that are called as functions and named as such.
 # ruff: noqa: N801
 
@@ -35,10 +37,8 @@ class Surrogate:
         """∂s/∂m at m − θ, `[...]` to `[...]`."""
         raise TypeError(f"{type(self).__name__} has no derivative; give it one, or use surrogates.custom(derivative)")
 
-    def _positive(self, name: str, meaning: str) -> None:
-        value = getattr(self, name)
-        if not value > 0:
-            raise ValueError(f"{name}={value} must be positive: it is {meaning}, e.g. {name}=1.0")
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
@@ -79,10 +79,7 @@ class triangle(Surrogate):
       0.75
     """
 
-    width: float = 1.0
-
-    def __post_init__(self) -> None:
-        self._positive("width", "half the base of the triangle")
+    width: Positive = 1.0
 
     def derivative(self, excess: jax.Array) -> jax.Array:
         """See the class."""
@@ -101,11 +98,8 @@ class rectangle(Surrogate):
       ValueError: `width` is not positive.
     """
 
-    width: float = 1.0
-    height: float | None = None
-
-    def __post_init__(self) -> None:
-        self._positive("width", "the width of the box")
+    width: Positive = 1.0
+    height: Positive | None = None
 
     def derivative(self, excess: jax.Array) -> jax.Array:
         """See the class."""
@@ -124,10 +118,7 @@ class sigmoid(Surrogate):
       ValueError: `slope` is not positive.
     """
 
-    slope: float = 4.0
-
-    def __post_init__(self) -> None:
-        self._positive("slope", "the factor of the sigmoid's argument")
+    slope: Positive = 4.0
 
     def derivative(self, excess: jax.Array) -> jax.Array:
         """See the class."""
@@ -146,10 +137,7 @@ class arctan(Surrogate):
       ValueError: `slope` is not positive.
     """
 
-    slope: float = 2.0
-
-    def __post_init__(self) -> None:
-        self._positive("slope", "twice the derivative at the threshold")
+    slope: Positive = 2.0
 
     def derivative(self, excess: jax.Array) -> jax.Array:
         """See the class."""
@@ -167,10 +155,7 @@ class fast_sigmoid(Surrogate):
       ValueError: `slope` is not positive.
     """
 
-    slope: float = 10.0
-
-    def __post_init__(self) -> None:
-        self._positive("slope", "how fast the derivative falls")
+    slope: Positive = 10.0
 
     def derivative(self, excess: jax.Array) -> jax.Array:
         """See the class."""
@@ -188,10 +173,7 @@ class gaussian(Surrogate):
       ValueError: `width` is not positive.
     """
 
-    width: float = 0.5
-
-    def __post_init__(self) -> None:
-        self._positive("width", "the width of the bell")
+    width: Positive = 0.5
 
     def derivative(self, excess: jax.Array) -> jax.Array:
         """See the class."""

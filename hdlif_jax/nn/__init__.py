@@ -1,5 +1,6 @@
 """Flax NNX modules `(state, x, tick) -> (state, y)`, and the bridge from them to pure functions."""
 
+from hdlif_jax.nn import inits
 from hdlif_jax.nn.arrays import variables_of, with_variables
 from hdlif_jax.nn.attention import SECA
 from hdlif_jax.nn.blocks import Downsample, ResidualBlock
@@ -77,6 +78,7 @@ __all__ = [
     "hd_lif",
     "inference_form",
     "init_state",
+    "inits",
     "intercept",
     "lif",
     "mem_bn",

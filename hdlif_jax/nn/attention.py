@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from hdlif_jax import ops
+from hdlif_jax.checks import Count, check_arguments
 from hdlif_jax.nn.module import Module
 
 
@@ -15,7 +16,8 @@ class SECA(Module):
     is the caller's sum. With a bias, as in the authors' code.
     """
 
-    def __init__(self, kernel_size: int = 5, *, rngs: nnx.Rngs):
+    @check_arguments
+    def __init__(self, kernel_size: Count = 5, *, rngs: nnx.Rngs):
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size={kernel_size} must be odd, so that the filter has a centre channel, e.g. 5")
         init = nnx.initializers.lecun_normal()

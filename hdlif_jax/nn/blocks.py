@@ -17,7 +17,7 @@ class Downsample(Module):
     composes = True
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int, spec: Spec, rngs: nnx.Rngs):
-        self.conv = Conv(in_channels, out_channels, 1, stride=stride, weights=spec.weights, rngs=rngs)
+        self.conv = Conv(in_channels, out_channels, 1, stride=stride, weights=spec.weights, init=spec.init, rngs=rngs)
         self.norm = spec.norm(out_channels, rngs)
 
     def __call__(self, current: jax.Array) -> jax.Array:
@@ -35,7 +35,7 @@ class ResidualBlock(Stateful):
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, spec: Spec, rngs: nnx.Rngs):
         self.neuron1 = spec.neuron(spec.num_steps, in_channels)
-        synapse: dict[str, Any] = {"weights": spec.weights, "rngs": rngs}
+        synapse: dict[str, Any] = {"weights": spec.weights, "init": spec.init, "rngs": rngs}
         self.conv1 = Conv(in_channels, out_channels, stride=stride, spikes=self.neuron1.emits, **synapse)
         self.norm1 = spec.norm(out_channels, rngs)
         self.neuron2 = spec.second(spec.num_steps, out_channels)

@@ -90,22 +90,6 @@ def check_sizes(**sizes: Any) -> None:
             raise ValueError(f"{name}={size} must be at least 1")
 
 
-def shape_of_input(shape: Any) -> tuple[int, ...]:
-    """The shape of an input as a tuple of integers; raises as `check_sizes`."""
-    if not isinstance(shape, tuple | list) or not shape:
-        raise TypeError(f"input_shape={shape!r} is no shape; give a tuple such as (8,) or (32, 32, 3)")
-    check_sizes(**{f"input_shape[{axis}]": size for axis, size in enumerate(shape)})
-    return tuple(shape)
-
-
-def shape_of_image(shape: Any) -> tuple[int, int, int]:
-    """(H, W, C) as a tuple of integers; raises ValueError for another length, and as `check_sizes`."""
-    if not isinstance(shape, tuple | list) or len(shape) != 3:
-        raise ValueError(f"input_shape={shape} must be (height, width, channels) of one image")
-    height, width, channels = shape_of_input(shape)
-    return height, width, channels
-
-
 def check_tick(t: Any, num_steps: int) -> None:
     """Looks at a time-step where it is concrete; a traced one is left to whoever traces.
 

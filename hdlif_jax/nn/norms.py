@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from hdlif_jax.checks import Positive, Share, check_fields
 from hdlif_jax.nn.module import Module
 from hdlif_jax.nn.needs import check_rngs, check_sizes
 
@@ -30,20 +31,13 @@ class batch_norm:  # noqa: N801 - a class that is called as a function
       ValueError: a value out of range.
     """
 
-    momentum: float = 0.9
-    epsilon: float = 1e-5
+    momentum: Share = 0.9
+    epsilon: Positive = 1e-5
     statistics: Statistics = "step"
-    gain: float = 1.0
+    gain: Positive = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum={self.momentum} must be in [0, 1), e.g. 0.9")
-        if not self.epsilon > 0:
-            raise ValueError(f"epsilon={self.epsilon} must be positive, e.g. 1e-5")
-        if self.statistics not in ("step", "sequence"):
-            raise ValueError(f"statistics={self.statistics!r} are unknown; choose 'step' or 'sequence'")
-        if not self.gain > 0:
-            raise ValueError(f"gain={self.gain} must be positive; 1.0 is none")
+        check_fields(self)
 
     def __call__(self, num_channels: int, rngs: nnx.Rngs) -> "BatchNorm":
         """The normaliser of so many channels."""

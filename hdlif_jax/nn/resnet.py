@@ -1,15 +1,15 @@
 """Pre-activation residual networks whose stream carries currents (Fig. 3; the MS-ResNet layout)."""
 
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import jax
 from flax import nnx
 
+from hdlif_jax.checks import Count, ImageShape, Widths, check_arguments
 from hdlif_jax.nn.blocks import ResidualBlock
 from hdlif_jax.nn.module import Carry, Stateful, Tick
-from hdlif_jax.nn.needs import shape_of_image
 from hdlif_jax.nn.pooling import GlobalAverage, MaxPool3x3
-from hdlif_jax.nn.spec import Spec, check_spec
+from hdlif_jax.nn.spec import Spec
 from hdlif_jax.nn.synapses import Conv, Linear
 
 StemKind = Literal["cifar", "imagenet", "events"]
@@ -59,16 +59,17 @@ class SpikingResNet(Stateful):
       ValueError: the three per-stage sequences differ in length, or an image shape that is not (H, W, C).
     """
 
+    @check_arguments
     def __init__(
         self,
-        input_shape: tuple[int, int, int],
-        num_classes: int,
+        input_shape: ImageShape,
+        num_classes: Count,
         *,
-        stage_sizes: tuple[int, ...],
-        widths: tuple[int, ...],
-        strides: tuple[int, ...],
+        stage_sizes: Widths,
+        widths: Widths,
+        strides: Widths,
         stem: StemShape = StemShape(),
-        head_features: int | None = None,
+        head_features: Count | None = None,
         spec: Spec,
         rngs: nnx.Rngs,
     ):
@@ -77,8 +78,6 @@ class SpikingResNet(Stateful):
                 f"stage_sizes, widths and strides have {len(stage_sizes)}, {len(widths)} and {len(strides)} entries; "
                 "give each one entry per stage"
             )
-        check_spec(spec)
-        input_shape = shape_of_image(input_shape)
         self.input_shape: tuple[int, ...] = input_shape
         self.num_classes = num_classes
         self.num_steps = spec.num_steps
@@ -115,11 +114,12 @@ class SpikingResNet(Stateful):
         return carry.state, logits
 
 
+@check_arguments
 def conv_net(
-    input_shape: tuple[int, int, int],
-    num_classes: int,
+    input_shape: ImageShape,
+    num_classes: Count,
     *,
-    widths: tuple[int, ...] = (32, 64, 64),
+    widths: Widths = (32, 64, 64),
     spec: Spec = Spec(),
     rngs: nnx.Rngs,
 ) -> SpikingResNet:
@@ -135,11 +135,12 @@ def conv_net(
     )
 
 
+@check_arguments
 def resnet18(
-    input_shape: tuple[int, int, int],
-    num_classes: int,
+    input_shape: ImageShape,
+    num_classes: Count,
     *,
-    width: int = 64,
+    width: Count = 64,
     stem: StemKind | None = None,
     spec: Spec = Spec(),
     rngs: nnx.Rngs,
@@ -170,11 +171,12 @@ def resnet18(
     )
 
 
+@check_arguments
 def resnet34(
-    input_shape: tuple[int, int, int],
-    num_classes: int,
+    input_shape: ImageShape,
+    num_classes: Count,
     *,
-    width: int = 64,
+    width: Count = 64,
     stem: StemKind | None = None,
     spec: Spec = Spec(),
     rngs: nnx.Rngs,
@@ -192,11 +194,12 @@ def resnet34(
     )
 
 
+@check_arguments
 def resnet19(
-    input_shape: tuple[int, int, int],
-    num_classes: int,
+    input_shape: ImageShape,
+    num_classes: Count,
     *,
-    width: int = 128,
+    width: Count = 128,
     stem: StemKind | None = None,
     spec: Spec = Spec(),
     rngs: nnx.Rngs,
@@ -217,19 +220,15 @@ def resnet19(
 
 
 def _doubling(width: int, stages: int) -> tuple[int, ...]:
-    if width < 1:
-        raise ValueError(f"width={width} must be at least 1: it is the number of channels of the first stage")
     return tuple(width * 2**stage for stage in range(stages))
 
 
-def _stem_kind(stem: StemKind | None, input_shape: tuple[int, int, int]) -> StemKind:
-    height, width, channels = shape_of_image(input_shape)
+def _stem_kind(stem: StemKind | None, input_shape: ImageShape) -> StemKind:
+    height, width, channels = input_shape
     if stem is None:
         if channels == 2:
             return "events"
         return "imagenet" if min(height, width) >= 128 else "cifar"
-    if stem not in get_args(StemKind):
-        raise ValueError(f"stem={stem!r} is unknown; choose one of {', '.join(get_args(StemKind))}")
     if stem == "events" and channels != 2:
         raise ValueError(
             f"stem='events' reads 2 channels, one per polarity, but input_shape={input_shape} has {channels}; "

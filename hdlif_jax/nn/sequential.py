@@ -9,15 +9,15 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from hdlif_jax.checks import Count, Widths, check_arguments
 from hdlif_jax.nn.arrays import check_dropout
 from hdlif_jax.nn.cell import Cell, CellFactory, NeuronCell, SpikeInput
 from hdlif_jax.nn.cells import Dropout
 from hdlif_jax.nn.declared import definer
 from hdlif_jax.nn.module import Carry, Stateful, Tick
-from hdlif_jax.nn.needs import check_sizes, shape_of_input
 from hdlif_jax.nn.norms import batch_norm
 from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage, MaxPool3x3
-from hdlif_jax.nn.spec import Spec, check_spec
+from hdlif_jax.nn.spec import Spec
 from hdlif_jax.nn.synapses import Linear, Synapse
 
 Layer = nnx.Module | CellFactory | batch_norm
@@ -50,9 +50,9 @@ class Sequential(Stateful):
       3
     """
 
-    def __init__(self, *layers: Layer, num_steps: int, input_shape: tuple[int, ...]):
-        check_sizes(num_steps=num_steps)
-        self.num_steps, self.input_shape = num_steps, shape_of_input(input_shape)
+    @check_arguments
+    def __init__(self, *layers: Layer, num_steps: Count, input_shape: Widths):
+        self.num_steps, self.input_shape = num_steps, tuple(input_shape)
         self.layers: nnx.List[Any] = nnx.List()
         shape: tuple[int, ...] = (1, *self.input_shape)
         reads: SpikeInput | None = None
@@ -87,11 +87,12 @@ class Sequential(Stateful):
         return carry.state, x
 
 
+@check_arguments
 def mlp(
-    input_shape: tuple[int, ...],
-    num_classes: int,
+    input_shape: Widths,
+    num_classes: Count,
     *,
-    widths: tuple[int, ...] = (128,),
+    widths: Widths = (128,),
     spec: Spec = Spec(),
     rngs: nnx.Rngs,
 ) -> Sequential:
@@ -107,16 +108,13 @@ def mlp(
     Raises:
       ValueError: no hidden layer.
     """
-    check_spec(spec)
-    input_shape, widths = shape_of_input(input_shape), tuple(widths)
-    if not widths:
-        raise ValueError("widths=() has no hidden layer, and only those spike; name at least one width")
     features = 1
     for size in input_shape:
         features *= size
     layers: list[Layer] = [Flatten()] if len(input_shape) > 1 else []
     for index, width in enumerate(widths):
-        layers += [Linear(features, width, weights=spec.weights if index else "float", rngs=rngs), spec.neuron]
+        quantized: dict[str, Any] = {"weights": spec.weights, "init": spec.init} if index else {}
+        layers += [Linear(features, width, **quantized, rngs=rngs), spec.neuron]
         features = width
     layers.append(Linear(features, num_classes, rngs=rngs))
     return Sequential(*layers, num_steps=spec.num_steps, input_shape=input_shape)

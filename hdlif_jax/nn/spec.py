@@ -1,18 +1,12 @@
 """What the networks can be made of, in one record for all of them."""
 
 import dataclasses
-import inspect
-from typing import Any, Literal, get_args
 
-from flax import nnx
-
+from hdlif_jax.checks import Attention, Count, WeightKind, check_fields
 from hdlif_jax.nn.cell import CellFactory
 from hdlif_jax.nn.cells import hd_lif
-from hdlif_jax.nn.needs import check_sizes
+from hdlif_jax.nn.inits import Init, he_normal
 from hdlif_jax.nn.norms import NormFactory, batch_norm
-from hdlif_jax.quantize import WeightKind, weight_quantizer
-
-Attention = Literal["none", "seca-1", "seca-2"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +21,7 @@ class Spec:
       norm: makes the normalisers, `(num_channels, rngs) -> module`.
       weights: kernels of all convolutions but the first; the last linear layer is always float.
       attention: channel attention (Eqs. 9-10): "none", SECA_I or SECA_II.
+      init: where the kernels start that `weights` is of, from `nn.inits` or any of Flax's; the others are he-normal.
 
     Raises:
       ValueError: a value out of range.
@@ -44,33 +39,18 @@ class Spec:
       (3, 3, 4, 8)
     """
 
-    num_steps: int = 4
+    num_steps: Count = 4
     neuron: CellFactory = hd_lif()
     second_neuron: CellFactory | None = None
     norm: NormFactory = batch_norm()
     weights: WeightKind = "ternary"
     attention: Attention = "none"
+    init: Init = he_normal()
 
     def __post_init__(self) -> None:
-        check_sizes(num_steps=self.num_steps)
-        weight_quantizer(self.weights)
-        if self.attention not in get_args(Attention):
-            raise ValueError(f"attention={self.attention!r} is unknown; choose one of {', '.join(get_args(Attention))}")
-        for name in ("neuron", "second_neuron", "norm"):
-            factory = getattr(self, name)
-            if inspect.isclass(factory) and dataclasses.is_dataclass(factory) and not issubclass(factory, nnx.Module):
-                raise TypeError(f"{name}={factory.__name__} is not called yet; write {factory.__name__}()")
-            if not callable(factory) and not (name == "second_neuron" and factory is None):
-                raise TypeError(f"{name}={factory!r} makes no module; give it a factory, e.g. nn.hd_lif() or nn.lif()")
+        check_fields(self)
 
     @property
     def second(self) -> CellFactory:
         """What makes the cells at the second position of a block."""
         return self.neuron if self.second_neuron is None else self.second_neuron
-
-
-def check_spec(spec: Any) -> None:
-    """Raises TypeError for what is no `Spec`, such as its class."""
-    if not isinstance(spec, Spec):
-        name = spec.__name__ if inspect.isclass(spec) else f"a {type(spec).__name__}"
-        raise TypeError(f"spec is {name}; give a record such as nn.Spec(num_steps=4, neuron=nn.hd_lif(bits=4))")

@@ -8,15 +8,15 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from hdlif_jax.checks import Count, check_arguments
 from hdlif_jax.nn.cell import SpikeInput
 from hdlif_jax.nn.declared import definer
+from hdlif_jax.nn.inits import Init, he_normal
 from hdlif_jax.nn.module import Module
-from hdlif_jax.nn.needs import check_rngs, check_sizes
+from hdlif_jax.nn.needs import check_rngs
 from hdlif_jax.ops import float_conv, integer_conv
 from hdlif_jax.quantize import WeightKind, weight_quantizer
 from hdlif_jax.xla_cpu import prefers_integers
-
-FLOAT_KERNEL_INIT = nnx.initializers.he_normal()
 
 
 class Synapse(Module):
@@ -33,12 +33,14 @@ class Synapse(Module):
 
     weighted_sum: bool = False
 
-    def __init__(self, shape: tuple[int, ...], weights: WeightKind, spikes: SpikeInput | None, rngs: nnx.Rngs):
+    def __init__(
+        self, shape: tuple[int, ...], weights: WeightKind, spikes: SpikeInput | None, init: Init, rngs: nnx.Rngs
+    ):
         check_rngs(rngs)
         self.weights = weights
         self.spikes = spikes
         weight_quantizer(weights)  # an unknown kind is an error here and not in the first step
-        self.kernel = nnx.Param(FLOAT_KERNEL_INIT(rngs.params(), shape, jnp.float32))
+        self.kernel = nnx.Param(init(rngs.params(), shape, jnp.float32))
 
     def effective_kernel(self) -> jax.Array:
         """Ŵ, what the input is multiplied with."""
@@ -51,21 +53,22 @@ class Conv(Synapse):
 
     weighted_sum = True
 
+    @check_arguments
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int = 3,
+        in_channels: Count,
+        out_channels: Count,
+        kernel_size: Count = 3,
         *,
-        stride: int = 1,
+        stride: Count = 1,
         weights: WeightKind = "float",
         spikes: SpikeInput | None = None,
+        init: Init = he_normal(),
         rngs: nnx.Rngs,
     ):
-        check_sizes(in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, stride=stride)
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size={kernel_size} must be odd: a convolution is padded by half of it all round")
-        super().__init__((kernel_size, kernel_size, in_channels, out_channels), weights, spikes, rngs)
+        super().__init__((kernel_size, kernel_size, in_channels, out_channels), weights, spikes, init, rngs)
         self.kernel_size = kernel_size
         self.stride = stride
 
@@ -92,17 +95,18 @@ class Linear(Synapse):
 
     weighted_sum = True
 
+    @check_arguments
     def __init__(
         self,
-        in_features: int,
-        out_features: int,
+        in_features: Count,
+        out_features: Count,
         *,
         weights: WeightKind = "float",
         spikes: SpikeInput | None = None,
+        init: Init = he_normal(),
         rngs: nnx.Rngs,
     ):
-        check_sizes(in_features=in_features, out_features=out_features)
-        super().__init__((in_features, out_features), weights, spikes, rngs)
+        super().__init__((in_features, out_features), weights, spikes, init, rngs)
         self.bias = nnx.Param(jnp.zeros(out_features))
 
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -5,13 +5,14 @@ from typing import Any
 import jax
 from flax import nnx
 
+from hdlif_jax.checks import Count, ImageShape, check_arguments
 from hdlif_jax.nn.attention import SECA
 from hdlif_jax.nn.cell import SpikeInput
 from hdlif_jax.nn.cells import mem_bn
+from hdlif_jax.nn.inits import Init, he_normal
 from hdlif_jax.nn.module import Carry, Module, Stateful, Tick
-from hdlif_jax.nn.needs import shape_of_image
 from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage
-from hdlif_jax.nn.spec import Spec, check_spec
+from hdlif_jax.nn.spec import Spec
 from hdlif_jax.nn.synapses import Conv, Linear
 from hdlif_jax.quantize import WeightKind
 
@@ -25,11 +26,12 @@ class ConvUnit(Module):
         out_channels: int,
         *,
         weights: WeightKind,
+        init: Init,
         spikes: SpikeInput | None,
         spec: Spec,
         rngs: nnx.Rngs,
     ):
-        self.conv = Conv(in_channels, out_channels, weights=weights, spikes=spikes, rngs=rngs)
+        self.conv = Conv(in_channels, out_channels, weights=weights, spikes=spikes, init=init, rngs=rngs)
         self.norm = spec.norm(out_channels, rngs)
         self.attention = None if spec.attention == "none" else SECA(rngs=rngs)
         self.neuron = spec.neuron(spec.num_steps, out_channels)
@@ -50,7 +52,7 @@ class SpikingVGG(Stateful):
       num_classes: width of the output.
       stages: channels of each unit, per stage; a 2×2 average follows each stage.
       global_average: whether the average after the last stage is over the whole image.
-      first_weights: kernel of the first convolution.
+      first_weights: kernel of the first convolution, which then starts as the others; None is float.
       spec: neurons, norms, weights and attention.
       rngs: source of the initial kernels.
 
@@ -58,19 +60,18 @@ class SpikingVGG(Stateful):
       ValueError: options that this family does not have, or images too small for the stages.
     """
 
+    @check_arguments
     def __init__(
         self,
-        input_shape: tuple[int, int, int],
-        num_classes: int,
+        input_shape: ImageShape,
+        num_classes: Count,
         *,
-        stages: tuple[tuple[int, ...], ...],
+        stages: tuple[tuple[Count, ...], ...],
         global_average: bool,
-        first_weights: WeightKind = "float",
+        first_weights: WeightKind | None = None,
         spec: Spec,
         rngs: nnx.Rngs,
     ):
-        check_spec(spec)
-        input_shape = shape_of_image(input_shape)
         if spec.attention == "seca-2":
             raise ValueError(
                 "attention='seca-2' needs a residual block: it attends to the sum of a unit's input and output "
@@ -94,12 +95,14 @@ class SpikingVGG(Stateful):
         self.units: nnx.List[Any] = nnx.List()
         self.pools = nnx.List([AvgPool2x2() for _ in range(halvings)])
         self.pooled_units = tuple(sum(map(len, stages[: stage + 1])) - 1 for stage in range(halvings))
-        in_channels, weights, spikes = input_shape[-1], first_weights, None
+        in_channels, spikes = input_shape[-1], None
+        weights, init = ("float", he_normal()) if first_weights is None else (first_weights, spec.init)
         for channels in (channels for stage in stages for channels in stage):
-            unit = ConvUnit(in_channels, channels, weights=weights, spikes=spikes, spec=spec, rngs=rngs)
+            unit = ConvUnit(in_channels, channels, weights=weights, init=init, spikes=spikes, spec=spec, rngs=rngs)
             pooled = 4 if len(self.units) in self.pooled_units else 1
             self.units.append(unit)
-            in_channels, weights, spikes = channels, spec.weights, unit.neuron.emits._replace(pooled=pooled)
+            in_channels, weights, init = channels, spec.weights, spec.init
+            spikes = unit.neuron.emits._replace(pooled=pooled)
         self.flatten = GlobalAverage() if global_average else Flatten()
         if global_average:
             spikes, height, width = self.units[-1].neuron.emits._replace(pooled=height * width), 1, 1
@@ -121,11 +124,12 @@ class SpikingVGG(Stateful):
         return carry.state, self.head(self.flatten(spikes))
 
 
+@check_arguments
 def vgg13(
-    input_shape: tuple[int, int, int],
-    num_classes: int,
+    input_shape: ImageShape,
+    num_classes: Count,
     *,
-    width: int = 64,
+    width: Count = 64,
     spec: Spec = Spec(),
     rngs: nnx.Rngs,
 ) -> SpikingVGG:
@@ -145,11 +149,12 @@ def vgg13(
     return SpikingVGG(input_shape, num_classes, stages=stages, global_average=True, spec=spec, rngs=rngs)
 
 
+@check_arguments
 def vgg_snn(
-    input_shape: tuple[int, int, int],
-    num_classes: int,
+    input_shape: ImageShape,
+    num_classes: Count,
     *,
-    width: int = 64,
+    width: Count = 64,
     spec: Spec = Spec(neuron=mem_bn()),
     rngs: nnx.Rngs,
 ) -> SpikingVGG:
@@ -162,13 +167,11 @@ def vgg_snn(
         num_classes,
         stages=_scaled(width, ((1, 2), (4, 4), (8, 8), (8, 8))),
         global_average=False,
-        first_weights=spec.weights if input_shape[-1] == 2 else "float",
+        first_weights=spec.weights if input_shape[-1] == 2 else None,
         spec=spec,
         rngs=rngs,
     )
 
 
 def _scaled(width: int, stages: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
-    if width < 1:
-        raise ValueError(f"width={width} must be at least 1: it is the number of channels of the first stage")
     return tuple(tuple(width * factor for factor in stage) for stage in stages)

@@ -1,9 +1,9 @@
 """Quantisers of spikes (Eq. 4) and weights (1 bit, 1.5 bit), with straight-through gradients."""
 
+from hdlif_jax.checks import Bits, WeightKind
 from hdlif_jax.quantize.spikes import SpikeQuantizer, round_to, soft_round
 from hdlif_jax.quantize.weights import (
     QuantizedKernel,
-    WeightKind,
     binarize,
     quantize_binary,
     quantize_ternary,
@@ -12,6 +12,7 @@ from hdlif_jax.quantize.weights import (
 )
 
 __all__ = [
+    "Bits",
     "QuantizedKernel",
     "SpikeQuantizer",
     "WeightKind",

@@ -6,6 +6,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from hdlif_jax.checks import Bits, NotNegative, Positive, check_fields
+
 
 def soft_round(x: jax.Array, softness: float) -> jax.Array:
     """⌊x⌉_τ: rounding at τ = 0, the identity as τ → ∞, smooth and increasing between.
@@ -41,23 +43,16 @@ class SpikeQuantizer:
       softness: τ. 0 rounds; None is τ → ∞, no quantisation at all; between, `soft_round` and the clip at 2ⁿ − 1 + τ.
 
     Raises:
-      TypeError: `bits` that are no integer.
-      ValueError: `scale` ≤ 0, `bits` < 1 or `softness` < 0.
+      ValueError: a value out of range.
+      TypeError: a value of another type.
     """
 
-    scale: float = 0.25
-    bits: int = 4
-    softness: float | None = 0.0
+    scale: Positive = 0.25
+    bits: Bits = 4
+    softness: NotNegative | None = 0.0
 
     def __post_init__(self) -> None:
-        if not self.scale > 0:
-            raise ValueError(f"scale={self.scale} must be positive: it is the size of one spike level, e.g. scale=0.25")
-        if isinstance(self.bits, bool) or not hasattr(self.bits, "__index__"):
-            raise TypeError(f"bits={self.bits!r} is no integer; give the number of bits of a spike, e.g. 4")
-        if self.bits < 1:
-            raise ValueError(f"bits={self.bits} must be at least 1; for unquantised spikes use softness=None")
-        if self.softness is not None and not self.softness >= 0:
-            raise ValueError(f"softness={self.softness} must be ≥ 0, or None for no quantisation")
+        check_fields(self)
 
     @property
     def max_level(self) -> int:

@@ -4,13 +4,13 @@ Kernels have their output channel last, as everywhere in JAX: `[..., C_in, C_out
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import chex
 import jax
 import jax.numpy as jnp
 
-WeightKind = Literal["float", "binary", "ternary"]
+from hdlif_jax.checks import WeightKind
 
 
 class QuantizedKernel(NamedTuple):

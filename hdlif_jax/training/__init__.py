@@ -3,15 +3,27 @@
 from typing import Any
 
 from hdlif_jax.ops import normalize
+from hdlif_jax.training.callbacks import Callbacks, Interrupted, Trained, TrainingDiverged
 from hdlif_jax.training.checkpoint import CheckpointError, Checkpoints, DamagedCheckpoint
 from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
 from hdlif_jax.training.explain import explain_non_finite
-from hdlif_jax.training.fit import Callbacks, Interrupted, Trainer, TrainingDiverged
+from hdlif_jax.training.fit import Trainer
 from hdlif_jax.training.optimizers import decaying_kernels, only_learned_steps, warmup_cosine
 from hdlif_jax.training.plan import Plan, plan
 from hdlif_jax.training.preprocess import Augmentation, make_normalize, make_preprocess
+from hdlif_jax.training.progress import notebook_progress, plot_history
 from hdlif_jax.training.reach import UnreachedParameters
+from hdlif_jax.training.recalibrate import recalibrate
 from hdlif_jax.training.steps import StepMetrics, TrainState, TrainStep, initial_state, make_train_step, start
+from hdlif_jax.training.weights import (
+    Transfer,
+    Weights,
+    by_name,
+    load_weights,
+    read_weights,
+    save_weights,
+    transfer,
+)
 
 __all__ = [
     "Augmentation",
@@ -24,22 +36,33 @@ __all__ = [
     "StepMetrics",
     "TrainState",
     "TrainStep",
+    "Trained",
     "Trainer",
     "TrainingDiverged",
+    "Transfer",
     "UnreachedParameters",
+    "Weights",
     "accuracy_per_step",
+    "by_name",
     "decaying_kernels",
     "explain_non_finite",
     "initial_state",
     "load_run",
+    "load_weights",
     "make_eval_step",
     "make_normalize",
     "make_preprocess",
     "make_train_step",
     "normalize",
+    "notebook_progress",
     "only_learned_steps",
     "plan",
+    "plot_history",
+    "read_weights",
+    "recalibrate",
+    "save_weights",
     "start",
+    "transfer",
     "warmup_cosine",
 ]
 

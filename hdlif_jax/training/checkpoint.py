@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from orbax.checkpoint import v1 as ocp
 
+from hdlif_jax.checks import Count, check_arguments
 from hdlif_jax.training.sharding import is_primary, wait_for_all
 from hdlif_jax.training.steps import TrainState
 
@@ -46,7 +46,10 @@ class Checkpoints:
       DamagedCheckpoint: an accuracy cannot be read, and what is only read cannot be put aside.
     """
 
-    def __init__(self, directory: pathlib.Path, keep: int = 2, *, reads_only: bool = False):
+    @check_arguments
+    def __init__(self, directory: pathlib.Path, keep: Count = 2, *, reads_only: bool = False):
+        from orbax.checkpoint import v1 as ocp  # not with the module: it takes a second, and arrays alone need none
+
         self.directory = pathlib.Path(directory).absolute()
         self._checksums = self.directory.parent / CHECKSUMS
         if not reads_only:
@@ -144,7 +147,8 @@ class Checkpoints:
         """Reads a checkpoint.
 
         Args:
-          like: a state of the same model and optimiser, for structure, shapes, types and devices.
+          like: a state of the same model and optimiser, for structure, shapes, types and devices; of shapes alone, as
+        `jax.eval_shape` gives it, for the first device.
           step: which; the newest by default.
 
         Raises:
@@ -161,8 +165,9 @@ class Checkpoints:
             raise CheckpointError(
                 f"{path} belongs to another model: {difference}; use the configuration it was made with"
             )
+        here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         abstract = {
-            name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+            name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding or here)
             for name, leaf in _to_saved(like).items()
         }
         saved = self._read(

@@ -9,6 +9,7 @@ import numpy as np
 from hdlif_jax import nn, rollout
 from hdlif_jax.learning import Batch
 from hdlif_jax.nn.arrays import name_of
+from hdlif_jax.training.preprocess import Preprocess
 
 
 def explain_non_finite(
@@ -58,6 +59,24 @@ def explain_non_finite(
             "values of all layers are finite, so that the loss itself or its gradient overflows"
         )
     return "; ".join(problems)
+
+
+def explain_step(
+    model: nn.SpikingNetwork,
+    variables: nn.Variables,
+    batch: Batch,
+    preprocess: Preprocess,
+    keys: tuple[jax.Array, jax.Array],
+) -> str:
+    """`explain_non_finite` of a batch before it was preprocessed, with the keys of its step (`steps.keys_of_step`)."""
+    rule_key, inputs_key = keys
+    inputs, _ = preprocess(inputs_key, jnp.asarray(batch.inputs), jnp.asarray(batch.labels))
+    return explain_non_finite(model, variables, Batch(inputs, batch.labels), key=rule_key)
+
+
+def all_finite(variables: nn.Variables) -> jax.Array:
+    """Whether all parameters and statistics are finite, scalar bool."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(variables)]))
 
 
 def _of_labels(labels: jax.Array, num_classes: int) -> list[str]:

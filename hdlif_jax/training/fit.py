@@ -1,11 +1,12 @@
 """A run: epochs of jitted steps, evaluation, checkpoints, and what it tells the outside."""
 
+import dataclasses
 import functools
 import math
 import pathlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,51 +15,27 @@ import optax
 from jax.sharding import Mesh
 
 from hdlif_jax import nn, rollout
+from hdlif_jax.checks import Amount, Count, Recalibrate, Seed, check, check_arguments
 from hdlif_jax.data import BatchReader, Dataset, Source
 from hdlif_jax.encodings import Encoding
 from hdlif_jax.learning import Batch, Loss, Rule
+from hdlif_jax.training.callbacks import Callbacks, Interrupted, Nowhere, Trained, TrainingDiverged, last_good
 from hdlif_jax.training.checkpoint import Checkpoints
 from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
-from hdlif_jax.training.explain import explain_non_finite
+from hdlif_jax.training.explain import all_finite, explain_step
 from hdlif_jax.training.match import check_intensities, check_match
-from hdlif_jax.training.monitor import firing_problems
+from hdlif_jax.training.monitor import warn_of_firing
+from hdlif_jax.training.optimizers import Optimizer, rates_of
 from hdlif_jax.training.plan import Plan
 from hdlif_jax.training.preprocess import Preprocess, make_normalize, make_preprocess
-from hdlif_jax.training.reach import explain_unreached
+from hdlif_jax.training.reach import warn_of_reach
+from hdlif_jax.training.recalibrate import RECALIBRATION_BATCHES
+from hdlif_jax.training.recalibrate import recalibrate as estimate_anew
 from hdlif_jax.training.runners import Ran, ResidentRunner, Runner, StreamingRunner
 from hdlif_jax.training.sharding import batch_sharding, make_mesh, place, replicated
-from hdlif_jax.training.steps import TrainState, TrainStep, initial_state, keys_of_step, make_train_step
+from hdlif_jax.training.steps import TrainState, initial_state, keys_of_step, make_train_step
 
 MONITOR_BATCH = 64
-
-
-class TrainingDiverged(ArithmeticError):  # noqa: N818 - named for what happened
-    """The loss is no longer finite."""
-
-
-class Interrupted(Exception):  # noqa: N818 - a request, not an error
-    """The run was asked to stop; its last checkpoint is complete."""
-
-
-class Callbacks(NamedTuple):
-    """What a run tells the outside while it trains; every function may do nothing.
-
-    Attributes:
-      on_step: `(record)` of each batch, one call to the device late: step, epoch, loss, accuracy, learning_rate.
-      on_epoch: `(record)` after each epoch: step, epoch, train_loss, train_accuracy, validation_accuracy_per_step
-        (after 1…T steps; None without a validation split), firing_rates, images_per_second.
-      on_state: `(step, variables)` before the first batch and after each call to the device, which may hold several
-        batches; the arrays are given away afterwards.
-      on_warning: `(message)`, such as of layers that never fire, and of parameters that the rule does not reach.
-      should_stop: `(step) -> bool`, asked after each call to the device; at the end of an epoch the epoch is finished
-        first, and at the end of the run the run is.
-    """
-
-    on_step: Callable[[dict[str, Any]], None] = lambda record: None
-    on_epoch: Callable[[dict[str, Any]], None] = lambda record: None
-    on_state: Callable[[int, nn.Variables], None] = lambda step, variables: None
-    on_warning: Callable[[str], None] = lambda message: None
-    should_stop: Callable[[int], bool] = lambda step: False
 
 
 class Trainer:
@@ -73,6 +50,8 @@ class Trainer:
       preprocess: `(key, inputs, labels) -> (inputs, targets)` on the device; None normalises.
       encoding: of static inputs, for evaluation; the one that `preprocess` was made with.
       learning_rate: schedule by number of updates, for the records; None reports none.
+      recalibrate: "yes" estimates the running statistics anew at the end, over all time-steps of training images (see
+        `recalibrate`); "auto" does and keeps what is better on the validation split, if there is one; "no" does not.
       seed: of the data order, the augmentation and the drawn time-steps.
       dtype: of convolutions and the currents between them while training.
       checkpoint_every_epochs: epochs between checkpoints.
@@ -84,22 +63,24 @@ class Trainer:
       ValueError: devices that cannot share the batch, or a network that does not fit the data.
     """
 
+    @check_arguments
     def __init__(
         self,
         plan: Plan,
         model: nn.SpikingNetwork,
         rule: Rule,
         loss: Loss,
-        optimizer: optax.GradientTransformation,
+        optimizer: Optimizer,
         *,
         preprocess: Preprocess | None = None,
         encoding: Encoding | None = None,
         learning_rate: optax.Schedule | None = None,
-        seed: int = 0,
+        recalibrate: Recalibrate = "no",
+        seed: Seed = 0,
         dtype: jax.typing.DTypeLike = jnp.float32,
-        checkpoint_every_epochs: int = 1,
-        checkpoint_every_steps: int = 0,
-        workers: int = 2,
+        checkpoint_every_epochs: Count = 1,
+        checkpoint_every_steps: Amount = 0,
+        workers: Amount = 2,
         mesh: Mesh | None = None,
     ):
         self.plan, self.model, self.rule, self.loss, self.seed = plan, model, rule, loss, seed
@@ -110,24 +91,21 @@ class Trainer:
                 f"choose a multiple of {self.mesh.size} or fewer devices"
             )
         self.updates_per_step = rule.updates_per_batch(model.num_steps)
-        self._learning_rate = learning_rate
+        self._learning_rate, self._recalibrate = learning_rate, recalibrate
         self._every_epochs, self._every_steps, self._workers = checkpoint_every_epochs, checkpoint_every_steps, workers
         dataset = plan.dataset
         if preprocess is None:
             preprocess = make_preprocess(dataset.mean, dataset.std, dataset.num_classes, encoding=encoding)
-        self._preprocess = preprocess
         self.normalize = make_normalize(dataset.mean, dataset.std, encoding)
         check_match(dataset, model, self.normalize)
         if encoding is not None:
             check_intensities(dataset)
         on_all, rows = replicated(self.mesh), batch_sharding(self.mesh)
-        self.initial_state = place(initial_state(model, optimizer), on_all)
+        self._optimizer, self._preprocess = optimizer, preprocess
         network = nn.training_form(model, dtype=dtype)
-
-        def step_of(rule: Rule) -> TrainStep:
-            return make_train_step(network, rule, loss, optimizer, preprocess=preprocess, seed=seed)
-
-        self._step_of, self._train_step = step_of, step_of(rule)
+        step_of = functools.partial(make_train_step, network, loss=loss, optimizer=optimizer)
+        self._step_of = functools.partial(step_of, preprocess=preprocess, seed=seed)
+        self._train_step = self._step_of(rule)
         self.train_step = jax.jit(self._train_step, donate_argnums=0, in_shardings=(on_all, rows), out_shardings=on_all)
         self._eval_step = jax.jit(make_eval_step(nn.inference_form(model), self.normalize), out_shardings=on_all)
         recording = nn.training_form(model, record=True)  # of the batch's own statistics: sound before any training
@@ -137,20 +115,28 @@ class Trainer:
             ),
             out_shardings=on_all,
         )
-        self._is_finite = jax.jit(
-            lambda variables: jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(variables)])),
-            out_shardings=on_all,
-        )
+        self._is_finite = jax.jit(all_finite, out_shardings=on_all)
 
     @property
     def dataset(self) -> Dataset:
         """What is trained on."""
         return self.plan.dataset
 
+    def start_with(self, variables: nn.Variables) -> TrainState:
+        """The initial state of a run that starts with other parameters and statistics than the model's."""
+        state = initial_state(nn.with_variables(self.model, variables), self._optimizer)
+        placed: TrainState = place(state, replicated(self.mesh))
+        return placed
+
     @property
+    def initial_state(self) -> TrainState:
+        """Where the run starts: new arrays at every look, as `fit` gives away those that it gets."""
+        return self.start_with(nn.variables_of(self.model))
+
+    @functools.cached_property
     def num_parameters(self) -> int:
         """Number of trained scalars."""
-        return sum(leaf.size for leaf in jax.tree.leaves(self.initial_state.params))
+        return sum(leaf.size for leaf in jax.tree.leaves(nn.variables_of(self.model).params))
 
     def batch(self, step: int) -> Batch:
         """Inputs and labels of a step: a function of (seed, step) alone, so that a resumed run goes on exactly."""
@@ -179,32 +165,43 @@ class Trainer:
         placed: jax.Array = place(inputs, replicated(self.mesh))
         return placed
 
+    @check_arguments
     def fit(
         self,
-        state: TrainState,
-        checkpoints: Checkpoints,
+        state: TrainState | None = None,
+        checkpoints: Checkpoints | None = None,
         callbacks: Callbacks = Callbacks(),
         earlier: Sequence[dict[str, Any]] = (),
-    ) -> TrainState:
+    ) -> Trained:
         """Trains from `state` to the last epoch.
 
         Args:
-          state: the initial state, or a checkpoint's; its arrays are given away and must not be used again.
-          checkpoints: where to write.
-          callbacks: whom to tell.
+          state: None for the initial state, or a checkpoint's, whose arrays are given away and must not be used again.
+          checkpoints: where to write; None writes nothing.
+          callbacks: whom to tell; `notebook_progress()` shows a line and curves.
           earlier: of a run that goes on within an epoch, what `on_step` was told in that epoch before.
 
         Returns:
-          The trained state, which is also the last checkpoint.
+          The trained state, which is also the last checkpoint, and the records of the epochs. Without checkpoints also
+          where `callbacks.should_stop` said so, of what was trained until then.
 
         Raises:
+          ValueError: a state that an earlier call has used up.
           TrainingDiverged: the loss or a parameter is not finite; names the step and the last good checkpoint.
           CheckpointError: a checkpoint could not be written; names the last good one.
           Interrupted: `callbacks.should_stop` said so; a checkpoint of this very step was written before.
         """
+        for name, function in zip(callbacks._fields, callbacks, strict=True):
+            check(f"callbacks.{name}", function, Callable[..., Any])
+        state = self.initial_state if state is None else state
+        if any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in jax.tree.leaves(state)):
+            raise ValueError(
+                "the state was given away to an earlier fit; take trainer.initial_state, what that fit returned, or a "
+                "checkpoint"
+            )
         runner = self.runner()
         try:
-            return self._fit(runner, state, checkpoints, callbacks, list(earlier))
+            return self._fit(runner, state, Nowhere() if checkpoints is None else checkpoints, callbacks, list(earlier))
         finally:
             runner.close()
 
@@ -212,18 +209,13 @@ class Trainer:
         self,
         runner: Runner,
         state: TrainState,
-        checkpoints: Checkpoints,
+        checkpoints: Checkpoints | Nowhere,
         callbacks: Callbacks,
         records: list[dict[str, Any]],
-    ) -> TrainState:
-        step = int(state.step)
-        self._warn_of_firing(self.firing_rates(state), callbacks)
-        traced, batch = runner.traced(state), self.batch
-        problem = explain_unreached(
-            self.rule, traced, lambda rule: jax.make_jaxpr(self._step_of(rule))(state, batch(step))
-        )
-        if problem:
-            callbacks.on_warning(problem)
+    ) -> Trained:
+        step, history = int(state.step), list[dict[str, Any]]()
+        warn_of_firing(self.firing_rates(state), callbacks.on_warning)
+        warn_of_reach(self.rule, runner.traced(state), self._step_of, (state, self.batch), callbacks.on_warning)
         if step == 0:
             callbacks.on_state(step, state.variables)
         while step < self.plan.total_steps:
@@ -240,69 +232,98 @@ class Trainer:
                 step += ran.num_steps
                 callbacks.on_state(step, state.variables)
                 stops = callbacks.should_stop(step)
-                if step < epoch_end and (stops or self._saves_within_epoch(step)):
+                if step < epoch_end and (stops or (self._every_steps and step % self._every_steps == 0)):
                     records += self._records(pending, state, checkpoints, callbacks)
                     pending = None
                     path = self._save(state, checkpoints)
                     if stops:
-                        self._interrupt(step, path, checkpoints)
+                        return self._stopped(state, history, path, checkpoints)
             if pending is not None:
                 records += self._records(pending, state, checkpoints, callbacks)
             seconds = time.perf_counter() - start_time
             epoch = step // self.plan.steps_per_epoch
             firing_rates = self.firing_rates(state)
-            self._warn_of_firing(firing_rates, callbacks)
-            validation = self.accuracy_per_step(state, self.plan.validation) if self.plan.validation.shape[0] else None
+            warn_of_firing(firing_rates, callbacks.on_warning)
+            learned, validation = state, self._validated(state)
+            if step == self.plan.total_steps:
+                state, validation = self._recalibrated(state, validation)
             # Told before it is saved, as batches are: a run that goes on from this checkpoint will not tell it again.
-            callbacks.on_epoch(
+            history.append(
                 {
                     "step": step,
                     "epoch": epoch,
                     "train_loss": float(np.mean([record["loss"] for record in records])),
                     "train_accuracy": float(np.mean([record["accuracy"] for record in records])),
                     "validation_accuracy_per_step": validation,
+                    "recalibrated": state is not learned,
                     "firing_rates": firing_rates,
                     "images_per_second": (step - start_step) * self.plan.batch_size / seconds,
                 }
             )
+            callbacks.on_epoch(history[-1])
             records = []
             if stops or epoch % self._every_epochs == 0 or step == self.plan.total_steps:
                 path = self._save(state, checkpoints, validation[-1] if validation else None)
                 if stops and step < self.plan.total_steps:
-                    self._interrupt(step, path, checkpoints)
+                    return self._stopped(state, history, path, checkpoints)
         checkpoints.wait()
-        return state
+        return Trained(state, tuple(history))
 
-    def _interrupt(self, step: int, path: pathlib.Path, checkpoints: Checkpoints) -> NoReturn:
+    def recalibrated(self, state: TrainState) -> TrainState:
+        """The state with running statistics of all time-steps of training images, not augmented."""
+        order = range(min(self.plan.steps_per_epoch, RECALIBRATION_BATCHES))
+        # Whole on each device, so that every process has the sums.
+        batches = (self.normalize(place(self.batch(step).inputs, replicated(self.mesh))) for step in order)
+        variables = estimate_anew(self.model, state.variables, batches, key=jax.random.key(self.seed))
+        statistics: Any = place(variables.batch_stats, replicated(self.mesh))
+        return dataclasses.replace(state, batch_stats=statistics)
+
+    def _validated(self, state: TrainState) -> list[float] | None:
+        return self.accuracy_per_step(state, self.plan.validation) if self.plan.validation.shape[0] else None
+
+    def _recalibrated(self, state: TrainState, validation: list[float] | None) -> tuple[TrainState, list[float] | None]:
+        """What the run ends with: the state, or it with statistics estimated anew where that is wanted, or better."""
+        if self._recalibrate == "no" or (self._recalibrate == "auto" and validation is None):
+            return state, validation
+        other = self.recalibrated(state)
+        accuracies = self._validated(other)
+        if self._recalibrate == "auto" and validation and accuracies and accuracies[-1] <= validation[-1]:
+            return state, validation
+        return other, accuracies
+
+    def _stopped(
+        self,
+        state: TrainState,
+        history: list[dict[str, Any]],
+        path: pathlib.Path | None,
+        checkpoints: Checkpoints | Nowhere,
+    ) -> Trained:
         checkpoints.wait()
-        raise Interrupted(f"stopped after step {step} of {self.plan.total_steps}; checkpoint {path}")
+        if path is None:
+            return Trained(state, tuple(history))
+        raise Interrupted(f"stopped after step {int(state.step)} of {self.plan.total_steps}; checkpoint {path}")
 
     def _next_stop(self, step: int, epoch_end: int) -> int:
         """Where a call to the device that begins at `step` ends at the latest."""
         every = self._every_steps
         return min(epoch_end, (step // every + 1) * every) if every else epoch_end
 
-    def _saves_within_epoch(self, step: int) -> bool:
-        every = self._every_steps
-        return bool(every) and step % every == 0
-
-    def _save(self, state: TrainState, checkpoints: Checkpoints, accuracy: float | None = None) -> pathlib.Path:
+    def _save(
+        self, state: TrainState, checkpoints: Checkpoints | Nowhere, accuracy: float | None = None
+    ) -> pathlib.Path | None:
         if not self._is_finite(state.variables):
             step = int(state.step)
             why = self._explain(step, state)
-            raise TrainingDiverged(f"parameters are not finite after step {step}: {why}; {_last_good(checkpoints)}")
+            raise TrainingDiverged(f"parameters are not finite after step {step}: {why}; {last_good(checkpoints)}")
         return checkpoints.save(state, accuracy)
 
     def _explain(self, step: int, state: TrainState) -> str:
         """What of the batch of a step, or of what has become of the parameters since, is not finite."""
-        rule_key, inputs_key = keys_of_step(self.seed, step - 1)
-        batch = self.batch(step - 1)
-        inputs, _ = self._preprocess(inputs_key, jnp.asarray(batch.inputs), jnp.asarray(batch.labels))
-        variables = jax.device_get(state.variables)
-        return explain_non_finite(self.model, variables, Batch(inputs, batch.labels), key=rule_key)
+        keys, variables = keys_of_step(self.seed, step - 1), jax.device_get(state.variables)
+        return explain_step(self.model, variables, self.batch(step - 1), self._preprocess, keys)
 
     def _records(
-        self, measured: tuple[int, Ran], state: TrainState, checkpoints: Checkpoints, callbacks: Callbacks
+        self, measured: tuple[int, Ran], state: TrainState, checkpoints: Checkpoints | Nowhere, callbacks: Callbacks
     ) -> list[dict[str, Any]]:
         first_step, ran = measured
         losses, accuracies = (np.asarray(values) for values in ran.metrics)
@@ -311,7 +332,7 @@ class Trainer:
             step, loss = first_step + index + 1, float(losses[index])
             if not math.isfinite(loss):
                 why = self._explain(step, state)
-                raise TrainingDiverged(f"the loss is {loss} at step {step}: {why}; {_last_good(checkpoints)}")
+                raise TrainingDiverged(f"the loss is {loss} at step {step}: {why}; {last_good(checkpoints)}")
             record = {
                 "step": step,
                 "epoch": (step - 1) // self.plan.steps_per_epoch + 1,
@@ -325,19 +346,5 @@ class Trainer:
 
     @functools.cached_property
     def _rates(self) -> np.ndarray | None:
-        # Of all batches at once: asked for within the loop, each would wait for the step that is running.
-        if self._learning_rate is None:
-            return None
-        updates = self.updates_per_step * jnp.arange(self.plan.total_steps)
-        return np.asarray(jax.vmap(self._learning_rate)(updates))
-
-    def _warn_of_firing(self, firing_rates: dict[str, float], callbacks: Callbacks) -> None:
-        for problem in firing_problems(firing_rates):
-            callbacks.on_warning(problem)
-
-
-def _last_good(checkpoints: Checkpoints) -> str:
-    checkpoints.wait()
-    saved = checkpoints.steps()
-    good = f"the last good checkpoint is that of step {saved[-1]}" if saved else "no checkpoint was written yet"
-    return f"{good}; lower the learning rate"
+        schedule = self._learning_rate
+        return None if schedule is None else rates_of(schedule, self.updates_per_step, self.plan.total_steps)

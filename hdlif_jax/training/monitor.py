@@ -1,6 +1,6 @@
 """Warns of layers that cannot learn because they never fire, or always do."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 
 def firing_problems(firing_rates: Mapping[str, float]) -> list[str]:
@@ -22,3 +22,9 @@ def firing_problems(firing_rates: Mapping[str, float]) -> list[str]:
                 "put a BatchNorm before it, or lower the learning rate"
             )
     return problems
+
+
+def warn_of_firing(firing_rates: Mapping[str, float], tell: Callable[[str], None]) -> None:
+    """Tells of each layer that is silent or saturated."""
+    for problem in firing_problems(firing_rates):
+        tell(problem)

@@ -2,14 +2,17 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from hdlif_jax.checks import Amount, Count, Positive, check_arguments
 from hdlif_jax.nn import Params
 
+Optimizer: TypeAlias = optax.GradientTransformation | optax.MultiSteps
 HOW = "give the per-step parameters another, such as optax.adam, by optax.multi_transform"
 
 
@@ -21,7 +24,8 @@ def check_optimizer(optimizer: Any) -> None:
         raise TypeError(f"optimizer={what}, e.g. optax.sgd(0.1, momentum=0.9)")
 
 
-def warmup_cosine(learning_rate: float, *, warmup: int, total: int) -> optax.Schedule:
+@check_arguments
+def warmup_cosine(learning_rate: Positive, *, warmup: Amount, total: Count) -> optax.Schedule:
     """Linear warm-up from 1 % of the peak, then cosine to 0.
 
     Args:
@@ -33,13 +37,8 @@ def warmup_cosine(learning_rate: float, *, warmup: int, total: int) -> optax.Sch
       A function of the number of updates.
 
     Raises:
-      ValueError: a rate or a warm-up below zero, or no update.
+      ValueError: a rate that is not positive, a warm-up below zero, or no update.
     """
-    if not learning_rate >= 0 or warmup < 0 or total < 1:
-        raise ValueError(
-            f"learning_rate={learning_rate}, warmup={warmup} and total={total} make no schedule; give a rate and a "
-            "warm-up of 0 or more, and at least one update"
-        )
     warmup = min(warmup, total - 1)
     schedule = optax.schedules.warmup_cosine_decay_schedule(
         init_value=0.01 * learning_rate if warmup else learning_rate,
@@ -48,6 +47,11 @@ def warmup_cosine(learning_rate: float, *, warmup: int, total: int) -> optax.Sch
         decay_steps=total,
     )
     return lambda count: schedule(jnp.asarray(count, jnp.float32))
+
+
+def rates_of(schedule: optax.Schedule, updates_per_step: int, steps: int) -> np.ndarray:
+    """The learning rate at each batch of a run, all at once: asked for within the loop, each would wait for a step."""
+    return np.asarray(jax.vmap(schedule)(updates_per_step * jnp.arange(steps)))
 
 
 def decaying_kernels(per_step: Params) -> Callable[[Params], Params]:
@@ -71,7 +75,7 @@ class Accumulating(NamedTuple):
     learned: jax.Array
 
 
-def only_learned_steps(rule: optax.GradientTransformation, per_step: Params) -> optax.GradientTransformationExtraArgs:
+def only_learned_steps(rule: Optimizer, per_step: Params) -> optax.GradientTransformationExtraArgs:
     """Restricts the updates of per-step parameters, and of what `rule` remembers of them, to the learned steps.
 
     Momentum and weight decay would also move per-step parameters of the other steps, whose gradient is exactly zero:
@@ -131,7 +135,7 @@ def only_learned_steps(rule: optax.GradientTransformation, per_step: Params) -> 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _without_time(rule: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+def _without_time(rule: Optimizer) -> optax.GradientTransformationExtraArgs:
     """The rule itself, for networks without per-step parameters."""
 
     def update(
@@ -156,7 +160,7 @@ def _counters(state: Any) -> list[jax.Array]:
     return counters
 
 
-def _by_time(rule: optax.GradientTransformation, state: Any, per_step: Params, params: Params) -> Any:
+def _by_time(rule: Optimizer, state: Any, per_step: Params, params: Params) -> Any:
     """True at the arrays of an optimiser's state that are by time, in its structure.
 
     Momentum and second moments belong to parameters, wherever the rule keeps them; counters do not. What a mask leaves

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from hdlif_jax import show
+from hdlif_jax.checks import Count, NotNegative, Share, check_arguments
 from hdlif_jax.data import Dataset, Source, hold_out, nbytes
 
 
@@ -53,14 +54,15 @@ class Plan(NamedTuple):
         }
 
 
+@check_arguments
 def plan(
     dataset: Dataset,
     *,
-    epochs: int,
-    batch_size: int,
-    validation_fraction: float = 0.1,
+    epochs: Count,
+    batch_size: Count,
+    validation_fraction: Share = 0.1,
     resident: bool | None = None,
-    resident_limit_gib: float = 4.0,
+    resident_limit_gib: NotNegative = 4.0,
 ) -> Plan:
     """Plans a run.
 
@@ -75,10 +77,6 @@ def plan(
     Raises:
       ValueError: values out of range, or batches larger than the training set.
     """
-    if epochs < 1:
-        raise ValueError(f"epochs={epochs} must be at least 1")
-    if batch_size < 1:
-        raise ValueError(f"batch_size={batch_size} must be at least 1")
     if resident is None:
         resident = nbytes(dataset.train) <= resident_limit_gib * 2**30
     train, validation = hold_out(dataset.train.load() if resident else dataset.train, validation_fraction)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from hdlif_jax.checks import Amount, Count, NotNegative, Positive, Probability, check_arguments, check_fields
 from hdlif_jax.encodings import Encoding
 from hdlif_jax.losses import one_hot
 from hdlif_jax.ops import intensities, normalize
@@ -33,22 +34,18 @@ class Augmentation:
       ValueError: a value out of range.
     """
 
-    crop_padding: int = 0
+    crop_padding: Amount = 0
     flip: bool = False
     auto_augment: bool = False
-    cutout: int = 0
-    roll: int = 0
-    rotation: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    switch_probability: float = 0.5
+    cutout: Amount = 0
+    roll: Amount = 0
+    rotation: NotNegative = 0.0
+    mixup: NotNegative = 0.0
+    cutmix: NotNegative = 0.0
+    switch_probability: Probability = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("crop_padding", "cutout", "roll", "rotation", "mixup", "cutmix"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}={getattr(self, name)} must not be negative; 0 leaves it out")
-        if not 0 <= self.switch_probability <= 1:
-            raise ValueError(f"switch_probability={self.switch_probability} must be in [0, 1]")
+        check_fields(self)
 
     def move(self, key: jax.Array, images: jax.Array) -> jax.Array:
         """The geometry, of `[B, H, W, C]`."""
@@ -64,10 +61,11 @@ class Augmentation:
         return images
 
 
+@check_arguments
 def make_preprocess(
     mean: tuple[float, ...],
-    std: tuple[float, ...],
-    num_classes: int,
+    std: tuple[Positive, ...],
+    num_classes: Count,
     *,
     augmentation: Augmentation = Augmentation(),
     encoding: Encoding | None = None,
@@ -113,8 +111,9 @@ def make_preprocess(
     return preprocess
 
 
+@check_arguments
 def make_normalize(
-    mean: tuple[float, ...], std: tuple[float, ...], encoding: Encoding | None = None
+    mean: tuple[float, ...], std: tuple[Positive, ...], encoding: Encoding | None = None
 ) -> Callable[[jax.Array], jax.Array]:
     """Builds what inputs go through in evaluation: uint8 or float `[B, ...]` or `[B, T, ...]` to a network's input.
 

@@ -76,6 +76,28 @@ def explain_unreached(rule: Rule, step: ClosedJaxpr, traced_with: Callable[[Rule
     return "; ".join(parts)
 
 
+def warn_of_reach(
+    rule: Rule,
+    step: ClosedJaxpr,
+    step_of: Callable[[Rule], Callable[..., Any]],
+    example: tuple[Any, Callable[[int], Any]],
+    tell: Callable[[str], None],
+) -> None:
+    """Tells of the parameters that a rule does not reach.
+
+    Args:
+      rule: the rule.
+      step: the training step with it, traced.
+      step_of: makes the step of another rule.
+      example: a state, and the function of a step that gives a batch; used only where there is something to tell.
+      tell: takes the line.
+    """
+    state, batch = example
+    problem = explain_unreached(rule, step, lambda other: jax.make_jaxpr(step_of(other))(state, batch(0)))
+    if problem:
+        tell(problem)
+
+
 def _listed(paths: list[str]) -> str:
     more = len(paths) - NAMED
     return ", ".join(paths[:NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -13,6 +13,7 @@ from hdlif_jax import xla_cpu
 from hdlif_jax.data import BatchReader, Source, Split, batch_indices, stream
 from hdlif_jax.data.order import ROUNDS
 from hdlif_jax.learning import Batch
+from hdlif_jax.training.guard import check_main_guard
 from hdlif_jax.training.sharding import batch_sharding, place, place_own_rows, replicated
 from hdlif_jax.training.steps import StepMetrics, TrainState, TrainStep
 
@@ -120,9 +121,14 @@ class StreamingRunner:
       train_step: `(state, batch) -> (state, metrics)`.
       mesh: the devices; a process reads the rows of its own devices alone.
       workers: number of processes that read for this one.
+
+    Raises:
+      RuntimeError: a script without a main guard, which every worker would run again.
     """
 
     def __init__(self, source: Source, batch_size: int, seed: int, train_step: TrainStep, mesh: Mesh, workers: int):
+        if workers:
+            check_main_guard()
         self._reader = BatchReader(source, batch_size, seed, (jax.process_index(), jax.process_count()))
         self._workers = workers
         self._rows = batch_sharding(mesh)

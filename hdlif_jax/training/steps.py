@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import optax
 
 from hdlif_jax import nn, show
+from hdlif_jax.checks import Seed, check_arguments
 from hdlif_jax.learning import Batch, Learner, Loss, Rule
 from hdlif_jax.learning.base import check_rule, check_trains
 from hdlif_jax.losses import check_classes, check_loss
 from hdlif_jax.nn import Network, Params, SpikingNetwork, Variables
 from hdlif_jax.nn.arrays import check_arrays
-from hdlif_jax.training.optimizers import check_optimizer, only_learned_steps
+from hdlif_jax.training.optimizers import Optimizer, check_optimizer, only_learned_steps
 from hdlif_jax.training.preprocess import Preprocess, no_preprocess
 from hdlif_jax.training.reach import UnreachedParameters, explain_unreached, marked
 
@@ -73,7 +74,7 @@ OF_THE_SAME = "begin with training.initial_state of this model and optimizer"
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]]
 
 
-def initial_state(model: SpikingNetwork, optimizer: optax.GradientTransformation) -> TrainState:
+def initial_state(model: SpikingNetwork, optimizer: Optimizer) -> TrainState:
     """The state before the first step, with copies of the model's parameters and statistics."""
     check_optimizer(optimizer)
     variables = nn.variables_of(model)
@@ -87,14 +88,15 @@ def keys_of_step(seed: int, step: jax.Array | int) -> tuple[jax.Array, jax.Array
     return rule_key, inputs_key
 
 
+@check_arguments
 def make_train_step(
     network: Network,
     rule: Rule,
     loss: Loss,
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer,
     *,
     preprocess: Preprocess = no_preprocess,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> TrainStep:
     """Builds `(state, batch) -> (state, metrics)`, one batch of learning, to be jitted.
 
@@ -135,14 +137,15 @@ def make_train_step(
     return train_step
 
 
+@check_arguments
 def start(
     model: SpikingNetwork,
     rule: Rule,
     loss: Loss,
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer,
     *,
     preprocess: Preprocess = no_preprocess,
-    seed: int = 0,
+    seed: Seed = 0,
     dtype: jax.typing.DTypeLike = jnp.float32,
 ) -> tuple[TrainState, TrainStep]:
     """A complete training: what learns, and a jitted step.

@@ -1,12 +1,15 @@
 """How commands are started, and what they say where their packages are missing."""
 
+import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
 
+from hdlif_jax.commands import costs, train
 from hdlif_jax.commands.support.cli import EXTRA, did_you_mean
+from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.program import program
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -48,3 +51,30 @@ def test_a_missing_package_is_said_in_one_line_with_the_extra(package):
 def test_near_words():
     assert did_you_mean("digit", ["digits", "nmnist"]) == "did you mean digits? "
     assert did_you_mean("something", ["digits", "nmnist"]) == ""
+    assert did_you_mean("", ["digits", "nmnist"]) == ""
+    assert did_you_mean("nm", ["digits", "nmnist"]) == "did you mean nmnist? "
+    many = [f"cifar100-{letter}" for letter in "abcdef"]
+    assert did_you_mean("cifar100-g", many).count("cifar100-") == 3
+
+
+def test_a_message_about_an_unknown_preset_is_short():
+    for parse in (train.parse_arguments, lambda words: costs.load_subject(*words)):
+        with pytest.raises(CommandError, match=r"did you mean cifar100-.*--help` lists the presets$") as refusal:
+            parse(["cifar100-resnet18"])
+        assert str(refusal.value).count("cifar100-") == 4
+        assert len(str(refusal.value)) < 250
+
+
+def test_a_process_knows_what_was_typed(tmp_path):
+    script = tmp_path / "own.py"
+    script.write_text("from hdlif_jax.commands.support.program import typed; print(typed())")
+    assert python(script, "--a", "b c").stdout == f"{['python', str(script), '--a', 'b c']}\n"
+    code = "import runpy, sys; from hdlif_jax.commands.support.program import typed; print(typed())"
+    module = tmp_path / "own_package" / "__main__.py"
+    module.parent.mkdir()
+    module.write_text(code)
+    result = subprocess.run(
+        [sys.executable, "-m", "own_package", "x"], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert result.stdout == f"{['python', '-m', 'own_package', 'x']}\n"

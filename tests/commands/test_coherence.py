@@ -30,7 +30,7 @@ def train(path, every):
     trainer, records = make_trainer(config, data.digits()), []
     checkpoints = Checkpoints(path / "checkpoints")
     callbacks = Callbacks(on_state=each(coherence_observers(config, trainer, records.append)))
-    state = trainer.fit(trainer.initial_state, checkpoints, callbacks)
+    state = trainer.fit(trainer.initial_state, checkpoints, callbacks).state
     checkpoints.close()
     assert trainer.plan.total_steps == 5
     return state.params["stem"]["kernel"], records
@@ -48,10 +48,11 @@ def test_compares_every_n_batches_and_changes_nothing(tmp_path):
 
 
 def test_curve(tmp_path):
-    epochs = [{"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5, "validation_accuracy_per_step": None}]
+    epochs = [{"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5, "validation_accuracy_per_step": None,
+               "firing_rates": {"blocks.0.neuron1": 0.3}}]  # fmt: skip
     record = {"epoch": 0.5, "cosine": 0.9, "cosine_per_layer": {"stem": 0.8, "head": 1.0}}
     for name, coherence in (("with.png", [record]), ("without.png", [])):
-        plot_curves(tmp_path / name, "title", epochs, [0.5, 0.6], coherence)
+        plot_curves(tmp_path / name, "title", epochs, [0.5, 0.6], 20, coherence)
     assert width_of(tmp_path / "with.png") > width_of(tmp_path / "without.png")
 
 

@@ -29,17 +29,17 @@ def test_dicts_round_trip():
     ("change", "message"),
     [
         ({"epoch": 3}, "TrainConfig has no field epoch"),
-        ({"epochs": "3"}, "TrainConfig.epochs='3' must be int"),
-        ({"epochs": True}, "TrainConfig.epochs=True must be int"),
+        ({"epochs": "3"}, "epochs='3' must be an integer, e.g. 300"),
+        ({"epochs": True}, "epochs=True must be an integer"),
         ({"model": 3}, "TrainConfig.model=3 must be an object"),
-        ({"model": {"widths": 3}}, "ModelConfig.widths=3 must be a list"),
-        ({"model": {"weights": "int4"}}, "ModelConfig.weights='int4' must be one of float, binary, ternary"),
-        ({"model": {"spike_bits": "4"}}, "ModelConfig.spike_bits='4' must be int | None"),
+        ({"model": {"widths": 3}}, "widths=3 must be a tuple"),
+        ({"model": {"weights": "int4"}}, "weights='int4' is unknown; choose one of float, binary, ternary"),
+        ({"model": {"spike_bits": "4"}}, "spike_bits='4' must be an integer or None"),
         ({"learning": {"k": 9, "rule": "random_k"}}, "learning.k=9 exceeds model.num_steps=4"),
     ],
 )
 def test_bad_dicts(change, message):
-    with pytest.raises(ValueError, match=message.replace("|", r"\|")):
+    with pytest.raises((TypeError, ValueError), match=message):
         from_dict(TrainConfig, change)
 
 
@@ -111,8 +111,8 @@ def test_unquantised_spikes():
         ({"neuron": "if"}, "neuron='if' is unknown; choose one of lif, .*hd-lif, mem-bn"),
         ({"weights": "int8"}, "weights='int8' is unknown"),
         ({"attention": "se"}, "attention='se' is unknown"),
-        ({"spike_bits": 0}, "bits=0"),
-        ({"spike_scale": -1.0}, "scale=-1.0"),
+        ({"spike_bits": 0}, "spike_bits=0 must be in 1…24"),
+        ({"spike_scale": -1.0}, "spike_scale=-1.0 must be positive"),
         ({"surrogate": "arctan"}, "surrogate='arctan' is for neurons whose spikes are a step, such as neuron='lif'"),
     ],
 )

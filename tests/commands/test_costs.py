@@ -1,15 +1,21 @@
 import dataclasses
+import io
 import json
 import sys
 
 import jax
 import numpy as np
 import pytest
+import rich
+import rich.console
 
 from hdlif_jax import nn
+from hdlif_jax.analysis import CompiledCost, measure
 from hdlif_jax.commands import costs
 from hdlif_jax.commands.presets import PRESETS
-from hdlif_jax.commands.registry import make_trainer
+from hdlif_jax.commands.registry import make_model, make_trainer
+from hdlif_jax.commands.support import tables
+from hdlif_jax.commands.support.cost_tables import OF_STEP, QUANTITIES, total_table
 from hdlif_jax.commands.support.inputs import random_batches
 from hdlif_jax.commands.support.run_directory import RunDirectory
 from hdlif_jax.commands.support.runs import load_dataset
@@ -39,7 +45,45 @@ def test_a_preset(monkeypatch, capsys, tmp_path):
     assert report["train_step"]["gflops"] > 0
     printed = capsys.readouterr().out
     assert "blocks.2.downsample.conv" in printed
-    assert "param_mb_paper" in printed
+    assert "param_mb_paper" not in printed
+    totals = printed[printed.index("per image") :]
+    assert "paper:" not in totals  # which has no figure of the digits
+    assert f"{report['param_mb_paper']:.4g} MB" in totals
+    assert f"{report['train_step']['memory_mb']:.4g} MB" in totals
+    assert f"{100 * report['firing_rate']:.4g} %" in totals
+    assert all(quantity.meaning in totals for quantity in (*QUANTITIES.values(), *OF_STEP.values()))
+    assert max(map(len, totals.partition("costs.json")[0].splitlines())) <= 80
+
+
+def test_the_paper_s_figures_stand_beside_ours(capsys):
+    preset = PRESETS["cifar100-resnet18-ternary-4bit-parallel"]
+    report = dict.fromkeys(QUANTITIES, 1.23456) | {"train_step": None, "paper": preset.paper._asdict()}
+    rich.print(total_table(report))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].strip() == "paper: Table 2, HD-LIF †‡"
+    (sops,) = (line for line in lines if "SOPs " in line and "additions" in line)
+    assert "1.235 M" in sops
+    assert "190.1 M" in sops
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_a_narrow_terminal_cuts_no_figure(width, monkeypatch):
+    figures = dict.fromkeys(QUANTITIES, 1234.5) | {"train_step": None, "paper": None}
+    console = rich.console.Console(file=io.StringIO(), width=width, soft_wrap=True)
+    monkeypatch.setattr(tables, "console", console)
+    tables.print_table(total_table(figures))
+    printed = console.file.getvalue()
+    assert "…" not in printed
+    assert all(quantity.meaning in printed for quantity in QUANTITIES.values())
+    assert printed.count("1234 MB") == 3  # 1234.5, to four digits
+
+
+def test_every_total_has_a_row():
+    model = make_model(PRESETS["digits"].config.model, (8, 8, 1), 10, 0)
+    costs_ = measure(model, [np.zeros((1, 8, 8, 1), np.float32)])
+    assert list(costs_.summary()) == list(QUANTITIES)
+    assert [field.name for field in dataclasses.fields(CompiledCost)] == list(OF_STEP)
 
 
 def test_a_run_is_counted_with_its_own_weights(monkeypatch, tmp_path):

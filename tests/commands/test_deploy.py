@@ -50,7 +50,10 @@ def test_infer_predicts_what_the_checkpoint_does(deployed, finished_run, command
     np.save(tmp_path / "inputs.npy", test.inputs[:70])
     status, output, errors = command.run("infer", deployed[0], tmp_path / "inputs.npy")
     assert status == 0, errors
-    predictions = np.array([int(line.split("\t")[1]) for line in output.splitlines()])
+    head, *lines = output.splitlines()
+    assert head == "input\tclass\tprobability"
+    assert errors.endswith("arithmetic, 2 time-steps; 10 classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9\n")
+    predictions = np.array([int(line.split("\t")[1]) for line in lines])
     assert len(predictions) == 70
     summary = read_json(finished_run[0] / "summary.json")
     assert abs((predictions == test.labels[:70]).mean() - summary["test_accuracy"]) < 0.25  # of 70 of the 359
@@ -61,8 +64,12 @@ def test_infer_predicts_what_the_checkpoint_does(deployed, finished_run, command
         pillow.fromarray(test.inputs[index, ..., 0]).save(folder / f"{index}.png")
     status, output, errors = command.run("infer", deployed[0], folder, "--threshold", "1")
     assert status == 0, errors
-    assert [int(line.split("\t")[1]) for line in output.splitlines()] == list(predictions[:3])
-    assert all(line.endswith("2 steps") for line in output.splitlines())
+    head, *lines = output.splitlines()
+    assert head == "input\tclass\tprobability\tsteps"
+    assert [int(line.split("\t")[1]) for line in lines] == list(predictions[:3])
+    assert all(line.endswith("\t2") for line in lines)
+    status, output, errors = command.run("infer", deployed[0], tmp_path / "nothing")
+    assert (output, errors.count("\n")) == ("", 1)
 
 
 def error_of(result, status=2):

@@ -2,6 +2,7 @@ import pytest
 from flax import nnx
 
 from hdlif_jax import analysis
+from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.presets import PRESETS, PaperFigures
 from hdlif_jax.commands.registry import make_model
 from hdlif_jax.data import CATALOG
@@ -78,6 +79,17 @@ def test_names_agree_with_configurations():
         assert preset.config.optimizer.learning_rate == 0.01
         if "parallel" in parts:
             assert model.second_neuron == "parallel"
+
+
+def test_rows_of_tables_train_on_all_of_the_training_set():
+    """A validation split is for choosing, and the table rows are chosen."""
+    assert {PRESETS[name].config.data.validation_fraction for name in OF_PAPER} == {0}
+    assert PRESETS["digits"].config.data.validation_fraction > 0
+
+
+def test_a_configuration_that_began_as_no_preset_has_the_name_of_none():
+    assert TrainConfig().preset not in PRESETS
+    assert all(preset.config.preset == name for name, preset in PRESETS.items())
 
 
 def test_figures_as_text():

@@ -23,11 +23,15 @@ def test_a_finished_run_is_kept_with_all_that_explains_it(finished_run, tmp_path
     assert kept["versions"]["jax"]
     assert "--epochs" in kept["command"]
     assert [epoch["epoch"] for epoch in kept["curve"]] == [1, 2, 3, 4]
+    # The name of a preset alone would say that it is one.
+    assert kept["changed"] == {"epochs": 4, "batch_size": 256, "model.num_steps": 2, "model.widths": [4]}
+    assert (kept["init_from"], kept["changes"]) == (None, [])
     with Image.open(file.with_suffix(".png")) as picture:
         assert picture.size[0] > 1000
     lines = (tmp_path / "README.md").read_text().splitlines()
     assert sum(line.startswith("| [digits]") for line in lines) == 1
     assert f"{100 * summary['test_accuracy']:.2f} %" in lines[-1]
+    assert "epochs=4, batch_size=256, model.num_steps=2, model.widths=[4] |" in lines[-1]
 
 
 def test_an_unfinished_run_is_refused(finished_run, tmp_path, monkeypatch, capsys):

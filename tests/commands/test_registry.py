@@ -20,6 +20,7 @@ CHOICES = [
     (ModelConfig, "neuron", registry.NEURONS),
     (ModelConfig, "surrogate", registry.SURROGATES),
     (ModelConfig, "norm", registry.NORMS),
+    (ModelConfig, "init", registry.INITS),
     (ModelConfig, "architecture", registry.NETWORKS),
     (LearningConfig, "rule", registry.RULES),
     (LearningConfig, "loss", registry.LOSSES),
@@ -37,6 +38,21 @@ def test_the_choices_of_a_field_are_the_names_of_the_registry(kind, field, entri
     message = f"{field}='elif' is unknown; choose one of {', '.join(entries)}"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         kind(**{field: "elif"})
+
+
+@pytest.mark.parametrize("name", registry.NEURONS)
+def test_a_neuron_reads_what_its_entry_says(name):
+    entry = registry.NEURONS[name]
+    factory = entry(ModelConfig(neuron=name))
+    assert hasattr(factory, "bits") == (entry.reads == "levels")
+    assert hasattr(factory, "surrogate") == (entry.reads == "surrogate")
+
+
+@pytest.mark.parametrize("name", registry.LOSSES)
+def test_a_loss_is_of_sequences_if_its_entry_says_so(name):
+    entry = registry.LOSSES[name]
+    loss = entry(LearningConfig(loss=name, rule="stbp"))
+    assert isinstance(loss, losses.SequenceLoss) == entry.of_sequences
 
 
 @pytest.mark.parametrize("architecture", registry.NETWORKS)

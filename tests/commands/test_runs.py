@@ -11,6 +11,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from hdlif_jax import data, nn, training
 from hdlif_jax.commands.config import DataConfig, ModelConfig, TrainConfig
@@ -93,6 +94,19 @@ def test_a_run_is_loaded_without_its_dataset(earlier_run, monkeypatch):
     assert run.config.data.dir == "elsewhere"
     assert (run.model.input_shape, run.model.num_classes) == ((8, 8, 1), 10)
     jax.tree.map(np.testing.assert_array_equal, nn.variables_of(run.model), run.variables)
+
+
+def test_a_run_is_loaded_without_drawing_kernels(earlier_run, monkeypatch):
+    """The checkpoint has them; drawing compiles for seconds. What is only traced draws nothing."""
+    keys = []
+    draw = nn.inits.he_normal.__call__
+    monkeypatch.setattr(
+        nn.inits.he_normal, "__call__", lambda self, key, *rest: keys.append(key) or draw(self, key, *rest)
+    )
+    run = load_run(earlier_run)
+    assert keys
+    assert all(isinstance(key, jax.core.Tracer) for key in keys)
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(nnx.state(run.model)))
 
 
 def test_the_library_hands_it_on(earlier_run):

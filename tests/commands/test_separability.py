@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hdlif_jax import data
+from hdlif_jax.analysis.separability.figures import estimator_variance
 from hdlif_jax.commands import separability
 from hdlif_jax.commands.config import ModelConfig, OptimizerConfig
 from hdlif_jax.commands.presets import PRESETS, Preset
@@ -59,6 +60,9 @@ def test_results_reproduce_and_models_are_loaded(tmp_path, monkeypatch, capsys):
     assert results["models"]["lif"]["theorem_worst_deviation"] > 0.1
     assert {path.name for path in (tmp_path / "first").glob("*.png")} == FIGURES
     printed = capsys.readouterr().out
+    assert printed.startswith("2 trainings of 3 updates on digits, and comparisons.\n20 trainings of 300 updates")
+    assert "lif: done after" in printed
+    assert "±" not in printed  # of one seed
     assert f"{results['models']['lif']['first_layer_cosine_init']:.4f}" in printed
     assert max(map(len, printed.split("results in")[0].splitlines())) <= 80
 
@@ -73,6 +77,39 @@ def test_results_reproduce_and_models_are_loaded(tmp_path, monkeypatch, capsys):
     call(monkeypatch, *options, "--models", "lif", "--out", tmp_path / "first")
     loaded = json.loads((tmp_path / "first" / "separability.json").read_text())
     assert_near(loaded["models"]["lif"], results["models"]["lif"])
+
+
+def figures_of(seeds):
+    """What a study says of a model, for the table."""
+    estimator = {"trained": {"network": {"variance": 2.0, "bias_stbp": 0.5}}}
+    return {
+        "first_layer_cosine_init": 0.9, "first_layer_cosine_init_std": 0.01,
+        "first_layer_cosine_init_per_seed": [0.9] * seeds,
+        "first_layer_cosine_trained": 0.8, "first_layer_cosine_trained_std": 0.02,
+        "network_cosine": {"trained": 0.7}, "separability_index": 0.6, "distinct_epsilon_values": 5,
+        "theorem_worst_deviation": None, "estimator": estimator,
+    }  # fmt: skip
+
+
+def test_one_name_is_one_quantity_in_table_and_figure():
+    text = separability.table({"hd-lif": figures_of(2), "adaptive-lif": figures_of(2)})
+    assert text.splitlines()[1].split()[-2:] == ["var.", "bias²"]
+    assert text.splitlines()[3].split()[-2:] == ["2.000", "0.250"]  # the squared 0.5
+    plt = pytest.importorskip("matplotlib.pyplot")
+    places = {place: {"variance": 2.0, "bias_stbp": 0.5} for place in ("network", "head")}
+    figure = estimator_variance({"hd-lif": {"estimator": {"trained": places}}})
+    variance, bias = figure.axes
+    assert variance.get_title().startswith("Variance")
+    assert bias.get_title().startswith("Bias²")
+    assert [bar.get_height() for bar in bias.patches] == [0.25, 0.25]
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_spread_is_that_of_several_seeds(seeds):
+    text = separability.table({"hd-lif": figures_of(seeds)})
+    assert ("0.9000±0.0100" in text) == ("±" in text) == (seeds > 1)
+    assert max(map(len, text.splitlines())) <= 80
 
 
 @pytest.mark.slow
@@ -130,7 +167,7 @@ def assert_near(actual, expected):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"preset": "digit"}, "unknown preset 'digit'; the presets are .*digits"),
+        ({"preset": "digit"}, "unknown preset 'digit'; did you mean digits.*lists the presets"),
         ({"models": ("lif", "lif")}, "--models lif lif must name at least one, each once"),
         ({"seeds": ()}, "--seeds .*at least one"),
         ({"updates": 0}, "--updates 0 must be at least 1"),

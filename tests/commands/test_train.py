@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hdlif_jax.commands.config import TrainConfig
+from hdlif_jax.commands.config import ModelConfig, OptimizerConfig, TrainConfig
 from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.run import resume_command
 from hdlif_jax.commands.support.run_directory import RunDirectory
 from hdlif_jax.commands.train import main, parse_arguments
 from tests.commands.conftest import TINY, read_json, wait_for
@@ -31,7 +33,7 @@ def test_a_run_leaves_everything_behind(finished_run):
     config = read_json(directory / "config.json")
     assert config["config"]["model"]["widths"] == [4]
     assert config["versions"]["jax"]
-    assert "--epochs" in config["command"]
+    assert config["command"] == ["python", "-m", "experiments.train", *TINY, "--out", str(directory)]
     records = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records if record["kind"] == "step"] == list(range(1, 21))
     assert [record["epoch"] for record in records if record["kind"] == "epoch"] == [1, 2, 3, 4]
@@ -69,6 +71,7 @@ def test_a_stopped_run_goes_on_to_the_same_parameters(stop, finished_run, comman
         assert process.returncode == 130
         assert errors.startswith("stopped after step")
         assert errors.count("\n") == 1
+        assert errors.endswith(f"; go on with python -m experiments.train --resume {directory}\n")
     else:
         assert process.returncode == -signal.SIGKILL
     assert not (directory / "summary.json").exists()
@@ -92,7 +95,7 @@ def one_line_error(capsys):
 
 BAD_ARGUMENTS = {
     "unknown preset": (["digit"], "unknown preset 'digit'; did you mean digits?"),
-    "unknown field": (["--model.weight", "binary"], "unknown option --model.weight; did you mean --model.weights?"),
+    "unknown field": (["--model.weight", "binary"], "option --model.weight; did you mean --model.weights, --model.wi"),
     "unknown choice": (["--model.weights", "int4"], "invalid choice 'int4'"),
     "not a number": (["--epochs", "many"], "--epochs: invalid literal"),
     "out of range": (["--epochs", "0"], "epochs=0 must be at least 1"),
@@ -102,7 +105,10 @@ BAD_ARGUMENTS = {
     "a surrogate of exact gradients": (["--model.surrogate", "arctan"], "is for neurons whose spikes are a step"),
     "k and T": (["--learning.rule", "random_k", "--learning.k", "9"], "learning.k=9 exceeds model.num_steps=4"),
     "batch size": (["--batch-size", "5000"], "batch_size=5000 is more than the 1295 training examples"),
-    "resume and more": (["--resume", "x", "--epochs", "3"], "leave out --epochs"),
+    "no configuration": (["--config", "nowhere.yaml"], "nowhere.yaml is no file; name a run's config.json"),
+    "a configuration after": (["digits", "--config", "x"], "--config FILE comes first, in place of a preset"),
+    "resume and more": (["--resume", "x", "--seed", "3"], "leave out --seed"),
+    "more epochs of no run": (["--resume", "x", "--epochs", "3"], "is not a run directory"),
     "no run": (["--resume", "nowhere"], "is not a run directory: it has no config.json"),
 }
 
@@ -243,7 +249,7 @@ def test_a_diverging_run_names_the_step_and_the_checkpoint(tmp_path, capsys, mon
 
 
 def test_the_default_directory_has_the_preset_s_name():
-    directory, config, resumed, _ = parse_arguments([])
+    directory, config, resumed, *_ = parse_arguments([])
     assert directory.path.parent == pathlib.Path("runs")
     assert directory.path.name.startswith("digits-")
     assert (config.preset, resumed) == ("digits", False)
@@ -263,6 +269,72 @@ def test_help_lists_presets_and_fields(capsys):
     output = capsys.readouterr().out
     for word in ("digits", "--epochs", "--seed", "--out", "--model.neuron", "--learning.rule", "Algorithm 1"):
         assert word in output
+
+
+def test_a_run_s_own_configuration_is_run_again(finished_run):
+    directory, _ = finished_run
+    asked = parse_arguments(["--config", str(directory / "config.json"), "--seed", "3"])
+    assert asked.config == dataclasses.replace(RunDirectory(directory).config(), seed=3)
+    assert not asked.resumed
+    assert asked.directory.path.name.startswith("digits-")
+
+
+FIELDS = {
+    "fields.json": '{"epochs": 3, "model": {"widths": [4, 8]}, "optimizer": {"learning_rate": 1e-3}}',
+    "fields.yaml": "epochs: 3\nmodel:\n  widths: [4, 8]\noptimizer: {learning_rate: 1e-3}\n",
+}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_configuration_of_some_fields(name, tmp_path):
+    (tmp_path / name).write_text(FIELDS[name])
+    config = parse_arguments(["--config", str(tmp_path / name), "--batch-size", "8"]).config
+    expected = TrainConfig(
+        epochs=3, batch_size=8, model=ModelConfig(widths=(4, 8)), optimizer=OptimizerConfig(learning_rate=1e-3)
+    )
+    assert config == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.json", "{", "a.json is not valid JSON"),
+        ("a.json", "epochs: 3", "YAML files end in .yaml"),
+        ("a.yaml", "{a: [", "a.yaml is not valid YAML"),
+        ("a.yaml", "just words", "a.yaml is no configuration; expected fields"),
+        ("a.json", '{"epoch": 3}', "a.json is not a valid configuration: TrainConfig has no field epoch"),
+        ("a.yaml", "epochs: many", "a.yaml is not a valid configuration: .*epochs='many' must be"),
+        ("a.json", '{"schema": 99, "config": {}}', "a.json has schema 99, this version reads 1"),
+    ],
+)
+def test_what_is_no_configuration_is_refused(name, text, message, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(CommandError, match=message):
+        parse_arguments(["--config", str(tmp_path / name)])
+
+
+def test_runs_that_begin_in_one_second_have_directories_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("time.strftime", lambda form: "now")
+    first, second, third = (parse_arguments([]).directory.claimed() for _ in range(3))
+    assert [directory.path.name for directory in (first, second, third)] == [
+        "digits-now",
+        "digits-now-2",
+        "digits-now-3",
+    ]
+    for directory in (first, second, third):
+        directory.create(TrainConfig())
+    named = parse_arguments(["--out", str(first.path)]).directory
+    assert named.claimed().path == first.path
+
+
+def test_what_goes_on_says_how_it_is_computed():
+    execution = parse_arguments(["--devices", "2", "--tensorboard"]).execution
+    assert execution.words() == ["--devices", "2", "--tensorboard"]
+    again = parse_arguments([*execution.words()]).execution
+    assert again == execution
+    command = resume_command(RunDirectory(pathlib.Path("a run")), execution)
+    assert command == "python -m hdlif_jax.commands.train --resume 'a run' --devices 2 --tensorboard"
 
 
 def test_resume_without_a_directory():

@@ -47,7 +47,7 @@ def test_infer_imports_jax_and_numpy_only(written, inputs):
     command = [sys.executable, "-c", INFER, str(written), str(inputs)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == [f"{inputs}[0]", f"{inputs}[1]"]
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == ["input", f"{inputs}[0]", f"{inputs}[1]"]
 
 
 def test_running_an_artifact_imports_none_of_the_networks_code(written, inputs):
@@ -89,4 +89,4 @@ def test_infer_in_a_fresh_environment_with_jax_and_numpy(written, inputs, tmp_pa
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert len(result.stdout.splitlines()) == 2
+    assert len(result.stdout.splitlines()) == 3

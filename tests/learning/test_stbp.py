@@ -43,7 +43,7 @@ def test_segments_that_do_not_divide_the_steps(segment, images, labels):
 
 
 def test_a_segment_has_a_step():
-    with pytest.raises(ValueError, match="segment=0 must be at least 1, or None to keep all steps"):
+    with pytest.raises(ValueError, match="segment=0 must be at least 1"):
         learning.stbp(segment=0)
 
 

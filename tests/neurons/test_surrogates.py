@@ -127,12 +127,12 @@ def test_your_own_class_needs_a_derivative():
 def test_a_width_that_is_not_positive_is_refused():
     with pytest.raises(ValueError, match="width=0 must be positive"):
         surrogates.triangle(0)
-    with pytest.raises(ValueError, match=r"width=-1.0 must be positive: it is the width of the box"):
+    with pytest.raises(ValueError, match=r"width=-1.0 must be positive"):
         surrogates.rectangle(-1.0)
 
 
 @pytest.mark.parametrize("kind", [surrogates.sigmoid, surrogates.arctan, surrogates.fast_sigmoid])
 @pytest.mark.parametrize("slope", [0, -2.0, float("nan")])
 def test_a_slope_that_is_not_positive_is_refused(kind, slope):
-    with pytest.raises(ValueError, match=f"slope={slope} must be positive"):
+    with pytest.raises(ValueError, match=f"slope={slope} must be"):
         kind(slope)

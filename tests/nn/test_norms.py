@@ -160,7 +160,7 @@ def test_factories_are_values():
     [
         ({"momentum": 1.0}, r"momentum=1\.0 must be in \[0, 1\)"),
         ({"epsilon": 0.0}, r"epsilon=0\.0 must be positive"),
-        ({"statistics": "time"}, "statistics='time' are unknown; choose 'step' or 'sequence'"),
+        ({"statistics": "time"}, "statistics='time' is unknown; choose one of step, sequence"),
         ({"gain": -1.0}, r"gain=-1\.0 must be positive"),
     ],
 )

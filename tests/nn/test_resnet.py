@@ -57,7 +57,7 @@ def test_memory_makes_steps_differ():
     ("arguments", "message"),
     [
         ({"stage_sizes": (1,), "widths": (2, 3), "strides": (1, 1)}, "have 1, 2 and 2 entries"),
-        ({"stage_sizes": (), "widths": (), "strides": ()}, "have 0, 0 and 0 entries"),
+        ({"stage_sizes": (), "widths": (), "strides": ()}, r"stage_sizes=\(\) must not be empty"),
         ({"input_shape": (8, 8)}, r"input_shape=\(8, 8\) must be"),
     ],
 )

@@ -229,5 +229,5 @@ def test_an_mlp_of_features_does_not_flatten():
 
 
 def test_an_mlp_without_hidden_layers_is_refused():
-    with pytest.raises(ValueError, match=r"widths=\(\) has no hidden layer, and only those spike"):
+    with pytest.raises(ValueError, match=r"widths=\(\) must not be empty"):
         nn.mlp((5,), 3, widths=(), rngs=nnx.Rngs(0))

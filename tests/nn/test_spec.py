@@ -74,10 +74,10 @@ def test_bad_options(options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"neuron": "if"}, "neuron='if' makes no module; give it a factory, e.g. nn.hd_lif"),
-        ({"neuron": None}, "neuron=None makes no module"),
-        ({"second_neuron": "parallel"}, "second_neuron='parallel' makes no module"),
-        ({"norm": "batch"}, "norm='batch' makes no module"),
+        ({"neuron": "if"}, "neuron='if' must be a function"),
+        ({"neuron": None}, "neuron=None must be a function"),
+        ({"second_neuron": "parallel"}, "second_neuron='parallel' must be a function"),
+        ({"norm": "batch"}, "norm='batch' must be a function"),
         ({"neuron": nn.lif}, r"neuron=lif is not called yet; write lif\(\)"),
         ({"norm": nn.batch_norm}, r"norm=batch_norm is not called yet; write batch_norm\(\)"),
     ],

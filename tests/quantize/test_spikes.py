@@ -55,8 +55,8 @@ def test_the_gradient_is_one_everywhere(softness):
     ("arguments", "message"),
     [
         ({"scale": 0}, "scale=0 must be positive"),
-        ({"bits": 0}, "softness=None"),
-        ({"softness": -1}, "softness=-1 must be ≥ 0"),
+        ({"bits": 0}, "bits=0 must be in 1…24"),
+        ({"softness": -1}, "softness=-1 must not be negative"),
         ({"scale": float("nan")}, "scale=nan"),
     ],
 )

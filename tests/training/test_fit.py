@@ -25,9 +25,8 @@ def trainer():
 
 def test_trains_reports_and_saves(trainer, checkpoints):
     steps, epochs = [], []
-    state = trainer.fit(
-        jax.tree.map(np.copy, trainer.initial_state), checkpoints, Callbacks(steps.append, epochs.append)
-    )
+    state, history = trainer.fit(checkpoints=checkpoints, callbacks=Callbacks(steps.append, epochs.append))
+    assert list(history) == epochs
     assert trainer.plan.steps_per_epoch == 6
     assert [record["step"] for record in steps] == list(range(1, 13))
     assert [record["epoch"] for record in epochs] == [1, 2]
@@ -39,14 +38,12 @@ def test_trains_reports_and_saves(trainer, checkpoints):
 
 
 def test_stopping_in_the_middle_of_an_epoch_and_going_on_changes_nothing(trainer, checkpoints, tmp_path):
-    whole = trainer.fit(jax.tree.map(np.copy, trainer.initial_state), Checkpoints(tmp_path / "whole" / "checkpoints"))
+    whole = trainer.fit(trainer.initial_state, Checkpoints(tmp_path / "whole" / "checkpoints")).state
     asked = iter([False] * 8 + [True])
     with pytest.raises(Interrupted, match=r"stopped after step 9 of 12; checkpoint .*checkpoints/9"):
-        trainer.fit(
-            jax.tree.map(np.copy, trainer.initial_state), checkpoints, Callbacks(should_stop=lambda step: next(asked))
-        )
+        trainer.fit(trainer.initial_state, checkpoints, Callbacks(should_stop=lambda step: next(asked)))
     resumed = make_trainer()
-    state = resumed.fit(checkpoints.load(resumed.initial_state), checkpoints)
+    state = resumed.fit(checkpoints.load(resumed.initial_state), checkpoints).state
     jax.tree.map(np.testing.assert_array_equal, state, whole)
 
 
@@ -54,7 +51,7 @@ def test_stopping_in_the_middle_of_an_epoch_and_going_on_changes_nothing(trainer
 def test_a_stop_at_the_end_of_an_epoch_finishes_the_epoch_first(step, trainer, checkpoints):
     epochs = []
     callbacks = Callbacks(on_epoch=epochs.append, should_stop=lambda at: at == step)
-    state = jax.tree.map(np.copy, trainer.initial_state)
+    state = trainer.initial_state
     if step < trainer.plan.total_steps:
         with pytest.raises(Interrupted, match=r"stopped after step 6 of 12; checkpoint .*checkpoints/6"):
             trainer.fit(state, checkpoints, callbacks)
@@ -73,7 +70,7 @@ def test_what_is_in_a_checkpoint_has_been_told(trainer, checkpoints):
         raise SystemExit
 
     with pytest.raises(SystemExit):
-        trainer.fit(jax.tree.map(np.copy, trainer.initial_state), checkpoints, Callbacks(on_epoch=kill))
+        trainer.fit(trainer.initial_state, checkpoints, Callbacks(on_epoch=kill))
     assert checkpoints.steps() == []
 
 
@@ -98,7 +95,7 @@ def test_accuracy_does_not_depend_on_the_padding_of_the_last_batch(trainer, monk
 
 def test_events_are_turned_to_time_major(checkpoints):
     trainer = make_trainer(make_dataset(num_frames=3), epochs=1, num_steps=3)
-    state = trainer.fit(trainer.initial_state, checkpoints)
+    state = trainer.fit(trainer.initial_state, checkpoints).state
     assert int(state.step) == trainer.plan.total_steps
 
 
@@ -172,3 +169,20 @@ def test_the_learning_rate_follows_batches_and_not_updates(rule, checkpoints):
     rates = [record["learning_rate"] for record in records]
     expected = 0.025 * (1 + np.cos(np.pi * np.arange(6) / 6))
     np.testing.assert_allclose(rates, expected, atol=1e-6)
+
+
+def test_a_run_needs_no_checkpoints_and_can_be_made_again(trainer):
+    """The initial state is new at every look, as `fit` gives arrays away; a stop hands back what was trained."""
+    first, history = trainer.fit(trainer.initial_state)
+    second, _ = trainer.fit(trainer.initial_state)
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+    assert [record["epoch"] for record in history] == [1, 2]
+    stopped, history = trainer.fit(callbacks=Callbacks(should_stop=lambda step: step == 6))
+    assert (int(stopped.step), len(history)) == (6, 1)
+
+
+def test_a_state_that_was_given_away_is_refused(trainer):
+    state = trainer.initial_state
+    trainer.runner().run(state, 0, 6)
+    with pytest.raises(ValueError, match=r"the state was given away to an earlier fit; take trainer\.initial_state"):
+        trainer.fit(state)

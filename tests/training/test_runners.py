@@ -165,7 +165,7 @@ def test_both_runners_train_the_same_network(tmp_path):
     for resident in (True, False):
         trainer = trainer_of(Augmentation(mixup=0.5, flip=True), workers=0, resident=resident)
         checkpoints = Checkpoints(tmp_path / str(resident) / "checkpoints")
-        states.append(trainer.fit(trainer.initial_state, checkpoints))
+        states.append(trainer.fit(trainer.initial_state, checkpoints).state)
         checkpoints.close()
     chex.assert_trees_all_close(*states, rtol=1e-6, atol=1e-6)  # two programs, whose sums may round differently
 

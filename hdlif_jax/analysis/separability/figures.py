@@ -30,7 +30,7 @@ def plot_all(folder: pathlib.Path, studies: Mapping[str, Any], samples: Mapping[
     from matplotlib import pyplot as plt
 
     figures = (
-        epsilon_maps(samples),
+        epsilon_maps(samples, {name: figures["sampled_layer"] for name, figures in studies.items()}),
         epsilon_distribution(samples, studies),
         cosine_per_layer(studies),
         estimator_variance(studies),
@@ -40,14 +40,19 @@ def plot_all(folder: pathlib.Path, studies: Mapping[str, Any], samples: Mapping[
         plt.close(figure)
 
 
-def epsilon_maps(samples: Mapping[str, Contributions]) -> "Figure":
-    """ε[i,t] of a few neurons of each model, with the values written in."""
+def epsilon_maps(samples: Mapping[str, Contributions], layers: Mapping[str, str] | None = None) -> "Figure":
+    """ε[i,t] of a few neurons of each model, with the values written in.
+
+    Args:
+      samples: ε and spikes of each model; where neurons have two axes, the last one is their channel.
+      layers: where the neurons of each model stand, for the titles; None leaves it out.
+    """
     from matplotlib import pyplot as plt
 
     figure, grid = plt.subplots(
         len(samples),
         SHOWN_NEURONS,
-        figsize=(3.1 * SHOWN_NEURONS + 1, 2.9 * len(samples)),
+        figsize=(3.1 * SHOWN_NEURONS + 1, 3.1 * len(samples)),
         layout="constrained",
         squeeze=False,
     )
@@ -68,8 +73,9 @@ def epsilon_maps(samples: Mapping[str, Contributions]) -> "Figure":
                     )
             ticks = range(num_steps)
             axes.set(xticks=ticks, yticks=ticks, xticklabels=[t + 1 for t in ticks], yticklabels=[t + 1 for t in ticks])
-            axes.set(xlabel="t", title=name)
-        row[0].set_ylabel("i")
+            axes.set(xlabel="gradient at step t")
+            axes.set_title(_title(name, (layers or {}).get(name), neuron, sample), fontsize=10)
+        row[0].set_ylabel("spikes of step i")
     figure.colorbar(image, ax=grid, label="ε[i,t]", shrink=0.6)
     return figure
 
@@ -116,16 +122,18 @@ def cosine_per_layer(studies: Mapping[str, Any]) -> "Figure":
         axes.grid(alpha=0.3)
     row[0].set_ylabel("cosine(online, STBP)")
     row[0].legend(loc="lower right")
-    figure.suptitle("How well the online gradient points where STBP points (mean and range over seeds)")
+    several = any(len(figures["first_layer_cosine_init_per_seed"]) > 1 for figures in studies.values())
+    over = " (mean and range over seeds)" if several else ""
+    figure.suptitle(f"How well the online gradient points where STBP points{over}")
     return figure
 
 
 def estimator_variance(studies: Mapping[str, Any]) -> "Figure":
-    """Variance of the random step about the sum of all steps, and its squared bias to STBP, by layer, trained."""
+    """Variance of the random step about the sum of all steps, and its bias² to STBP, by layer, trained."""
     from matplotlib import pyplot as plt
 
     figure, row = plt.subplots(1, 2, figsize=(12, 4.4), layout="constrained")
-    parts = (("variance", 1, "Variance: E‖T g − A‖² / ‖A‖²"), ("bias_stbp", 2, "Squared bias to STBP: ‖A − S‖² / ‖S‖²"))
+    parts = (("variance", 1, "Variance: E‖T g − A‖² / ‖A‖²"), ("bias_stbp", 2, "Bias²: ‖A − S‖² / ‖S‖²"))
     for axes, (part, power, title) in zip(row, parts, strict=True):
         width = 0.8 / len(studies)
         for index, (name, figures) in enumerate(studies.items()):
@@ -146,6 +154,12 @@ def estimator_variance(studies: Mapping[str, Any]) -> "Figure":
         "One random step (Algorithm 1), T g, as an estimator of the sum A of all steps and of STBP S, after training"
     )
     return figure
+
+
+def _title(name: str, layer: str | None, neuron: int, sample: Contributions) -> str:
+    place = np.unravel_index(neuron, sample.weights.shape[2:])
+    which = f"channel {place[-1]}, sample {place[0]}" if len(place) > 1 else f"neuron {neuron}"
+    return f"{name}: {which}" if layer is None else f"{name}: {layer}\n{which}"
 
 
 def _short(layer: str) -> str:

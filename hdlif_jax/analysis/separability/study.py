@@ -64,7 +64,8 @@ def study(
             figures, sample = neuron_figures(with_variables(model, variables), layer, seed=seed)
             neurons[stage].append(figures)
             samples.append(sample)
-    return summary(comparisons, neurons, forward_layers(example)), samples[0]
+    figures = summary(comparisons, neurons, forward_layers(example))
+    return figures | {"sampled_layer": layer}, samples[0]
 
 
 def forward_layers(model: SpikingNetwork) -> list[str]:

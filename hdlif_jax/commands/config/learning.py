@@ -3,10 +3,10 @@
 import dataclasses
 from typing import Literal
 
-from hdlif_jax import learning
+import hdlif_jax as hd
+from hdlif_jax.checks import Count, NotNegative, Positive, Share, check_fields
 from hdlif_jax.commands import registry
-from hdlif_jax.commands.config.fields import require, require_choice
-from hdlif_jax.losses import SequenceLoss
+from hdlif_jax.commands.config.fields import require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,24 +15,20 @@ class OptimizerConfig:
 
     name: Literal[tuple(registry.OPTIMIZERS)] = "sgd"  # type: ignore[valid-type]
     """SGD with Nesterov momentum, or AdamW."""
-    learning_rate: float = 0.01
+    learning_rate: Positive = 0.01
     """Peak learning rate."""
-    momentum: float = 0.9
+    momentum: Share = 0.9
     """Nesterov momentum of SGD; β₁ of AdamW."""
-    weight_decay: float = 5e-4
+    weight_decay: NotNegative = 5e-4
     """Weight decay: coupled, as in the paper, for SGD; decoupled for AdamW."""
     decay_all: bool = False
     """Decay norms, biases and neuron parameters too, as the authors' code does."""
-    warmup_epochs: float = 5
+    warmup_epochs: NotNegative = 5
     """Epochs of linear warm-up from 1 % of the peak; then cosine to 0."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for values out of range."""
-        require_choice(self, name=registry.OPTIMIZERS)
-        require(self.learning_rate > 0, f"learning_rate={self.learning_rate} must be positive")
-        require(0 <= self.momentum < 1, f"momentum={self.momentum} must be in [0, 1)")
-        require(self.weight_decay >= 0, f"weight_decay={self.weight_decay} must not be negative")
-        require(self.warmup_epochs >= 0, f"warmup_epochs={self.warmup_epochs} must not be negative")
+        """Raises TypeError or ValueError for values that are none of a field."""
+        check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,30 +38,25 @@ class LearningConfig:
     rule: Literal[tuple(registry.RULES)] = "random_step"  # type: ignore[valid-type]
     """random_step: one random step a batch (Algorithm 1). random_k: the sum over K random steps. accumulate: the sum
     over all steps. every_step: an update after every step. stbp: the full gradient through time, for comparison."""
-    k: int = 2
+    k: Count = 2
     """K of random_k."""
-    stbp_segment: int | None = None
+    stbp_segment: Count | None = None
     """Of stbp: steps between states that are kept; the others are computed again (gradient checkpointing). None keeps
     all."""
-    label_smoothing: float = 0.1
+    label_smoothing: Share = 0.1
     """Label smoothing of the cross-entropy."""
     loss: Literal[tuple(registry.LOSSES)] = "cross-entropy"  # type: ignore[valid-type]
     """Loss of the logits of each step that teaches; with rule stbp also of all steps together (mean-output, tet)."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for values out of range."""
-        require_choice(self, rule=registry.RULES, loss=registry.LOSSES)
-        require(self.k >= 1, f"k={self.k} must be at least 1")
-        require(
-            self.stbp_segment is None or self.stbp_segment >= 1, f"stbp_segment={self.stbp_segment} must be at least 1"
-        )
+        """Raises TypeError or ValueError for values that are none of a field, or do not go together."""
+        check_fields(self)
         require(
             self.stbp_segment is None or self.rule == "stbp",
             f"stbp_segment={self.stbp_segment} is for rule stbp; {self.rule} keeps no more than one step anyway",
         )
-        require(0 <= self.label_smoothing < 1, f"label_smoothing={self.label_smoothing} must be in [0, 1)")
         require(
-            not self.is_of_sequences or isinstance(registry.RULES[self.rule](self), learning.stbp),
+            not self.is_of_sequences or isinstance(registry.RULES[self.rule](self), hd.learning.stbp),
             f"loss={self.loss!r} is of the whole sequence, and {self.rule} learns from single time-steps; use "
             "rule=stbp, or loss=cross-entropy",
         )
@@ -73,4 +64,4 @@ class LearningConfig:
     @property
     def is_of_sequences(self) -> bool:
         """Whether the loss is one of all time-steps together."""
-        return isinstance(registry.LOSSES[self.loss](self), SequenceLoss)
+        return registry.LOSSES[self.loss].of_sequences

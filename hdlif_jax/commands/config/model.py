@@ -4,18 +4,19 @@ import dataclasses
 import typing
 from typing import Literal
 
+from hdlif_jax.checks import Attention, Bits, Count, Positive, WeightKind, Widths, check_fields
 from hdlif_jax.commands import registry
-from hdlif_jax.commands.config.fields import require, require_choice
-from hdlif_jax.nn.cell import spike_quantizer
-from hdlif_jax.nn.spec import Attention
-from hdlif_jax.quantize import SpikeQuantizer, WeightKind
+from hdlif_jax.commands.config.fields import require
+
+if typing.TYPE_CHECKING:
+    from hdlif_jax.quantize import SpikeQuantizer
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """The network: its architecture, and its neurons, weights and spikes."""
 
-    num_steps: int = 4
+    num_steps: Count = 4
     """T, the number of time-steps."""
     neuron: Literal[tuple(registry.NEURONS)] = "hd-lif"  # type: ignore[valid-type]
     """Neuron model; parallel makes all neurons Parallel HD-LIF."""
@@ -24,37 +25,30 @@ class ModelConfig:
     None means yes in blocks, except for LIF, which has no parallel form."""
     weights: WeightKind = "ternary"
     """Kernels of all convolutions but the first; the last linear layer is always float."""
-    spike_bits: int | None = 4
+    spike_bits: Bits | None = 4
     """n of the spike quantiser (Eq. 4); None for unquantised spikes. LIF spikes are binary anyway."""
-    spike_scale: float = 0.25
+    spike_scale: Positive = 0.25
     """s of the spike quantiser, the size of one level."""
     attention: Attention = "none"
     """Channel attention (Eqs. 9-10): none, SECA_I or SECA_II."""
     architecture: Literal[tuple(registry.NETWORKS)] = "conv-net"  # type: ignore[valid-type]
     """Network family."""
-    widths: tuple[int, ...] = (32, 64, 64)
+    widths: Widths = (32, 64, 64)
     """Channels per stage of conv-net."""
-    width: int | None = None
+    width: Count | None = None
     """Channels of the first stage of the other architectures, whose later stages are multiples; None is the paper's."""
     surrogate: Literal[tuple(registry.SURROGATES)] = "triangle"  # type: ignore[valid-type]
     """Derivative of the spikes of LIF, whose spikes are a step."""
     norm: Literal[tuple(registry.NORMS)] = "batch-norm"  # type: ignore[valid-type]
     """Normaliser of the currents."""
+    init: Literal[tuple(registry.INITS)] = "he-normal"  # type: ignore[valid-type]
+    """Where quantised kernels start. uniform: in [0, 0.001), as in the authors' code; `experiments/benchmarks/inits.sh`
+    compares."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for values out of range, or a mix that does not exist."""
-        require(self.num_steps >= 1, f"num_steps={self.num_steps} must be at least 1")
-        require_choice(
-            self,
-            neuron=registry.NEURONS,
-            weights=typing.get_args(WeightKind),
-            attention=typing.get_args(Attention),
-            architecture=registry.NETWORKS,
-            surrogate=registry.SURROGATES,
-            norm=registry.NORMS,
-        )
-        _ = self.quantizer
-        neuron, architecture = registry.NEURONS[self.neuron](self), registry.NETWORKS[self.architecture]
+        """Raises TypeError or ValueError for values that are none of a field, or a mix that does not exist."""
+        check_fields(self)
+        neuron, architecture = registry.NEURONS[self.neuron], registry.NETWORKS[self.architecture]
         require(
             not self.parallel or self.spikes_in_levels,
             f"neuron={self.neuron!r} has no parallel form; use parallel=False or neuron='hd-lif'",
@@ -70,7 +64,7 @@ class ModelConfig:
             "blocks; leave parallel unset, or use neuron='parallel' for all neurons",
         )
         require(
-            self.surrogate == ModelConfig.surrogate or hasattr(neuron, "surrogate"),
+            self.surrogate == ModelConfig.surrogate or neuron.reads == "surrogate",
             f"surrogate={self.surrogate!r} is for neurons whose spikes are a step, such as neuron='lif'; the gradient "
             f"of {self.neuron} is exact: leave surrogate unset",
         )
@@ -84,17 +78,18 @@ class ModelConfig:
                 self.widths == ModelConfig.widths,
                 f"widths={self.widths} are conv-net's; set width, the channels of {self.architecture}'s first stage",
             )
-            require(self.width is None or self.width >= 1, f"width={self.width} must be at least 1")
 
     @property
-    def quantizer(self) -> SpikeQuantizer:
+    def quantizer(self) -> "SpikeQuantizer":
         """The spike quantiser Q."""
+        from hdlif_jax.nn.cell import spike_quantizer
+
         return spike_quantizer(self.spike_bits, self.spike_scale)
 
     @property
     def spikes_in_levels(self) -> bool:
         """Whether spikes have the levels of the quantiser; those of LIF are 0 or of one height."""
-        return hasattr(registry.NEURONS[self.neuron](self), "bits")
+        return registry.NEURONS[self.neuron].reads == "levels"
 
     @property
     def second_neuron(self) -> str:

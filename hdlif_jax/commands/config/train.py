@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from hdlif_jax.checks import Amount, Count, Recalibrate, Seed, check_fields
 from hdlif_jax.commands.config.data import DataConfig
 from hdlif_jax.commands.config.fields import require
 from hdlif_jax.commands.config.learning import LearningConfig, OptimizerConfig
@@ -13,43 +14,36 @@ from hdlif_jax.commands.config.model import ModelConfig
 class TrainConfig:
     """Everything that decides the result of a run, together with the package versions."""
 
-    preset: str = "digits"
-    """Name of the preset that this began as."""
-    epochs: int = 300
+    preset: str = "custom"
+    """Name of the preset that this began as; custom where it began as none."""
+    epochs: Count = 300
     """Passes over the training set."""
-    batch_size: int = 64
+    batch_size: Count = 64
     """Images per update."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the initial kernels, the data order and the drawn time-steps."""
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     learning: LearningConfig = LearningConfig()
-    checkpoint_every_epochs: int = 1
+    recalibrate: Recalibrate = "auto"
+    """Whether running statistics are estimated anew at the end, over all time-steps of training images: random_step
+    moves those of early steps more often. auto: where that is better on the validation split, and not without one."""
+    checkpoint_every_epochs: Count = 1
     """Epochs between checkpoints."""
-    checkpoint_every_steps: int = 0
+    checkpoint_every_steps: Amount = 0
     """Batches between checkpoints within an epoch; 0 for none."""
-    keep_checkpoints: int = 2
+    keep_checkpoints: Count = 2
     """How many of the newest checkpoints are kept; the one with the best validation accuracy is kept besides."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of convolutions and the currents and spikes between them while training. Parameters, statistics and membranes are
     float32 with either, and so is evaluation."""
-    coherence_every: int = 0
+    coherence_every: Amount = 0
     """Batches between comparisons of the online with the STBP gradient, on one batch; 0 for none."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for values out of range."""
-        require(self.epochs >= 1, f"epochs={self.epochs} must be at least 1")
-        require(self.batch_size >= 1, f"batch_size={self.batch_size} must be at least 1")
-        require(
-            self.checkpoint_every_epochs >= 1, f"checkpoint_every_epochs={self.checkpoint_every_epochs} must be ≥ 1"
-        )
-        require(
-            self.checkpoint_every_steps >= 0,
-            f"checkpoint_every_steps={self.checkpoint_every_steps} must not be negative; 0 for none",
-        )
-        require(self.keep_checkpoints >= 1, f"keep_checkpoints={self.keep_checkpoints} must be at least 1")
-        require(self.coherence_every >= 0, f"coherence_every={self.coherence_every} must not be negative; 0 for none")
+        """Raises TypeError or ValueError for values that are none of a field, or do not go together."""
+        check_fields(self)
         require(
             self.coherence_every == 0 or self.model.num_steps >= 2,
             f"coherence_every={self.coherence_every} with model.num_steps={self.model.num_steps}: at one time-step "

@@ -92,13 +92,13 @@ def describe(config: TrainConfig) -> str:
 
 
 def _preset(name: str, dataset: str, architecture: str, model: dict[str, Any], *paper: Any) -> Preset:
-    """A preset with the hyper-parameters of the authors' code; everything decays there."""
+    """A preset with the hyper-parameters of the authors' code: everything decays, and nothing is held out."""
     config = TrainConfig(
         preset=name,
         epochs=300,
         batch_size=64,
         model=ModelConfig(architecture=architecture, **model),
-        data=DataConfig(name=dataset, **AUGMENTATION[dataset]),
+        data=DataConfig(name=dataset, validation_fraction=0, **AUGMENTATION[dataset]),
         optimizer=OptimizerConfig(learning_rate=0.01, weight_decay=5e-4, warmup_epochs=5, decay_all=True),
     )
     return Preset(describe(config), config, PaperFigures(*paper))

@@ -1,70 +1,33 @@
-"""What the commands share: their arguments, their console, and errors in one line."""
+"""What the commands share: their arguments and their console."""
 
 import contextlib
 import difflib
-import functools
 import importlib.util
 import io
-import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
-from hdlif_jax.commands.support.errors import CommandError, Stopped
+from hdlif_jax.commands.support.entry import MENDABLE, fail
+from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.program import program
-from hdlif_jax.training import TrainingDiverged
 
 T = TypeVar("T")
 
-INTERRUPTED = 130  # the shell's exit status of a command that SIGINT ended
+NEAREST = 3  # words that a message about an unknown one names
+
 EXTRA = ("filelock", "matplotlib", "tyro")  # what the extra hdlif_jax[commands] brings; rich comes with Flax, too
-
-
-def fail(message: str, status: int) -> NoReturn:
-    """Prints one line to standard error and exits."""
-    print(" ".join(message.split()), file=sys.stderr)
-    sys.exit(status)
 
 
 _missing = [package for package in EXTRA if importlib.util.find_spec(package) is None]
 if _missing:  # before the imports that would end in a traceback
-    fail(f"error: the commands need {', '.join(_missing)}: python -m pip install 'hdlif_jax[commands]'", 2)
+    fail(f"error: the commands need {', '.join(_missing)}: python -m pip install 'hdlif_jax[commands]'", MENDABLE)
 
 import rich.console  # noqa: E402
 import tyro  # noqa: E402
 from tyro import conf  # noqa: E402, F401 - commands annotate their arguments with it
 
 console = rich.console.Console(highlight=False, soft_wrap=True)
-
-
-def command(main: Callable[[], None]) -> Callable[[], None]:
-    """Ends a command with one line and a non-zero status, instead of a traceback, for every error a user can mend."""
-
-    @functools.wraps(main)
-    def run() -> None:
-        logging.getLogger("absl").setLevel(logging.CRITICAL)  # the storage layer logs what it also raises
-        sys.unraisablehook = _without_stragglers
-        try:
-            main()
-        except Stopped as stop:
-            fail(str(stop), stop.status)
-        except KeyboardInterrupt:
-            fail("interrupted", INTERRUPTED)
-        except TrainingDiverged as error:
-            fail(f"error: {error}", 3)
-        except (CommandError, ValueError, TypeError) as error:
-            fail(f"error: {error}", 2)
-        except OSError as error:
-            fail(f"error: {error.filename or 'input or output'}: {error.strerror or error}", 2)
-
-    return run
-
-
-def _without_stragglers(unraisable: Any) -> None:
-    # Where one write of a checkpoint fails, the other writers find the event loop gone that they report to; a screen
-    # of tracebacks from their threads would bury the one line that says what is wrong.
-    if str(unraisable.exc_value) != "Event loop is closed":
-        sys.__unraisablehook__(unraisable)
 
 
 def parse(kind: type[T], name: str, argv: list[str] | None = None, **options: Any) -> T:
@@ -101,6 +64,14 @@ def one_line_errors() -> Iterator[None]:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The nearest known word, as the start of a sentence; empty where none is near."""
-    nearest = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {nearest[0]}? " if nearest else ""
+    """The nearest known words, at most three, as a question and a space; empty where none is near."""
+    known = list(known)
+    begins = [name for name in known if word and name.startswith(word)]
+    close = difflib.get_close_matches(word, known, n=NEAREST, cutoff=0.6)
+    nearest = list(dict.fromkeys([*begins, *close]))[:NEAREST]
+    return f"did you mean {', '.join(nearest)}? " if nearest else ""
+
+
+def where_presets_are() -> str:
+    """The end of a message about a preset that does not exist."""
+    return f"`{program('train')} --help` lists the presets"

@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import pathlib
+import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +20,21 @@ from hdlif_jax.commands.support.execution import Execution
 from hdlif_jax.commands.support.inputs import comparison_batch
 from hdlif_jax.commands.support.observers import Clock, Profile, TensorBoard, peak_memory
 from hdlif_jax.commands.support.plots import plot_curves
-from hdlif_jax.commands.support.progress import Progress
+from hdlif_jax.commands.support.program import program
+from hdlif_jax.commands.support.progress import Progress, phase
 from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, write_json
-from hdlif_jax.commands.support.runs import load_dataset
-from hdlif_jax.training import Callbacks, Checkpoints, Interrupted, Trainer
+from hdlif_jax.commands.support.runs import load_dataset, load_run
+from hdlif_jax.nn import SpikingNetwork, Variables
+from hdlif_jax.training import (
+    Callbacks,
+    Checkpoints,
+    Interrupted,
+    Trainer,
+    by_name,
+    load_weights,
+    read_weights,
+    transfer,
+)
 from hdlif_jax.training.sharding import is_primary, wait_for_all
 
 
@@ -62,6 +75,7 @@ def stop_requests() -> Iterator[Callable[[int], bool]]:
         del frame
         received.append(number)
         restore()
+        console.print("stopping after the batch that runs, with a checkpoint; once more ends at once, without one")
 
     for number in signals:
         signal.signal(number, request)
@@ -91,6 +105,7 @@ def summarize(
         "accuracy_per_step": accuracy_per_step,
         "validation_accuracy": validation[-1] if validation else None,
         "selection": "last epoch",
+        "recalibrated": epochs[-1].get("recalibrated", False),  # earlier versions did not
         "epochs": config.epochs,
         "train_seconds": round(train_seconds, 3),
         "images_per_second": round(images / train_seconds, 1),
@@ -99,21 +114,40 @@ def summarize(
     }
 
 
-def run(directory: RunDirectory, config: TrainConfig, resumed: bool, execution: Execution = Execution()) -> None:
+def run(
+    directory: RunDirectory,
+    config: TrainConfig,
+    resumed: bool,
+    execution: Execution = Execution(),
+    init_from: pathlib.Path | None = None,
+) -> None:
     """Trains, or goes on training, and writes the results.
+
+    Args:
+      directory: of the run.
+      config: of the run; of one that goes on, with the changes that it goes on with.
+      resumed: whether it goes on.
+      execution: how it is computed.
+      init_from: a run or a file of weights to start with.
 
     Raises:
       CommandError: another process trains there, or a file could not be written.
+      ValueError: weights of which no layer fits.
       Stopped: a signal asked for it; a checkpoint was written.
     """
-    trainer = make_trainer(config, load_dataset(config), execution.mesh())
+    with phase(f"reading {config.data.name}"):
+        dataset = load_dataset(config)
+    with phase("building the network"):
+        trainer = make_trainer(config, dataset, execution.mesh())
     if not resumed and is_primary():
+        directory = directory.claimed()
         directory.check_free(config)
+    start = None if init_from is None else starting_weights(trainer.model, init_from)
     with contextlib.ExitStack() as stack:
         if is_primary():
             stack.enter_context(directory.locked())
             if not resumed:
-                directory.create(config, trainer.dataset.num_classes)
+                directory.create(config, trainer.dataset.num_classes, start, init_from)
         wait_for_all("run directory")
         checkpoints = stack.enter_context(
             contextlib.closing(Checkpoints(directory.checkpoints, config.keep_checkpoints))
@@ -123,8 +157,15 @@ def run(directory: RunDirectory, config: TrainConfig, resumed: bool, execution: 
         except OSError as error:
             raise CommandError(
                 f"{error.filename or directory.path}: {error.strerror or error}; mend that, then go on with "
-                f"--resume {directory.path}"
+                f"{resume_command(directory, execution)}"
             ) from error
+        except Stopped as stop:
+            raise Stopped(f"{stop}; go on with {resume_command(directory, execution)}", stop.status) from stop
+
+
+def resume_command(directory: RunDirectory, execution: Execution) -> str:
+    """What to type to go on with a run, computed as it was."""
+    return f"{program('train')} {shlex.join(['--resume', str(directory.path), *execution.words()])}"
 
 
 def train(
@@ -138,12 +179,21 @@ def train(
     """Trains in a directory that is this run's own."""
     plan, primary = trainer.plan, is_primary()
     state = trainer.initial_state
+    if directory.start.exists():
+        state = trainer.start_with(load_weights(directory.start, trainer.model))
     if resumed and checkpoints.steps():
         state, problems = checkpoints.load_newest_intact(trainer.initial_state)
         for problem in problems:
             console.print(f"[yellow]warning:[/yellow] {problem}")
+        if int(state.step) > plan.total_steps:
+            raise CommandError(
+                f"{directory.path} has done {int(state.step) / plan.steps_per_epoch:g} epochs; ask for more than "
+                f"--epochs {config.epochs}"
+            )
         console.print(f"continuing {directory.path} at step {int(state.step)} of {plan.total_steps}")
     first_step = int(state.step)
+    if primary and resumed:
+        directory.change(config, first_step)
     if primary:
         directory.truncate_metrics(first_step)
     wait_for_all("metrics")
@@ -183,9 +233,10 @@ def train(
             each(on_step), each([log_epoch, *on_epoch]), each(on_state), progress.warning, should_stop
         )
         started = time.perf_counter()
-        state = trainer.fit(state, checkpoints, callbacks, this_epoch)
+        state = trainer.fit(state, checkpoints, callbacks, this_epoch).state
         train_seconds = earlier_seconds + time.perf_counter() - started
-    accuracy_per_step = trainer.accuracy_per_step(state, plan.dataset.test)
+    with phase(f"testing on {plan.dataset.test.shape[0]:,} images"):
+        accuracy_per_step = trainer.accuracy_per_step(state, plan.dataset.test)
     if not primary:
         return
     summary = summarize(config, trainer, accuracy_per_step, directory, train_seconds)
@@ -195,10 +246,23 @@ def train(
         title(summary),
         directory.read_metrics("epoch"),
         summary["accuracy_per_step"],
+        plan.dataset.test.shape[0],
         directory.read_metrics("coherence"),
     )
     write_json(directory.path / "summary.json", summary)
     report(summary, directory)
+
+
+def starting_weights(model: SpikingNetwork, source: pathlib.Path) -> Variables:
+    """What a network starts with that takes the layers that fit from a run or a file of weights; says which do not."""
+    arrays = by_name(load_run(source).variables) if source.is_dir() else read_weights(source).arrays
+    moved = transfer(arrays, model)
+    console.print(f"{len(moved.taken)} of {len(moved.taken) + len(moved.left)} layers start with weights of {source}")
+    for difference in moved.left.values():
+        console.print(f"  starts anew: {difference}")
+    for layer in moved.unused:
+        console.print(f"  not used: {layer} of {source}")
+    return moved.variables
 
 
 def coherence_observers(
@@ -236,7 +300,8 @@ def report(summary: dict[str, Any], directory: RunDirectory) -> None:
     per_step = " ".join(f"{accuracy:.4f}" for accuracy in summary["accuracy_per_step"])
     milliseconds = f"{summary['step_milliseconds']:.1f} ms" if summary["step_milliseconds"] else "too few to time"
     console.print(
-        f"test accuracy {summary['test_accuracy']:.4f} (last epoch), after each time-step: {per_step}\n"
+        f"test accuracy {summary['test_accuracy']:.4f} (last epoch{', recalibrated' * summary['recalibrated']}), after "
+        f"each time-step: {per_step}\n"
         f"{summary['epochs']} epochs in {summary['train_seconds']:.1f} s, "
         f"{summary['images_per_second']:,.0f} images/s, a step in {milliseconds}, "
         f"at most {summary['peak_memory_mb']:,.0f} MB of the {summary['peak_memory_of']}'s memory\n"

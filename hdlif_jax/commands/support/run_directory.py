@@ -8,14 +8,16 @@ import os
 import pathlib
 import platform
 import subprocess
-import sys
+import time
 from collections.abc import Iterator
-from typing import Any
-
-import jax
+from typing import TYPE_CHECKING, Any
 
 from hdlif_jax.commands.config import SCHEMA, TrainConfig, from_dict, to_dict
 from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.program import typed
+
+if TYPE_CHECKING:
+    from hdlif_jax.nn import Variables
 
 PACKAGES = ("hdlif_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -28,19 +30,41 @@ class RunDirectory:
       checkpoints: folder of the checkpoints.
       metrics: `metrics.jsonl`, one JSON object a line, of kind "step", "coherence" or "epoch".
       curves: `curves.png`.
+      start: `start.safetensors`, the weights of a run that began with others than it would draw.
     """
 
-    def __init__(self, path: pathlib.Path):
+    def __init__(self, path: pathlib.Path, *, may_move: bool = False):
         self.path = pathlib.Path(path)
+        self._may_move = may_move
         self.checkpoints = self.path / "checkpoints"
         self.metrics = self.path / "metrics.jsonl"
         self.curves = self.path / "curves.png"
+        self.start = self.path / "start.safetensors"
+        self._summary = self.path / "summary.json"
         self._lock = self.path / "lock"
+
+    @classmethod
+    def of_now(cls, what: str) -> "RunDirectory":
+        """A new one, runs/WHAT-TIME."""
+        return cls(pathlib.Path("runs") / f"{what}-{time.strftime('%Y%m%d-%H%M%S')}", may_move=True)
+
+    def claimed(self) -> "RunDirectory":
+        """This one; if its name is only that of a second in which another run began, too, one with a number behind."""
+        if not self._may_move:
+            return self
+        path, number = self.path, 1
+        while True:
+            try:
+                path.mkdir(parents=True)
+                return RunDirectory(path)
+            except FileExistsError:
+                number += 1
+                path = self.path.with_name(f"{self.path.name}-{number}")
 
     @property
     def is_finished(self) -> bool:
         """Whether the run wrote its summary, which it does last."""
-        return (self.path / "summary.json").exists()
+        return self._summary.exists()
 
     def check_free(self, config: TrainConfig) -> None:
         """Checks that a new run can begin here.
@@ -70,27 +94,65 @@ class RunDirectory:
         with lock:
             yield
 
-    def create(self, config: TrainConfig, num_classes: int | None = None) -> None:
-        """Writes config.json, the first file of a run.
+    def create(
+        self,
+        config: TrainConfig,
+        num_classes: int | None = None,
+        start: "Variables | None" = None,
+        init_from: pathlib.Path | None = None,
+    ) -> None:
+        """Writes config.json, which makes the directory a run, and before it the weights to start with.
 
         Args:
           config: of the run.
           num_classes: K of the dataset as it is prepared, which may be a part of the catalogue's.
+          start: weights to start with; None for those that it draws.
+          init_from: where those are from.
 
         Raises:
           CommandError: there is something already.
         """
         self.check_free(config)
         self.path.mkdir(parents=True, exist_ok=True)
+        if start is not None:
+            from hdlif_jax.training import save_weights
+
+            save_weights(self.start, start)
         description = {
             "schema": SCHEMA,
             "config": to_dict(config),
             "num_classes": num_classes,
             "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
             "git_commit": _git_commit(),
-            "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
+            "command": typed(),
         }
+        if init_from is not None:
+            description["init_from"] = str(init_from)
         write_json(self.path / "config.json", description)
+
+    def change(self, config: TrainConfig, step: int) -> None:
+        """Makes the run one of another configuration from a step on; config.json keeps what was changed where.
+
+        A finished run is then no longer finished: its summary becomes `summary-EPOCHS-epochs.json`.
+
+        Args:
+          config: from now on, another in where the data is or in how long to train.
+          step: batches that were trained before.
+        """
+        before = self.config()
+        if before == config:
+            return
+        if before.epochs != config.epochs and self.is_finished:  # first: a kill after it leaves an unfinished run
+            os.replace(self._summary, self.path / f"summary-{before.epochs}-epochs.json")
+        description = read_json(self.path / "config.json")
+        changes = description.setdefault("changes", [])
+        for name, old, new in (
+            ("epochs", before.epochs, config.epochs),
+            ("data.dir", before.data.dir, config.data.dir),
+        ):
+            if old != new:
+                changes.append({"field": name, "from": old, "to": new, "step": step})
+        write_json(self.path / "config.json", description | {"config": to_dict(config)})
 
     def config(self, data_dir: str | None = None) -> TrainConfig:
         """The configuration of the run.
@@ -197,6 +259,8 @@ def write_atomically(path: pathlib.Path, text: str) -> None:
 
 def device_name() -> str:
     """The device that computes, for example "cpu" with the processor's name, or the GPU's name."""
+    import jax
+
     device = jax.devices()[0]
     if device.platform != "cpu":
         return device.device_kind

@@ -1,15 +1,20 @@
 """From a run directory to the network that was trained there."""
 
+from __future__ import annotations
+
 import pathlib
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import optax
-
-from hdlif_jax import data, nn
+import hdlif_jax as hd
+from hdlif_jax import data
 from hdlif_jax.commands import registry
 from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.support.run_directory import RunDirectory
-from hdlif_jax.training import Checkpoints, TrainState, initial_state
+
+if TYPE_CHECKING:
+    from hdlif_jax import nn
+    from hdlif_jax.training import Checkpoints, TrainState
 
 Which = int | Literal["last", "best"]
 
@@ -47,13 +52,20 @@ def load_run(directory: pathlib.Path | str, *, step: Which = "last", data_dir: s
     config = run.config(data_dir)
     spec = input_spec(config)
     num_classes = run.num_classes() or spec.num_classes  # of a part of a dataset there may be fewer
-    model = registry.make_model(config.model, spec.shape, num_classes, config.seed)
-    checkpoints = Checkpoints(run.checkpoints, reads_only=True)
+    num_classes = run.num_classes() or spec.num_classes  # of a part of a dataset there may be fewer
+
+    def make_model() -> nn.SpikingNetwork:
+        return registry.make_model(config.model, spec.shape, num_classes, config.seed)
+
+    checkpoints = hd.training.Checkpoints(run.checkpoints, reads_only=True)
     try:
-        state = checkpoints.load(_blank_state(config, model), _chosen(checkpoints, step))
+        state = checkpoints.load(_blank_state(config, make_model), _chosen(checkpoints, step))
     finally:
         checkpoints.close()
-    return Run(nn.with_variables(model, state.variables), state.variables, config, int(state.step))
+    from flax import nnx
+
+    model = nnx.eval_shape(make_model)  # the checkpoint has its arrays, and to draw others takes seconds
+    return Run(hd.nn.with_variables(model, state.variables), state.variables, config, int(state.step))
 
 
 def _chosen(checkpoints: Checkpoints, step: Which) -> int:
@@ -86,7 +98,16 @@ def load_dataset(config: TrainConfig) -> data.Dataset:
     )
 
 
-def _blank_state(config: TrainConfig, model: nn.SpikingNetwork) -> TrainState:
-    """A state with the structure and the types of the run's; how fast it learned changes neither."""
-    per_step = nn.training_form(model).per_step
-    return initial_state(model, registry.make_optimizer(config.optimizer, optax.constant_schedule(0.0), per_step))
+def _blank_state(config: TrainConfig, make_model: Callable[[], nn.SpikingNetwork]) -> TrainState:
+    """A state of shapes and types alone; how fast the run learned changes neither."""
+    import jax
+    import optax
+
+    def start() -> TrainState:
+        model = make_model()
+        per_step = hd.nn.training_form(model).per_step
+        optimizer = registry.make_optimizer(config.optimizer, optax.constant_schedule(0.0), per_step)
+        return hd.training.initial_state(model, optimizer)
+
+    blank: TrainState = jax.eval_shape(start)
+    return blank

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from hdlif_jax.checks import Inside, Positive, check_fields
 from hdlif_jax.neurons import adaptive_lif as dynamics
 from hdlif_jax.neurons import charge
 from hdlif_jax.neurons.surrogates import SpikeFunction, triangle
@@ -30,18 +31,13 @@ class adaptive_lif:  # noqa: N801 - a class that is called as a function
     """
 
     surrogate: SpikeFunction = triangle(1.0)
-    decay: float = 0.5
-    threshold: float = 1.0
-    strength: float = 0.2
-    adaptation_decay: float = 0.9
+    decay: Inside = 0.5
+    threshold: Positive = 1.0
+    strength: Positive = 0.2
+    adaptation_decay: Inside = 0.9
 
     def __post_init__(self) -> None:
-        for name in ("decay", "adaptation_decay"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be in (0, 1), e.g. 0.9")
-        for name in ("threshold", "strength"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}={getattr(self, name)} must be positive, e.g. 1.0")
+        check_fields(self)
 
     def __call__(self, num_steps: int, num_channels: int) -> "AdaptiveLIFCell":
         """The cell; it has nothing per step or channel."""

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
+from hdlif_jax.checks import Share, check_arguments
 from hdlif_jax.nn.cell import Cell
 from hdlif_jax.nn.module import Tick
 
@@ -23,11 +24,8 @@ class Dropout(Cell):
 
     operations = 0  # in inference
 
-    def __init__(self, rate: float = 0.5, per: Literal["sequence", "step"] = "sequence"):
-        if not 0 <= rate < 1:
-            raise ValueError(f"rate={rate} must be in [0, 1): the share of the inputs to drop, e.g. 0.5")
-        if per not in ("sequence", "step"):
-            raise ValueError(f"per={per!r} is unknown; choose 'sequence' (one draw for all steps) or 'step'")
+    @check_arguments
+    def __init__(self, rate: Share = 0.5, per: Literal["sequence", "step"] = "sequence"):
         self.rate, self.per = rate, per
 
     def start(self, x: jax.Array) -> tuple[()]:

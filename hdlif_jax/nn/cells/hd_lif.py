@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from hdlif_jax import neurons
+from hdlif_jax.checks import Positive, check_fields
 from hdlif_jax.nn.cell import NeuronCell, PerStepParam, SpikeInput, spike_quantizer
 from hdlif_jax.nn.module import Tick
-from hdlif_jax.quantize import SpikeQuantizer
+from hdlif_jax.quantize import Bits, SpikeQuantizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +25,11 @@ class hd_lif:  # noqa: N801 - a class that is called as a function
       ValueError: a value out of range.
     """
 
-    bits: int | None = 4
-    scale: float = 0.25
+    bits: Bits | None = 4
+    scale: Positive = 0.25
 
     def __post_init__(self) -> None:
-        spike_quantizer(self.bits, self.scale)
+        check_fields(self)
 
     def __call__(self, num_steps: int, num_channels: int) -> "HDLIFCell":
         """The cell for so many steps; it has nothing per channel."""

@@ -2,13 +2,13 @@
 
 import dataclasses
 import math
-from typing import get_args
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from hdlif_jax import neurons
+from hdlif_jax.checks import Inside, Positive, check_fields
 from hdlif_jax.neurons.lif import Reset, Tie
 from hdlif_jax.neurons.surrogates import SpikeFunction, triangle
 from hdlif_jax.nn.cell import BINARY, NeuronCell
@@ -37,25 +37,17 @@ class lif:  # noqa: N801 - a class that is called as a function
     """
 
     surrogate: SpikeFunction = triangle(1.0)
-    decay: float = 0.5
+    decay: Inside = 0.5
     learn_decay: bool = True
-    threshold: float = 1.0
+    threshold: Positive = 1.0
     learn_threshold: bool = True
-    height: float | None = None
+    height: Positive | None = None
     reset: Reset = "soft"
     tie: Tie = ">="
     detach: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.decay < 1:
-            raise ValueError(f"decay={self.decay} must be in (0, 1): what a step leaves of the membrane, e.g. 0.5")
-        if not self.threshold > 0:
-            raise ValueError(f"threshold={self.threshold} must be positive, e.g. 1.0")
-        for name, allowed in (("reset", get_args(Reset)), ("tie", get_args(Tie))):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}={getattr(self, name)!r} is unknown; choose one of {', '.join(allowed)}")
-        if not callable(self.surrogate):
-            raise TypeError(f"surrogate={self.surrogate!r} is no function; choose one of neurons.surrogates")
+        check_fields(self)
 
     def __call__(self, num_steps: int, num_channels: int) -> "LIFCell":
         """The cell; LIF has nothing per step or channel."""

@@ -5,11 +5,12 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from hdlif_jax.checks import Positive, Share, check_fields
 from hdlif_jax.neurons import mem_bn as dynamics
 from hdlif_jax.nn.cell import PerStepParam, PerStepStat, spike_quantizer
 from hdlif_jax.nn.cells.hd_lif import HDLIFCell
 from hdlif_jax.nn.module import Tick
-from hdlif_jax.quantize import SpikeQuantizer
+from hdlif_jax.quantize import Bits, SpikeQuantizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,14 +27,12 @@ class mem_bn:  # noqa: N801 - a class that is called as a function
       ValueError: a value out of range.
     """
 
-    bits: int | None = 4
-    scale: float = 0.25
-    momentum: float = 0.9
+    bits: Bits | None = 4
+    scale: Positive = 0.25
+    momentum: Share = 0.9
 
     def __post_init__(self) -> None:
-        spike_quantizer(self.bits, self.scale)
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum={self.momentum} must be in [0, 1), e.g. 0.9")
+        check_fields(self)
 
     def __call__(self, num_steps: int, num_channels: int) -> "MemBNHDLIFCell":
         """The cell for so many steps and channels."""

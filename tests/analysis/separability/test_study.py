@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ from flax import nnx
 
 from hdlif_jax import nn
 from hdlif_jax.analysis.separability import first_layer, study
-from hdlif_jax.analysis.separability.figures import FIGURES, plot_all
+from hdlif_jax.analysis.separability.figures import FIGURES, epsilon_maps, plot_all
 from hdlif_jax.analysis.separability.study import forward_layers
 from hdlif_jax.learning import Batch
 from tests.analysis.own import inputs_of, sequential
@@ -76,6 +77,19 @@ def test_pictures_of_all_models(studies, tmp_path):
     plot_all(tmp_path, *studies)
     assert {path.name for path in tmp_path.iterdir()} == set(FIGURES)
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in tmp_path.iterdir())
+
+
+def test_epsilon_maps_say_which_neurons_they_are_of(studies):
+    figures, samples = studies
+    plt = pytest.importorskip("matplotlib.pyplot")
+    maps = epsilon_maps(samples, {name: figures[name]["sampled_layer"] for name in samples})
+    titles = [axes.get_title() for axes in maps.axes if axes.get_title()]
+    plt.close(maps)
+    assert [title.partition("\n")[0] for title in titles] == ["parallel: blocks.0.neuron2"] * 3 + ["own: layers.1"] * 3
+    for title in titles[:3]:
+        channel, sample = map(int, re.search(r"\nchannel (\d+), sample (\d+)$", title).groups())
+        assert sample < samples["parallel"].weights.shape[2]
+        assert channel < samples["parallel"].weights.shape[3]
 
 
 def test_only_drawing_needs_matplotlib():

@@ -147,7 +147,7 @@ def test_what_it_leaves_is_no_record_of_a_neuron(key):
     [
         ({"rate": 1.0}, r"rate=1\.0 must be in \[0, 1\)"),
         ({"rate": -0.1}, r"rate=-0\.1 must be"),
-        ({"per": "batch"}, "per='batch' is unknown; choose 'sequence'"),
+        ({"per": "batch"}, "per='batch' is unknown; choose one of sequence"),
     ],
 )
 def test_values_out_of_range_are_refused(arguments, message):

@@ -80,7 +80,7 @@ def test_equal_factories_are_equal_and_print_what_they_are(factory):
 def test_the_levels_of_the_spikes_are_those_of_the_factory(factory):
     assert factory(2, 0.5)(4, 3).emits == nn.SpikeInput(SpikeQuantizer(0.5, 2))
     assert factory(bits=None)(4, 3).emits.quantizer.softness is None
-    with pytest.raises(ValueError, match="bits=0 must be at least 1"):
+    with pytest.raises(ValueError, match="bits=0 must be in 1…24"):
         factory(bits=0)
     with pytest.raises(ValueError, match=r"scale=-1\.0 must be positive"):
         factory(scale=-1.0)

@@ -80,5 +80,5 @@ def test_values_out_of_range_are_refused(options, message):
 
 
 def test_a_surrogate_that_is_no_function_is_refused():
-    with pytest.raises(TypeError, match="surrogate='triangle' is no function; choose one of neurons"):
+    with pytest.raises(TypeError, match="surrogate='triangle' must be a function"):
         nn.lif(surrogate="triangle")

@@ -1,0 +1,74 @@
+"""What a run tells the outside, and how it ends."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from hdlif_jax import nn
+from hdlif_jax.training.checkpoint import Checkpoints
+from hdlif_jax.training.steps import TrainState
+
+
+class TrainingDiverged(ArithmeticError):  # noqa: N818 - named for what happened
+    """The loss is no longer finite."""
+
+
+class Interrupted(Exception):  # noqa: N818 - a request, not an error
+    """The run was asked to stop; its last checkpoint is complete."""
+
+
+class Callbacks(NamedTuple):
+    """What a run tells the outside while it trains; every function may do nothing.
+
+    Attributes:
+      on_step: `(record)` of each batch, one call to the device late: step, epoch, loss, accuracy, learning_rate.
+      on_epoch: `(record)` after each epoch: step, epoch, train_loss, train_accuracy, validation_accuracy_per_step
+        (after 1…T steps; None without a validation split), recalibrated (whether these are of statistics estimated
+        anew), firing_rates, images_per_second.
+      on_state: `(step, variables)` before the first batch and after each call to the device, which may hold several
+        batches; the arrays are given away afterwards.
+      on_warning: `(message)`, such as of layers that never fire, and of parameters that the rule does not reach.
+      should_stop: `(step) -> bool`, asked after each call to the device; at the end of an epoch the epoch is finished
+        first, and at the end of the run the run is.
+    """
+
+    on_step: Callable[[dict[str, Any]], None] = lambda record: None
+    on_epoch: Callable[[dict[str, Any]], None] = lambda record: None
+    on_state: Callable[[int, nn.Variables], None] = lambda step, variables: None
+    on_warning: Callable[[str], None] = lambda message: None
+    should_stop: Callable[[int], bool] = lambda step: False
+
+
+class Trained(NamedTuple):
+    """What a run leaves.
+
+    Attributes:
+      state: the trained state.
+      history: what `on_epoch` was told, of each epoch of this call.
+    """
+
+    state: TrainState
+    history: tuple[dict[str, Any], ...]
+
+
+class Nowhere:
+    """Takes the place of `Checkpoints` for a run that keeps none."""
+
+    def save(self, state: TrainState, accuracy: float | None = None) -> None:
+        """Does nothing."""
+
+    def wait(self) -> None:
+        """Does nothing."""
+
+    def steps(self) -> list[int]:
+        """None."""
+        return []
+
+
+def last_good(checkpoints: Checkpoints | Nowhere) -> str:
+    """Which checkpoint to go back to, and what to do, for messages."""
+    checkpoints.wait()
+    if isinstance(checkpoints, Nowhere):
+        return "lower the learning rate"
+    saved = checkpoints.steps()
+    good = f"the last good checkpoint is that of step {saved[-1]}" if saved else "no checkpoint was written yet"
+    return f"{good}; lower the learning rate"

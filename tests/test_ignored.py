@@ -1,0 +1,38 @@
+"""What the README's commands leave in a clone is ignored by git, and the wheel has the package alone."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import tomllib
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def outputs():
+    """Names that the README's commands write to in the current directory."""
+    text = (ROOT / "README.md").read_text()
+    patterns = (r"experiments\.deploy \S+ ([a-z][\w-]*)", r"--to ([a-z]\w*)")
+    found = {name for pattern in patterns for name in re.findall(pattern, text)}
+    return found | {"runs"} | set(re.findall(r'save_weights\("([\w.-]+)"', text))
+
+
+def test_what_the_readme_writes_is_ignored(tmp_path):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    names = outputs()
+    assert {"digits-artifact", "data", "runs"} <= names
+    for name in names:
+        path = tmp_path / name
+        if "." not in name:
+            path.mkdir()
+            path = path / "file"
+        path.write_text("")
+        result = subprocess.run(["git", "-C", tmp_path, "check-ignore", "-q", path], check=False)
+        assert result.returncode == 0, name
+
+
+def test_the_wheel_has_the_package_alone():
+    """`.ci/run` looks into the wheel itself."""
+    hatch = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
+    assert hatch["wheel"] == {"packages": ["hdlif_jax"]}
