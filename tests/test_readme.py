@@ -8,11 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from PIL import Image
 
 import hdlif_jax as hd
+from hdlif_jax.commands import train
 from hdlif_jax.deploy import load, write
 from tests.deploy.networks import small_artifact
 
+FIRST_STEPS = (pathlib.Path(__file__).parent.parent / "FIRST_STEPS.md").read_text()
 README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
 DEPLOYED, LIBRARY = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
@@ -55,6 +58,29 @@ def test_write_your_own(monkeypatch):
     assert names["resnet"].num_steps == 4
     assert names["recordings"].train.shape == (9, 4, 34, 34, 2)
     assert (names["plan"].train.shape, names["floats"].train.dtype) == ((9, 8, 8, 3), np.float32)
+
+
+def test_first_steps(tmp_path, monkeypatch):
+    """The programs of FIRST_STEPS.md, one after the other, on pictures and a run that are made here."""
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    for name in ("cats", "dogs"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(24):
+            pixels = generator.integers(0, 256, (20, 20, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{number}.png")
+    monkeypatch.setattr("sys.argv", ["train", "--epochs", "1", "--model.widths", "4", "--out", "runs/digits"])
+    train.main()
+    programs = re.findall(r"```python\n(.*?)```", FIRST_STEPS, re.DOTALL)
+    assert all(len([line for line in program.splitlines() if line.strip()]) <= 10 for program in programs)
+    with jax.numpy_dtype_promotion("standard"):  # optax' Adam mixes its counter with floats
+        names = run("\n".join(programs))
+    assert names["state"].step == 2 * names["plan"].steps_per_epoch
+    assert len(names["history"]) == 2
+    assert names["learner"].step == 1
+    assert {"current", "membrane", "spikes", "rate"} == set(names["seen"]["blocks.0.neuron1"])
+    expected = np.asarray(names["logits"]).sum(0).argmax(-1)
+    assert np.mean(np.asarray(names["predictions"]) == expected) >= 0.95  # all but what rounds at a level's edge
 
 
 def test_a_deployed_network(tmp_path, monkeypatch):
