@@ -75,6 +75,6 @@ class latency:
     def __call__(self, key: jax.Array, inputs: jax.Array) -> jax.Array:
         """Intensities `[B, ...]` in [0, 1] to spikes `[T, B, ...]`, 0 or 1."""
         first = jnp.round((self.num_steps - 1) * (1 - inputs)).astype(jnp.int32)
-        steps = jnp.arange(self.num_steps).reshape(-1, *[1] * inputs.ndim)
+        steps = jnp.arange(self.num_steps, dtype=jnp.int32).reshape(-1, *[1] * inputs.ndim)
         spikes = (steps == first[None]) & (inputs > self.silence)[None]
         return spikes.astype(inputs.dtype)

@@ -127,7 +127,7 @@ class weighted:
     def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Logits `[B, K]` and labels to the loss, scalar."""
         _check_step(logits)
-        return sum((weight * loss(logits, labels) for weight, loss in self.parts), jnp.zeros(()))
+        return sum((weight * loss(logits, labels) for weight, loss in self.parts), jnp.zeros((), logits.dtype))
 
 
 @check_arguments

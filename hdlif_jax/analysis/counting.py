@@ -95,7 +95,7 @@ def synaptic_operations(synapse: Synapse, spikes: jax.Array, kernel: jax.Array |
     mask: Any = nnx.clone(synapse)
     mask.form = Form(train=False, integer=False)  # in which kernels are taken as they are
     mask.kernel[...] = (kernel != 0).astype(jnp.float32)
-    outputs, transpose = jax.vjp(mask, jnp.zeros((1, *spikes.shape[1:])))
+    outputs, transpose = jax.vjp(mask, jnp.zeros((1, *spikes.shape[1:]), jnp.float32))
     (fan_out,) = transpose(jnp.ones_like(outputs))
     operations = jnp.where(spikes != 0, jnp.round(fan_out).astype(jnp.int32), 0)
     return jnp.sum(operations, tuple(range(1, spikes.ndim)))
@@ -115,7 +115,7 @@ def _step_by_step(model: SpikingNetwork, graphdef: Any, layers: dict[str, Any]) 
             state, _ = module(state, module.encode(inputs if static else inputs[t]), Tick(t))
             return state, counts
 
-        _, counts = jax.lax.scan(step, state, jnp.arange(model.num_steps))
+        _, counts = jax.lax.scan(step, state, jnp.arange(model.num_steps, dtype=jnp.int32))
         totals: Counts = jax.tree.map(lambda per_step: jnp.sum(per_step, 0), counts)
         return totals
 

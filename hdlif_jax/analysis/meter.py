@@ -97,7 +97,7 @@ def layout(model: SpikingNetwork) -> Layout:
         nonlocal encodes
         module: Any = nnx.merge(graphdef, arrays, copy=True)
         watch(module, on_synapse, on_neurons)
-        current = module.encode(jnp.zeros((1, *model.input_shape)))
+        current = module.encode(jnp.zeros((1, *model.input_shape), jnp.float32))
         encodes = False
         module(None, current, Tick(0))
 

@@ -38,7 +38,7 @@ class Layout(NamedTuple):
         """The same states, but at t = 0 those that a sequence begins with."""
         begun = dict(states)
         for neuron, shape in self.nonzero:
-            first = neuron.start(jnp.zeros((batch_size, *shape)))
+            first = neuron.start(jnp.zeros((batch_size, *shape), jnp.float32))
             begun[neuron.name] = jax.tree.map(lambda new, old: jnp.where(t == 0, new, old), first, states[neuron.name])
         return begun
 
@@ -72,7 +72,7 @@ def layout(folded: Folded) -> Layout:
 
 
 def _starts_at_zero(neuron: Neuron, shape: tuple[int, ...]) -> bool:
-    start = neuron.start(jnp.zeros((1, *shape)))
+    start = neuron.start(jnp.zeros((1, *shape), jnp.float32))
     return not any(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves(start))
 
 

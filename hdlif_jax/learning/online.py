@@ -54,7 +54,7 @@ class random_step(GradientRule):
     ) -> Gradient:
         """See `GradientRule`; the key draws t*."""
         check_trains(network, key)
-        steps = jax.random.randint(required("random_step", key), (1,), 0, network.num_steps)
+        steps = jax.random.randint(required("random_step", key), (1,), 0, network.num_steps, jnp.int32)
         return gradient_at_steps(network, loss, variables, batch, steps, key=key)
 
 
@@ -81,7 +81,8 @@ class random_k(GradientRule):
         check_trains(network, key)
         if self.k > network.num_steps:
             raise ValueError(f"k={self.k} random steps of {network.num_steps}; choose 1 ≤ k ≤ num_steps")
-        steps = jnp.sort(jax.random.permutation(required("random_k", key), network.num_steps)[: self.k])
+        steps = jax.random.permutation(required("random_k", key), jnp.arange(network.num_steps, dtype=jnp.int32))
+        steps = jnp.sort(steps[: self.k])
         return gradient_at_steps(network, loss, variables, batch, steps, key=key)
 
 
@@ -260,7 +261,7 @@ def hoist_with_pullback(
 
 
 def _no_totals(network: Network, hoisted: Hoisted, batch: Batch) -> Totals:
-    logits = jnp.zeros((batch_size(network, batch.inputs), network.num_classes))
+    logits = jnp.zeros((batch_size(network, batch.inputs), network.num_classes), jnp.float32)
     return Totals(jax.tree.map(jnp.zeros_like, hoisted), jnp.zeros(()), logits)
 
 

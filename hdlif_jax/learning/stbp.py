@@ -88,7 +88,7 @@ class stbp(GradientRule):  # noqa: N801 - a class that is called as a function
                 return _in_segments(network, loss, hoisted, begin, batch_stats, batch, self.segment, options)
 
             def total(hoisted: Hoisted) -> tuple[jax.Array, Any]:
-                steps = jnp.arange(network.num_steps)
+                steps = jnp.arange(network.num_steps, dtype=jnp.int32)
                 _, stats, logits = run_steps(network, hoisted, begin(hoisted), batch_stats, batch, steps, **options)
                 return sequence_loss(loss, logits, batch.labels), (stats, logits)
 
@@ -179,7 +179,7 @@ def _in_segments(
     options: dict[str, Any],
 ) -> tuple[Params, Totals]:
     """The gradient segment by segment, from the last to the first, each computed again from the state it began with."""
-    segments = jnp.arange(network.num_steps).reshape(-1, segment)
+    segments = jnp.arange(network.num_steps, dtype=jnp.int32).reshape(-1, segment)
 
     def run(
         hoisted: Hoisted, state: Any, batch_stats: Params, steps: jax.Array

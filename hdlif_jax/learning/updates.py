@@ -58,11 +58,11 @@ class every_step:  # noqa: N801 - a class that is called as a function
             hoisted, pullback, batch_stats = hoist_with_pullback(network, variables, batch.inputs)
             step = step_gradient(network, step_loss, hoisted, batch_stats, state, batch, t, key=cells_key(key))
             (grads,) = pullback(step.grads)
-            params, opt_state = update(grads, opt_state, variables.params, jnp.arange(num_steps) == t)
+            params, opt_state = update(grads, opt_state, variables.params, jnp.arange(num_steps, dtype=jnp.int32) == t)
             learner = Learner(Variables(params, step.batch_stats), opt_state)
             return (learner, step.state, value + step.loss, logits + step.logits), None
 
         state = init_state(network, learner.variables, size)
-        carry = learner, state, jnp.zeros(()), jnp.zeros((size, network.num_classes))
+        carry = learner, state, jnp.zeros((), jnp.float32), jnp.zeros((size, network.num_classes), jnp.float32)
         (learner, _, value, logits), _ = over_steps(body, carry, num_steps, unroll=self.unroll)
         return learner, Learned(value / num_steps, logits, jnp.ones(num_steps, bool))

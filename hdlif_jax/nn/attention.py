@@ -22,7 +22,7 @@ class SECA(Module):
             raise ValueError(f"kernel_size={kernel_size} must be odd, so that the filter has a centre channel, e.g. 5")
         init = nnx.initializers.lecun_normal()
         self.kernel = nnx.Param(init(rngs.params(), (kernel_size, 1), jnp.float32).reshape(kernel_size))
-        self.bias = nnx.Param(jnp.zeros(()))
+        self.bias = nnx.Param(jnp.zeros((), jnp.float32))
 
     def __call__(self, current: jax.Array) -> jax.Array:
         """`[B, H, W, C]` to `[B, H, W, C]`."""

@@ -222,7 +222,7 @@ def init_state(network: Network, variables: Variables, batch_size: int) -> Any:
     """
     check_network(network)
     check_sizes(batch_size=batch_size)
-    x = jnp.zeros((batch_size, *network.input_shape))
+    x = jnp.zeros((batch_size, *network.input_shape), jnp.float32)
     return network.start(*variables, x)
 
 

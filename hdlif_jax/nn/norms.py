@@ -59,10 +59,10 @@ class BatchNorm(Module):
     def __init__(self, num_channels: int, options: batch_norm = batch_norm()):
         check_sizes(num_channels=num_channels)
         self.options = options
-        self.scale = nnx.Param(jnp.ones(num_channels))
-        self.bias = nnx.Param(jnp.zeros(num_channels))
-        self.mean = nnx.BatchStat(jnp.zeros(num_channels))
-        self.var = nnx.BatchStat(jnp.ones(num_channels))
+        self.scale = nnx.Param(jnp.ones(num_channels, jnp.float32))
+        self.bias = nnx.Param(jnp.zeros(num_channels, jnp.float32))
+        self.mean = nnx.BatchStat(jnp.zeros(num_channels, jnp.float32))
+        self.var = nnx.BatchStat(jnp.ones(num_channels, jnp.float32))
 
     @property
     def over_sequence(self) -> bool:  # type: ignore[override]

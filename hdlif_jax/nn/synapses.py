@@ -107,7 +107,7 @@ class Linear(Synapse):
         rngs: nnx.Rngs,
     ):
         super().__init__((in_features, out_features), weights, spikes, init, rngs)
-        self.bias = nnx.Param(jnp.zeros(out_features))
+        self.bias = nnx.Param(jnp.zeros(out_features, jnp.float32))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """`[B, C_in]` to float32 `[B, C_out]`."""

@@ -138,5 +138,5 @@ def _scan(
         return output.state, (output.logits, observe(output))
 
     state = init_state(network, variables, batch_size(network, inputs))
-    _, (logits, observed) = jax.lax.scan(body, state, jnp.arange(network.num_steps))
+    _, (logits, observed) = jax.lax.scan(body, state, jnp.arange(network.num_steps, dtype=jnp.int32))
     return logits, observed

@@ -158,7 +158,7 @@ def observed(
         return output.state, dict(seen)
 
     state = init_state(network, variables, batch_size(network, inputs))
-    _, over_time = jax.lax.scan(body, state, jnp.arange(network.num_steps))
+    _, over_time = jax.lax.scan(body, state, jnp.arange(network.num_steps, dtype=jnp.int32))
     return {path: over_time[path] for path in order}  # a scan sorts what it hands back
 
 

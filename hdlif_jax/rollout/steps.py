@@ -116,7 +116,7 @@ def over_steps(
       The last carry, and the outputs stacked along a leading axis T.
     """
     if not (xla_cpu.unrolls_gradients() if unroll is None else unroll):
-        return jax.lax.scan(body, carry, jnp.arange(num_steps))
+        return jax.lax.scan(body, carry, jnp.arange(num_steps, dtype=jnp.int32))
     outputs = []
     for t in range(num_steps):
         carry, output = xla_cpu.barrier(body(carry, jnp.int32(t)))

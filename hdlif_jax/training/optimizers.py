@@ -51,7 +51,7 @@ def warmup_cosine(learning_rate: Positive, *, warmup: Amount, total: Count) -> o
 
 def rates_of(schedule: optax.Schedule, updates_per_step: int, steps: int) -> np.ndarray:
     """The learning rate at each batch of a run, all at once: asked for within the loop, each would wait for a step."""
-    return np.asarray(jax.vmap(schedule)(updates_per_step * jnp.arange(steps)))
+    return np.asarray(jax.vmap(schedule)(updates_per_step * jnp.arange(steps, dtype=jnp.int32)))
 
 
 def decaying_kernels(per_step: Params) -> Callable[[Params], Params]:

@@ -101,7 +101,7 @@ def make_collect(model: SpikingNetwork) -> Callable[[Params, jax.Array, jax.Arra
             return added(sums, step), None
 
         state = nn.init_state(network, Variables(params, blank), rollout.batch_size(network, inputs))
-        (sums, _), _ = jax.lax.scan(one_step, (sums, state), jnp.arange(network.num_steps))
+        (sums, _), _ = jax.lax.scan(one_step, (sums, state), jnp.arange(network.num_steps, dtype=jnp.int32))
         return sums
 
     return collect

@@ -85,7 +85,7 @@ class ResidentRunner:
                 state, metrics = one_step(state, inputs, labels)
                 return state, jax.tree.map(lambda values, value: values.at[index].set(value), recorded, metrics)
 
-            empty = StepMetrics(*(jnp.zeros(steps_per_dispatch) for _ in StepMetrics._fields))
+            empty = StepMetrics(*(jnp.zeros(steps_per_dispatch, jnp.float32) for _ in StepMetrics._fields))
             ran: tuple[TrainState, StepMetrics] = jax.lax.fori_loop(0, count, body, (state, empty))
             return ran
 

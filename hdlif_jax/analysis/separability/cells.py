@@ -62,7 +62,7 @@ def neuron_of(cell: NeuronCell, num_steps: int, *, quantized: bool = False) -> C
     quantizer = getattr(copy, "quantize", None)
     if isinstance(quantizer, SpikeQuantizer) and not quantized:
         copy.quantize = dataclasses.replace(quantizer, softness=None)
-    steps = jnp.arange(num_steps)
+    steps = jnp.arange(num_steps, dtype=jnp.int32)
     if type(copy) is MemBNHDLIFCell:  # a subclass may do anything to the membrane
         return _folded(copy, steps)
 

@@ -55,7 +55,7 @@ def stbp_gradients(
     """
     check_trains(network, key)
     start = init_state(network, variables, batch_size(network, batch.inputs))
-    steps, nothing = jnp.arange(network.num_steps), _no_offsets(network, variables, batch, key)
+    steps, nothing = jnp.arange(network.num_steps, dtype=jnp.int32), _no_offsets(network, variables, batch, key)
 
     def total(params: Params, offsets: dict[str, jax.Array]) -> jax.Array:
         hoisted, batch_stats = hoist(network, params, variables.batch_stats, batch.inputs)

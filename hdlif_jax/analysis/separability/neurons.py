@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from hdlif_jax.analysis.meter import layout
@@ -36,7 +37,9 @@ def neuron_figures(model: SpikingNetwork, path: str, *, seed: int = 0) -> tuple[
       ValueError: there is no such layer, or T = 1.
     """
     cell, channels = cell_at(model, path), layout(model).shapes[path][-1]
-    currents = jax.random.normal(jax.random.key(seed), (model.num_steps, max(1, NEURONS // channels), channels))
+    currents = jax.random.normal(
+        jax.random.key(seed), (model.num_steps, max(1, NEURONS // channels), channels), jnp.float32
+    )
     # With its quantiser, as this is about what the next layer receives; and not compiled, to see values while checking.
     neuron = neuron_of(cell, model.num_steps, quantized=True)
     membranes = neuron.currents(currents)[0]

@@ -36,9 +36,9 @@ def random_batches(config: TrainConfig, count: int) -> Iterator[jax.Array]:
             events = jax.random.poisson(key, 0.1, (config.model.num_steps, size, *spec.shape))
             yield events.astype(jnp.float32)
         elif encoding is None:
-            yield jax.random.normal(key, (size, *spec.shape))
+            yield jax.random.normal(key, (size, *spec.shape), jnp.float32)
         else:
-            yield encoding(key, jax.random.uniform(key, (size, *spec.shape)))
+            yield encoding(key, jax.random.uniform(key, (size, *spec.shape), jnp.float32))
 
 
 def comparison_batch(trainer: Trainer) -> Batch:

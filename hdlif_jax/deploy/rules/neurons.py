@@ -54,7 +54,7 @@ def fold_adaptive_lif(folding: Folding, cell: nn.AdaptiveLIFCell, name: str, sou
 @rule(nn.HDLIFCell)
 def fold_hd_lif(folding: Folding, cell: nn.HDLIFCell, name: str, source: str) -> None:
     """HD-LIF: λ_t and θ_t."""
-    params, emits = cell.params_at(jnp.arange(folding.num_steps)), nn.SpikeInput(cell.quantize)
+    params, emits = cell.params_at(jnp.arange(folding.num_steps, dtype=jnp.int32)), nn.SpikeInput(cell.quantize)
     folding.neuron(name, source, cell, hd_lif_step, params._asdict(), kind="hd-lif", emits=emits)
 
 
@@ -73,7 +73,7 @@ def fold_mem_bn(folding: Folding, cell: nn.MemBNHDLIFCell, name: str, source: st
         params = cell.params_at(t)
         return mem_bn.reparameterize(params.decay, cell.mem_bn_params_at(t), cell.moments_at(t)), params.threshold
 
-    folded, threshold = jax.vmap(at)(jnp.arange(folding.num_steps))
+    folded, threshold = jax.vmap(at)(jnp.arange(folding.num_steps, dtype=jnp.int32))
     params = {"decay": folded.decay, "threshold": threshold}
     neuron = functools.partial(folding.neuron, name, source, cell, kind="hd-lif", emits=nn.SpikeInput(cell.quantize))
     if folding.takes_affine(source, per_step=True):

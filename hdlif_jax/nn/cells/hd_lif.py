@@ -42,8 +42,8 @@ class HDLIFCell(NeuronCell):
     operations = 3  # leak, charge and reset
 
     def __init__(self, num_steps: int, quantize: SpikeQuantizer):
-        self.raw_decay = PerStepParam(jnp.zeros(num_steps))
-        self.raw_threshold = PerStepParam(jnp.zeros(num_steps))
+        self.raw_decay = PerStepParam(jnp.zeros(num_steps, jnp.float32))
+        self.raw_threshold = PerStepParam(jnp.zeros(num_steps, jnp.float32))
         self.quantize = quantize
         self.emits = SpikeInput(quantize)
 

@@ -51,12 +51,12 @@ class MemBNHDLIFCell(HDLIFCell):
     def __init__(self, num_steps: int, num_channels: int, quantize: SpikeQuantizer, momentum: float = 0.9):
         super().__init__(num_steps, quantize)
         self.momentum = momentum
-        self.raw_membrane_weight = PerStepParam(jnp.zeros(num_steps))
-        self.raw_normalized_weight = PerStepParam(jnp.zeros(num_steps))
-        self.scale = PerStepParam(jnp.ones((num_steps, num_channels)))
-        self.shift = PerStepParam(jnp.zeros((num_steps, num_channels)))
-        self.mean = PerStepStat(jnp.zeros((num_steps, num_channels)))
-        self.var = PerStepStat(jnp.ones((num_steps, num_channels)))
+        self.raw_membrane_weight = PerStepParam(jnp.zeros(num_steps, jnp.float32))
+        self.raw_normalized_weight = PerStepParam(jnp.zeros(num_steps, jnp.float32))
+        self.scale = PerStepParam(jnp.ones((num_steps, num_channels), jnp.float32))
+        self.shift = PerStepParam(jnp.zeros((num_steps, num_channels), jnp.float32))
+        self.mean = PerStepStat(jnp.zeros((num_steps, num_channels), jnp.float32))
+        self.var = PerStepStat(jnp.ones((num_steps, num_channels), jnp.float32))
 
     def mem_bn_params_at(self, t: jax.Array | int) -> dynamics.MemBNParams:
         """α_t and β_t, scalars; γ_t and b_t `[C]`."""

@@ -43,7 +43,7 @@ class ParallelHDLIFCell(NeuronCell):
     operations = 1  # one addition
 
     def __init__(self, num_steps: int, quantize: SpikeQuantizer):
-        self.raw_threshold = PerStepParam(jnp.zeros(num_steps))
+        self.raw_threshold = PerStepParam(jnp.zeros(num_steps, jnp.float32))
         self.quantize = quantize
         self.emits = SpikeInput(quantize)
 
@@ -53,7 +53,7 @@ class ParallelHDLIFCell(NeuronCell):
 
     def decay_at(self, t: jax.Array | int) -> jax.Array | None:
         """Zero, scalar: there is no memory."""
-        return jnp.zeros(())
+        return jnp.zeros((), jnp.float32)
 
     def membrane(self, state: Any, x: jax.Array, tick: Tick) -> jax.Array:
         """I_t."""

@@ -92,7 +92,7 @@ def autocontrast_tables(images: jax.Array) -> jax.Array:
     quotient, a whole number there.
     """
     low, high = (f(images, (1, 2)).astype(jnp.int32)[..., None] for f in (jnp.min, jnp.max))
-    levels = jnp.arange(LEVELS)[None, None, :]
+    levels = jnp.arange(LEVELS, dtype=jnp.int32)[None, None, :]
     spread = jnp.clip((levels - low) * (LEVELS - 1) // jnp.maximum(high - low, 1), 0, LEVELS - 1)
     return jnp.where(high > low, spread, levels).astype(jnp.uint8)
 
@@ -101,10 +101,10 @@ def equalize_tables(images: jax.Array) -> jax.Array:
     """Makes the histogram of each channel uniform, `[B, C, 256]` uint8."""
     batch, height, width, channels = images.shape
     flat = images.reshape(batch, height * width, channels).swapaxes(1, 2).reshape(batch * channels, -1)
-    offsets = LEVELS * jnp.arange(batch * channels)[:, None]
+    offsets = LEVELS * jnp.arange(batch * channels, dtype=jnp.int32)[:, None]
     counts = jnp.bincount((flat.astype(jnp.int32) + offsets).reshape(-1), length=batch * channels * LEVELS)
     histogram = counts.reshape(batch, channels, LEVELS)
-    levels = jnp.arange(LEVELS)[None, None, :]
+    levels = jnp.arange(LEVELS, dtype=jnp.int32)[None, None, :]
     last = jnp.max(jnp.where(histogram > 0, levels, 0), -1, keepdims=True)
     step = (height * width - jnp.take_along_axis(histogram, last, axis=2)) // (LEVELS - 1)
     below = jnp.cumsum(histogram, -1) - histogram

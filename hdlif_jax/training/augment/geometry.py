@@ -39,7 +39,7 @@ def random_crop(key: jax.Array, images: jax.Array, padding: int) -> jax.Array:
     Returns:
       `[B, H, W, C]`.
     """
-    return crop_at(images, jax.random.randint(key, (len(images), 2), 0, 2 * padding + 1), padding)
+    return crop_at(images, jax.random.randint(key, (len(images), 2), 0, 2 * padding + 1, jnp.int32), padding)
 
 
 def flip_where(images: jax.Array, chosen: jax.Array) -> jax.Array:
@@ -59,7 +59,7 @@ def roll_by(images: jax.Array, shifts: jax.Array) -> jax.Array:
 
 def random_roll(key: jax.Array, images: jax.Array, max_shift: int) -> jax.Array:
     """Rolls each image by −max_shift…max_shift pixels, uniformly and independently per axis."""
-    return roll_by(images, jax.random.randint(key, (len(images), 2), -max_shift, max_shift + 1))
+    return roll_by(images, jax.random.randint(key, (len(images), 2), -max_shift, max_shift + 1, jnp.int32))
 
 
 def cutout_at(images: jax.Array, centers: jax.Array, length: int) -> jax.Array:
@@ -70,7 +70,10 @@ def cutout_at(images: jax.Array, centers: jax.Array, length: int) -> jax.Array:
       centers: `[B, 2]` int32, row and column; the square covers rows c − ⌊length/2⌋ … c + ⌊length/2⌋ − 1.
       length: of its side, in pixels.
     """
-    rows, columns = jnp.arange(images.shape[1])[None, :], jnp.arange(images.shape[2])[None, :]
+    rows, columns = (
+        jnp.arange(images.shape[1], dtype=jnp.int32)[None, :],
+        jnp.arange(images.shape[2], dtype=jnp.int32)[None, :],
+    )
     half = length // 2
 
     def near(positions: jax.Array, center: jax.Array) -> jax.Array:
@@ -96,7 +99,7 @@ def affine(images: jax.Array, coefficients: jax.Array) -> jax.Array:
       `[B, H, W, C]`.
     """
     _, height, width, channels = images.shape
-    x, y = jnp.arange(width)[None, None, :], jnp.arange(height)[None, :, None]
+    x, y = jnp.arange(width, dtype=jnp.int32)[None, None, :], jnp.arange(height, dtype=jnp.int32)[None, :, None]
     a, b, c, d, e, f = (coefficients[:, index, None, None] for index in range(6))
     column, row = (a * x + b * y + c) >> 16, (d * x + e * y + f) >> 16
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
@@ -126,13 +129,13 @@ def rotation(angles: jax.Array, height: int, width: int) -> jax.Array:
 
 def random_rotation(key: jax.Array, images: jax.Array, max_degrees: float) -> jax.Array:
     """Rotates each image by an angle in ±max_degrees: torchvision's `RandomRotation`, nearest pixel."""
-    angles = jax.random.uniform(key, (len(images),), minval=-max_degrees, maxval=max_degrees)
+    angles = jax.random.uniform(key, (len(images),), jnp.float32, minval=-max_degrees, maxval=max_degrees)
     return affine(images, rotation(angles, *images.shape[1:3]))
 
 
 def _uniform_pixels(key: jax.Array, images: jax.Array) -> jax.Array:
     """`[B, 2]` a row and a column of each image."""
     row_key, column_key = jax.random.split(key)
-    rows = jax.random.randint(row_key, (len(images),), 0, images.shape[1])
-    columns = jax.random.randint(column_key, (len(images),), 0, images.shape[2])
+    rows = jax.random.randint(row_key, (len(images),), 0, images.shape[1], jnp.int32)
+    columns = jax.random.randint(column_key, (len(images),), 0, images.shape[2], jnp.int32)
     return jnp.stack([rows, columns], -1)

@@ -34,7 +34,7 @@ def cutmix_at(
         return jnp.clip(middle - half, 0, size), jnp.clip(middle + half, 0, size)
 
     (top, bottom), (left, right) = bounds(height, center[0]), bounds(width, center[1])
-    rows, columns = jnp.arange(height), jnp.arange(width)
+    rows, columns = jnp.arange(height, dtype=jnp.int32), jnp.arange(width, dtype=jnp.int32)
     box = ((rows >= top) & (rows < bottom))[:, None] & ((columns >= left) & (columns < right))[None, :]
     mask = box.reshape((1,) * (images.ndim - 3) + (height, width, 1))
     kept = 1 - ((bottom - top) * (right - left)).astype(images.dtype) / (height * width)
@@ -70,17 +70,17 @@ def mix(
         raise ValueError("mixup_alpha and cutmix_alpha are both 0; leave mixing out instead")
     switch_key, share_key, row_key, column_key = jax.random.split(key, 4)
     if cutmix_alpha <= 0:
-        return mixup_by(images, targets, jax.random.beta(share_key, mixup_alpha, mixup_alpha))
+        return mixup_by(images, targets, jax.random.beta(share_key, mixup_alpha, mixup_alpha, dtype=jnp.float32))
     center = jnp.stack(
         [
-            jax.random.randint(row_key, (), 0, images.shape[-3]),
-            jax.random.randint(column_key, (), 0, images.shape[-2]),
+            jax.random.randint(row_key, (), 0, images.shape[-3], jnp.int32),
+            jax.random.randint(column_key, (), 0, images.shape[-2], jnp.int32),
         ]
     )
-    cut_share = jax.random.beta(share_key, cutmix_alpha, cutmix_alpha)
+    cut_share = jax.random.beta(share_key, cutmix_alpha, cutmix_alpha, dtype=jnp.float32)
     if mixup_alpha <= 0:
         return cutmix_at(images, targets, cut_share, center)
-    mix_share = jax.random.beta(share_key, mixup_alpha, mixup_alpha)
+    mix_share = jax.random.beta(share_key, mixup_alpha, mixup_alpha, dtype=jnp.float32)
     mixed: tuple[jax.Array, jax.Array] = jax.lax.cond(
         jax.random.bernoulli(switch_key, switch_probability),
         lambda: cutmix_at(images, targets, cut_share, center),

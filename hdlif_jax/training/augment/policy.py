@@ -158,9 +158,9 @@ def auto_augment(key: jax.Array, images: jax.Array) -> jax.Array:
 def draw(key: jax.Array, batch_size: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     """What is random: pairs `[B]` in 0…24, whether each operation happens `[B, 2]`, signs `[B, 2]` (0: negative)."""
     pair_key, happens_key, sign_key = jax.random.split(key, 3)
-    pairs = jax.random.randint(pair_key, (batch_size,), 0, len(POLICY))
+    pairs = jax.random.randint(pair_key, (batch_size,), 0, len(POLICY), jnp.int32)
     probabilities = jnp.asarray([[operation[1] for operation in pair] for pair in POLICY], jnp.float32)
-    happens = jax.random.uniform(happens_key, (batch_size, 2)) < probabilities[pairs]
+    happens = jax.random.uniform(happens_key, (batch_size, 2), jnp.float32) < probabilities[pairs]
     return pairs, happens, jax.random.bernoulli(sign_key, 0.5, (batch_size, 2)).astype(jnp.int32)
 
 
