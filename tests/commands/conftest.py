@@ -12,7 +12,18 @@ TINY = ("--model.widths", "4", "--model.num-steps", "2", "--epochs", "4", "--bat
 
 
 class Command:
-    """Runs `python -m experiments.NAME` as a user would, in a process of its own."""
+    """Runs `python -m experiments.NAME` as a user would, in a process of its own.
+
+    Args:
+      cache: folder of compiled programs that these processes share.
+    """
+
+    def __init__(self, cache):
+        self.environment = {
+            "PYTHONUNBUFFERED": "1",
+            "JAX_COMPILATION_CACHE_DIR": str(cache),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.02",
+        }
 
     def start(self, name, *arguments, environment=None):
         return subprocess.Popen(
@@ -21,7 +32,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"} | (environment or {}),
+            env=os.environ | self.environment | (environment or {}),
         )
 
     def run(self, name, *arguments):
@@ -31,8 +42,8 @@ class Command:
 
 
 @pytest.fixture(scope="session")
-def command():
-    return Command()
+def command(tmp_path_factory):
+    return Command(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 `python -m tests.commands.survival [KILLS]` prints what happened and ends with status 1 where anything differs.
 """
 
+import os
 import pathlib
 import random
 import signal
@@ -26,9 +27,15 @@ ARGUMENTS = TRAINING.split()
 TIMES = ("seconds", "images_per_second")  # what may differ in the log
 
 
-def start(*arguments):
+def start(cache, *arguments):
     words = [sys.executable, "-m", "experiments.train", *map(str, arguments)]
-    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    environment = os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.02",
+    }
+    return subprocess.Popen(
+        words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def final_arrays(directory):
@@ -71,8 +78,8 @@ def survive(kills: int, seed: int = 0) -> bool:
     """Whether a run that was killed `kills` times ended exactly as one that was not."""
     generator = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
-        whole, killed = pathlib.Path(folder) / "whole", pathlib.Path(folder) / "killed"
-        process = start(*ARGUMENTS, "--out", whole)
+        whole, killed, cache = (pathlib.Path(folder) / name for name in ("whole", "killed", "cache"))
+        process = start(cache, *ARGUMENTS, "--out", whole)
         started = time.monotonic()
         wait_for_step(whole, 1, process)
         seconds_to_start = time.monotonic() - started
@@ -87,7 +94,7 @@ def survive(kills: int, seed: int = 0) -> bool:
         while moments:
             # A moment of starting anywhere between the others, which must come in order.
             moment = moments.pop() if moments[-1] is None and generator.random() < 0.3 else moments.pop(0)
-            process = start(*arguments)
+            process = start(cache, *arguments)
             output = kill_somewhere(killed, process, moment, generator, seconds_to_start)
             if process.returncode != -signal.SIGKILL:
                 print(output)
@@ -97,7 +104,7 @@ def survive(kills: int, seed: int = 0) -> bool:
             print(f"killed {where}; checkpoints of steps {steps}", flush=True)
             if (killed / "config.json").exists():
                 arguments = ["--resume", killed]
-        process = start(*arguments)
+        process = start(cache, *arguments)
         output, _ = process.communicate()
         if process.returncode:
             print(output)

@@ -91,7 +91,6 @@ def fold_flatten(folding: Folding, module: nn.Flatten, name: str, source: str) -
 
 
 @rule(nn.Dropout)
-@rule(nnx.Dropout)
 def fold_dropout(folding: Folding, module: nnx.Module, name: str, source: str) -> None:
     """The identity in inference."""
     folding.identity(name, source)
