@@ -40,6 +40,7 @@ def test_a_scheduler_s_notice_leaves_a_checkpoint(finished_run, command, tmp_pat
     assert_same_run(directory, finished_run[0])
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_checkpoint_is_skipped(finished_run, command, tmp_path):
     directory = copy_unfinished(finished_run[0], tmp_path)
     truncate(directory / "checkpoints" / "20")

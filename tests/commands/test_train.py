@@ -59,7 +59,7 @@ def test_a_finished_run_says_so(finished_run, command):
     assert (directory / "summary.json").read_text() == before
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("stop", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL])
 def test_a_stopped_run_goes_on_to_the_same_parameters(stop, finished_run, command, tmp_path):
     finished, _ = finished_run
     directory = tmp_path / "run"

@@ -186,7 +186,12 @@ def _noting(called, path):
     ("build", "input_shape", "options"),
     [
         (nn.resnet18, (16, 16, 3), {}),
-        (nn.resnet18, (16, 16, 2), {"neuron": "mem-bn", "attention": "seca-2", "parallel": False, "weights": "binary"}),
+        pytest.param(
+            nn.resnet18,
+            (16, 16, 2),
+            {"neuron": "mem-bn", "attention": "seca-2", "parallel": False, "weights": "binary"},
+            marks=pytest.mark.slow,
+        ),
         pytest.param(nn.resnet19, (8, 8, 3), {"neuron": "mem-bn", "attention": "seca-1"}, marks=pytest.mark.slow),
         pytest.param(nn.resnet34, (16, 16, 3), {"neuron": "lif", "weights": "float"}, marks=pytest.mark.slow),
     ],
@@ -288,6 +293,7 @@ def test_sizes_must_make_sense(build):
         build((32, 32), 10, rngs=nnx.Rngs(0))
 
 
+@pytest.mark.slow
 def test_the_online_step_of_resnet18_needs_the_memory_of_one_time_step():
     """Algorithm 1 at T = 32 within 5 % of T = 4, by the compiler's own plan."""
 

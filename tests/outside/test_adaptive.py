@@ -58,6 +58,7 @@ def test_it_is_as_short_as_promised():
     assert len(inspect.getsource(fold_adaptive).splitlines()) <= 15
 
 
+@pytest.mark.slow
 def test_it_is_typed_as_it_stands():
     pytest.importorskip("mypy")
     command = [sys.executable, "-m", "mypy", "--strict", adaptive.__file__]
