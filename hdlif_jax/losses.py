@@ -196,7 +196,7 @@ def as_distribution(logits: jax.Array, labels: jax.Array) -> jax.Array:
     _check_step(logits)
     check_labels(logits.shape, labels)
     if labels.ndim == 2:
-        return labels
+        return labels.astype(logits.dtype)
     return one_hot(labels, logits.shape[-1], logits.dtype)
 
 

@@ -182,7 +182,7 @@ def _checked_steps(steps: Any, num_steps: int) -> jax.Array:
                 f"steps={values.tolist()} of a network of {num_steps}; give different steps in rising order from 0 to "
                 f"{num_steps - 1}"
             )
-    return array
+    return array.astype(jnp.int32)
 
 
 class StepGradient(NamedTuple):
@@ -262,7 +262,7 @@ def hoist_with_pullback(
 
 def _no_totals(network: Network, hoisted: Hoisted, batch: Batch) -> Totals:
     logits = jnp.zeros((batch_size(network, batch.inputs), network.num_classes), jnp.float32)
-    return Totals(jax.tree.map(jnp.zeros_like, hoisted), jnp.zeros(()), logits)
+    return Totals(jax.tree.map(jnp.zeros_like, hoisted), jnp.zeros((), jnp.float32), logits)
 
 
 def _plus(totals: Totals, step: StepGradient) -> Totals:

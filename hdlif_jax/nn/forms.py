@@ -227,6 +227,6 @@ def init_state(network: Network, variables: Variables, batch_size: int) -> Any:
 
 
 def _numbers(x: jax.Array) -> jax.Array:
-    """Pixels and counts of events as floats; what a layer gives is of the type that it reads."""
+    """Pixels and counts of events as floats of at most 32 bits; what a layer gives is of the type that it reads."""
     x = jnp.asarray(x)  # numpy's arrays do not know traced time-steps
-    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
+    return x if jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize <= 4 else x.astype(jnp.float32)

@@ -39,5 +39,5 @@ class Dropout(Cell):
         key = tick.key if self.per == "sequence" else tick.step_key
         if key is None:
             raise ValueError("Dropout draws in training and has no key; hand one to the rule, or to the network's step")
-        kept = jax.random.bernoulli(key, 1 - self.rate, x.shape)
+        kept = jax.random.bernoulli(key, jnp.float32(1 - self.rate), x.shape)
         return state, jnp.where(kept, x / (1 - self.rate), 0)

@@ -49,7 +49,7 @@ def flip_where(images: jax.Array, chosen: jax.Array) -> jax.Array:
 
 def random_horizontal_flip(key: jax.Array, images: jax.Array, probability: float = 0.5) -> jax.Array:
     """Mirrors each image with a probability: torchvision's `RandomHorizontalFlip`."""
-    return flip_where(images, jax.random.bernoulli(key, probability, (len(images),)))
+    return flip_where(images, jax.random.bernoulli(key, jnp.float32(probability), (len(images),)))
 
 
 def roll_by(images: jax.Array, shifts: jax.Array) -> jax.Array:

@@ -82,7 +82,7 @@ def mix(
         return cutmix_at(images, targets, cut_share, center)
     mix_share = jax.random.beta(share_key, mixup_alpha, mixup_alpha, dtype=jnp.float32)
     mixed: tuple[jax.Array, jax.Array] = jax.lax.cond(
-        jax.random.bernoulli(switch_key, switch_probability),
+        jax.random.bernoulli(switch_key, jnp.float32(switch_probability)),
         lambda: cutmix_at(images, targets, cut_share, center),
         lambda: mixup_by(images, targets, mix_share),
     )

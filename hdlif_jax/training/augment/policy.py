@@ -161,7 +161,7 @@ def draw(key: jax.Array, batch_size: int) -> tuple[jax.Array, jax.Array, jax.Arr
     pairs = jax.random.randint(pair_key, (batch_size,), 0, len(POLICY), jnp.int32)
     probabilities = jnp.asarray([[operation[1] for operation in pair] for pair in POLICY], jnp.float32)
     happens = jax.random.uniform(happens_key, (batch_size, 2), jnp.float32) < probabilities[pairs]
-    return pairs, happens, jax.random.bernoulli(sign_key, 0.5, (batch_size, 2)).astype(jnp.int32)
+    return pairs, happens, jax.random.bernoulli(sign_key, jnp.float32(0.5), (batch_size, 2)).astype(jnp.int32)
 
 
 @functools.cache
