@@ -68,11 +68,11 @@ class Accumulating(NamedTuple):
 
     Attributes:
       inner: of the rule.
-      learned: `[T]` bool, the steps that learned since the last update.
+      learned: of each parameter by time `[T]` bool, the steps that learned since its last update; else empty.
     """
 
     inner: Any
-    learned: jax.Array
+    learned: Params
 
 
 def only_learned_steps(rule: Optimizer, per_step: Params) -> optax.GradientTransformationExtraArgs:
@@ -98,41 +98,41 @@ def only_learned_steps(rule: Optimizer, per_step: Params) -> optax.GradientTrans
     if not any(jax.tree.leaves(per_step)):
         return _without_time(rule)
 
-    def keep(by_time: bool, new: jax.Array, old: jax.Array, learned: jax.Array) -> jax.Array:
-        return jnp.where(learned.reshape(-1, *[1] * (new.ndim - 1)), new, old) if by_time else new
-
     def init(params: Params) -> Any:
         state = rule.init(params)
-        _by_time(rule, state, per_step, params)
-        if not _counters(state):
+        _masks(rule, state, per_step, params, per_step)
+        collected = [part for _, parts in _collectors(state) for part in _of_steps(parts, per_step)]
+        if not any(collected):
             return state
-        num_steps = next(
-            leaf.shape[0] for leaf, by_time in zip(*map(jax.tree.leaves, (params, per_step)), strict=True) if by_time
-        )
-        return Accumulating(state, jnp.zeros(num_steps, bool))
+        nothing = jax.tree.map(lambda by_time, param: jnp.zeros(len(param) if by_time else 0, bool), per_step, params)
+        return Accumulating(state, nothing)
 
     def update(
         grads: Params, state: Any, params: Params | None = None, *, learned: jax.Array, **extra: Any
     ) -> tuple[Params, Any]:
-        before = state.inner if isinstance(state, Accumulating) else state
-        if isinstance(state, Accumulating):
-            learned = learned | state.learned
+        collects = isinstance(state, Accumulating)
+        before = state.inner if collects else state
+        since = state.learned if collects else jax.tree.map(lambda _: learned, per_step)
+        windows = jax.tree.map(lambda by_time, steps: steps | learned if by_time else steps, per_step, since)
         updates, after = optax.with_extra_args_support(rule).update(grads, before, params, **extra)
         updates = jax.tree.map(
-            lambda by_time, update: keep(by_time, update, jnp.zeros_like(update), learned), per_step, updates
+            lambda by_time, update, steps: _keep(steps, update, jnp.zeros_like(update)) if by_time else update,
+            per_step,
+            updates,
+            windows,
         )
+        masks = _masks(rule, after, per_step, grads, windows)
         after = jax.tree.map(
-            lambda by_time, new, old: keep(by_time, new, old, learned),
-            _by_time(rule, after, per_step, grads),
-            after,
-            before,
+            lambda mask, new, old: new if mask is True else _keep(mask, new, old), masks, after, before
         )
-        if not isinstance(state, Accumulating):
-            return updates, after
-        collects = jnp.any(jnp.stack([counter != 0 for counter in _counters(after)]))
-        return updates, Accumulating(after, learned & collects)
+        return updates, Accumulating(after, _still_collected(after, windows)) if collects else after
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _keep(steps: jax.Array, new: jax.Array, old: jax.Array) -> jax.Array:
+    """The new entries `[T, ...]` at some of the steps, the old ones at the others."""
+    return jnp.where(steps.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
 
 def _without_time(rule: Optimizer) -> optax.GradientTransformationExtraArgs:
@@ -147,21 +147,39 @@ def _without_time(rule: Optimizer) -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(rule.init, update)
 
 
-def _counters(state: Any) -> list[jax.Array]:
-    """Of what collects gradients: zero where an update has just been made."""
+def _collectors(state: Any) -> list[tuple[jax.Array, Params]]:
+    """Of what collects gradients: a counter, zero where an update has just been made, and the gradients."""
     kinds = optax.MultiStepsState, optax.ApplyEvery
-    nodes = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, kinds))
-    counters = []
-    for node in nodes:
+    found: list[tuple[jax.Array, Params]] = []
+    for node in jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, kinds)):
         if isinstance(node, optax.MultiStepsState):
-            counters += [node.mini_step, *_counters(node.inner_opt_state)]
+            found += [(node.mini_step, node.acc_grads), *_collectors(node.inner_opt_state)]
         elif isinstance(node, optax.ApplyEvery):
-            counters.append(node.count)
-    return counters
+            found.append((node.count, node.grad_acc))
+    return found
 
 
-def _by_time(rule: Optimizer, state: Any, per_step: Params, params: Params) -> Any:
-    """True at the arrays of an optimiser's state that are by time, in its structure.
+def _of_steps(collected: Params, per_step: Params) -> list[bool]:
+    """For each parameter whether it is by time and among those that are collected: a mask may leave it out."""
+    tree = jax.tree.map(lambda by_time, part: by_time and not isinstance(part, optax.MaskedNode), per_step, collected)
+    return jax.tree.leaves(tree)
+
+
+def _still_collected(state: Any, windows: Params) -> Params:
+    """The steps that learned and have not led to an update: of each parameter, by what collects it."""
+    collectors = _collectors(state)
+
+    def of_param(steps: jax.Array, *collected: Any) -> jax.Array:
+        parts = zip(collectors, collected, strict=True)
+        waits = [counter != 0 for (counter, _), part in parts if not isinstance(part, optax.MaskedNode)]
+        return steps & jnp.any(jnp.stack(waits)) if waits else jnp.zeros_like(steps)
+
+    still: Params = jax.tree.map(of_param, windows, *(collected for _, collected in collectors))
+    return still
+
+
+def _masks(rule: Optimizer, state: Any, per_step: Params, params: Params, windows: Params) -> Any:
+    """In the structure of an optimiser's state the steps that move of each array that is by time, and True at others.
 
     Momentum and second moments belong to parameters, wherever the rule keeps them; counters do not. What a mask leaves
     out of a part of the rule has no moment there.
@@ -171,30 +189,30 @@ def _by_time(rule: Optimizer, state: Any, per_step: Params, params: Params) -> A
     """
     foreign: list[str] = []
 
-    def of_param(leaf: Any, by_time: bool, param: jax.Array) -> Any:
+    def of_param(leaf: Any, by_time: bool, param: jax.Array, steps: Any) -> Any:
         if isinstance(leaf, optax.MaskedNode):
             return leaf
-        if not by_time or leaf.ndim == 0 or leaf.shape[0] == 1:
-            return by_time and leaf.ndim == param.ndim and leaf.shape[0] == param.shape[0]  # else of it as a whole
-        if leaf.ndim != param.ndim or leaf.shape[0] != param.shape[0]:
+        is_like_param = by_time and leaf.ndim == param.ndim and leaf.shape[:1] == param.shape[:1]
+        if by_time and not is_like_param and leaf.ndim and leaf.shape[0] > 1:  # else it is of the parameter as a whole
             foreign.append(f"an array {list(leaf.shape)} of a per-step parameter {list(param.shape)}")
-        return True
+        return steps if is_like_param else True
 
     kind = optax.LookaheadState
     if any(isinstance(node, kind) for node in jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, kind))):
         raise ValueError(f"optax.lookahead keeps two sets of parameters, and a training step knows one; {HOW}")
     try:
-        by_time = optax.tree_utils.tree_map_params(
+        masks = optax.tree_utils.tree_map_params(
             rule,
             of_param,
             state,
             per_step,
             params,
-            transform_non_params=lambda leaf: False,
+            windows,
+            transform_non_params=lambda leaf: True,
             is_leaf=lambda node: isinstance(node, optax.MaskedNode),
         )
     except (IndexError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"the optimizer does not tell which of its arrays are of which parameter; {HOW}") from error
     if foreign:
         raise ValueError(f"the optimizer keeps {foreign[0]}, not by time; {HOW}")
-    return by_time
+    return masks

@@ -177,6 +177,30 @@ def test_a_rule_that_collects_moves_the_steps_of_all_its_batches(name):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), params[4]["conv"], plain[4][0]["conv"])
 
 
+SLOW = optax.MultiSteps(MOMENTUM, 3).gradient_transformation()
+COLLECTING_ELSEWHERE = {  # than the per-step parameters, and how many batches those collect
+    "multi_transform": (optax.multi_transform({"a": SLOW, "b": MOMENTUM}, SMALL), 1),
+    "masked": (optax.chain(optax.masked(SLOW, jax.tree.map(lambda by_time: not by_time, PER_STEP)), MOMENTUM), 1),
+    "other periods": (
+        optax.multi_transform({"a": SLOW, "b": optax.MultiSteps(MOMENTUM, 2).gradient_transformation()}, SMALL),
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COLLECTING_ELSEWHERE)
+def test_what_collects_the_gradients_of_other_parameters_does_not_concern_these(name):
+    rule, period = COLLECTING_ELSEWHERE[name]
+    taught = [np.ones(4, bool)] * 6 + [np.arange(4) == step for step in (1, 3, 1, 2, 0, 1)]
+    history = run(only_learned_steps(rule, PER_STEP), enumerate(map(jnp.asarray, taught)), masked=1)
+    for start in range(6, len(taught), period):
+        (before, _), (after, _) = history[start], history[start + period]
+        learned = np.any(taught[start : start + period], 0)
+        for leaf in ("raw_decay", "scale"):
+            moved = np.asarray(after["neuron"][leaf] != before["neuron"][leaf])
+            np.testing.assert_array_equal(moved.reshape(4, -1).any(1), learned, leaf)
+
+
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
