@@ -103,7 +103,7 @@ def check(name: str, value: Any, kind: Any, example: Any = None) -> Any:
         return _convert(name, value, kind)
     except _Unfit as unfit:
         such_as = "" if example is None or not unfit.must.startswith("must") else f", e.g. {shown(example)}"
-        if unfit.kind is TypeError and unfit.name in HOW:
+        if unfit.kind is TypeError and example is None and unfit.name in HOW:
             such_as = f"; {HOW[unfit.name]}"
         raise unfit.kind(f"{unfit.name}={shown(unfit.value)} {unfit.must}{such_as}") from None
 

@@ -262,8 +262,11 @@ def check_labels(logits_shape: tuple[int, ...], labels: jax.Array) -> None:
     """Checks the shape of integer labels `[B]` or label distributions `[B, K]` against logits `[B, K]`.
 
     Raises:
+      TypeError: they are no array.
       ValueError: they do not fit.
     """
+    if not hasattr(labels, "shape"):
+        raise TypeError(f"labels are a {type(labels).__name__}; give an array, e.g. jax.numpy.asarray(labels)")
     if labels.shape not in (logits_shape[:1], logits_shape):
         raise ValueError(f"labels have shape {labels.shape}; expected {logits_shape[:1]} integers or {logits_shape}")
 

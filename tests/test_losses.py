@@ -137,3 +137,8 @@ def test_equal_losses_are_equal():
     assert losses.tet() == losses.tet(weight=0.05)
     assert losses.of_mean_output(losses.cross_entropy()) == losses.of_mean_output(losses.cross_entropy())
     assert losses.tet() != losses.tet(weight=0.1)
+
+
+def test_labels_that_are_no_array_are_refused_by_name():
+    with pytest.raises(TypeError, match=r"labels are a list; give an array, e\.g\. jax\.numpy\.asarray\(labels\)"):
+        losses.cross_entropy()(LOGITS[0], LABELS.tolist())

@@ -13,6 +13,7 @@ from hdlif_jax import accounting, show
 from hdlif_jax.analysis.counting import make_counter
 from hdlif_jax.analysis.kernels import Kernel, check_kernels, check_layers, kernels
 from hdlif_jax.analysis.meter import LayerShape, layout
+from hdlif_jax.checks import check
 from hdlif_jax.nn import NeuronCell, SpikingNetwork
 from hdlif_jax.nn.intercept import modules
 from hdlif_jax.nn.needs import check_model
@@ -190,10 +191,12 @@ def measure(model: SpikingNetwork, batches: Iterable[jax.Array], *, batch_statis
         else the network runs in inference form.
 
     Raises:
-      TypeError: what is no model, or a layer that does not declare what it costs, see `kernels.check_layers`.
+      TypeError: what is no model, no truth value, or a layer that does not declare what it costs, see
+        `kernels.check_layers`.
       ValueError: there is no batch, or one does not fit the network.
     """
     check_model(model)
+    check("batch_statistics", batch_statistics, bool)
     nops, sizes = neural_operations(model), layout(model)
     count = make_counter(model, batch_statistics=batch_statistics)
     num_inputs, static, totals = 0, set(), None

@@ -2,8 +2,10 @@
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
+from hdlif_jax.checks import Probability, check
 from hdlif_jax.deploy.runtime import Deployed
 
 
@@ -57,9 +59,12 @@ def exits(logits: np.ndarray, threshold: float) -> Exits:
       threshold: stop when the margin reaches it, at the latest after T steps.
 
     Raises:
-      ValueError: a threshold outside [0, 1].
+      TypeError: a threshold that is no number.
+      ValueError: one outside [0, 1], or logits of another rank.
     """
-    _check(threshold)
+    check("threshold", threshold, Probability, 0.5)
+    if np.ndim(logits) != 3:
+        raise ValueError(f"logits have shape {np.shape(logits)}; expected [T, B, K], those of all time-steps")
     sure = margins(logits) >= threshold
     sure[-1] = True
     stop = np.argmax(sure, 0)
@@ -72,9 +77,14 @@ def trade_off(logits: np.ndarray, labels: np.ndarray, thresholds: tuple[float, .
 
     Args:
       logits: `[T, N, K]` of a test set.
-      labels: `[N]`.
+      labels: `[N]` integers.
       thresholds: margins in [0, 1].
+
+    Raises:
+      TypeError: labels that are no integers, or as `exits`.
+      ValueError: labels of another shape or of no class, or as `exits`.
     """
+    labels = checked_labels(logits, labels)
     result = []
     for threshold in thresholds:
         predictions, steps = exits(logits, threshold)
@@ -95,10 +105,16 @@ def run(network: Deployed, inputs: np.ndarray, threshold: float) -> np.ndarray:
       Logits of the steps that ran, `[≤ T, B, K]`: `exits` tells the predictions.
 
     Raises:
+      TypeError: inputs that are no array, or traced ones: how many steps run depends on their values.
       ValueError: a threshold outside [0, 1], or inputs of another type or shape.
     """
-    _check(threshold)
+    check("threshold", threshold, Probability, 0.5)
     network.check_inputs(inputs)
+    if isinstance(inputs, jax.core.Tracer):
+        raise TypeError(
+            "how many steps run depends on the inputs, and those are traced; within jit and vmap call network(inputs), "
+            "and exits outside"
+        )
     state = network.init_state(len(inputs))
     logits: list[np.ndarray] = []
     for t in range(network.manifest.num_steps):
@@ -109,6 +125,21 @@ def run(network: Deployed, inputs: np.ndarray, threshold: float) -> np.ndarray:
     return np.stack(logits)
 
 
-def _check(threshold: float) -> None:
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold={threshold} must be in [0, 1]: it is a gap between two probabilities, e.g. 0.5")
+def checked_labels(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Labels `[N]` as an array, if they are those of logits `[T, N, K]`; others would be compared all the same.
+
+    Raises:
+      TypeError: labels that are no integers.
+      ValueError: labels of another shape or of no class.
+    """
+    labels = np.asarray(labels)
+    num_inputs, num_classes = np.shape(logits)[1:]
+    if labels.shape != (num_inputs,):
+        raise ValueError(f"labels have shape {labels.shape}; expected [{num_inputs}], for distributions their argmax")
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"labels are {labels.dtype}; give integers 0…{num_classes - 1}")
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if wrong.size:
+        place = wrong[0]
+        raise ValueError(f"label {labels[place]} at place {place} is no class of {num_classes}, 0…{num_classes - 1}")
+    return labels

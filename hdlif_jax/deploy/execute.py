@@ -51,7 +51,12 @@ def advance(
 
     Returns:
       The states after the last step, and all values by name, `[W, B, ...]`.
+
+    Raises:
+      ValueError: arrays of another number of time-steps.
     """
+    for node in graph.body:
+        _check_steps(node, arrays, graph.num_steps)
     if window < graph.num_steps:
         arrays = {**arrays, **{node.name: _rows(node, arrays, graph.num_steps, t, window) for node in graph.body}}
     values, states = run_nodes(graph.body, arithmetic, arrays, states, {graph.current: current}, window)
@@ -123,13 +128,27 @@ def _rows(node: Node, arrays: Arrays, num_steps: int, t: jax.Array | int, window
     """A node's arrays with the rows of the window, where they have one for every time-step."""
 
     def has_steps(field: str, array: jax.Array) -> bool:
-        indexed = isinstance(node, Neuron) or (isinstance(node, Conv | Linear) and field in ("scale", "bias"))
-        return indexed and len(array) == num_steps
+        return _is_by_step(node, field) and len(array) == num_steps
 
     return {
         field: jax.lax.dynamic_slice_in_dim(array, t, window) if has_steps(field, array) else array
         for field, array in arrays.get(node.name, {}).items()
     }
+
+
+def _is_by_step(node: Node, field: str) -> bool:
+    """Whether a field of a node is `[1 or T, ...]`."""
+    return isinstance(node, Neuron) or (isinstance(node, Conv | Linear) and field in ("scale", "bias"))
+
+
+def _check_steps(node: Node, arrays: Arrays, num_steps: int) -> None:
+    """Raises ValueError for arrays of another number of time-steps, of which steps would read those of others."""
+    for field, array in arrays.get(node.name, {}).items():
+        if _is_by_step(node, field) and len(array) not in (1, num_steps):
+            raise ValueError(
+                f"{node.name}: {field} is of {len(array)} time-steps and the graph of {num_steps}; give the arrays "
+                "that were folded with it"
+            )
 
 
 def _over_window(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hdlif_jax import show
+from hdlif_jax.checks import Count, check
 from hdlif_jax.deploy.batching import rollout_of, step_of
 from hdlif_jax.deploy.format.artifact import Artifact, read
 from hdlif_jax.deploy.format.errors import require
@@ -50,6 +51,7 @@ class Deployed:
     def __init__(self, artifact: Artifact, arithmetic: Arithmetic | None = None):
         self.manifest = artifact.manifest
         has_integers = "rollout-integer" in artifact.programs
+        check("arithmetic", arithmetic, Arithmetic | None)
         if arithmetic is None:
             arithmetic = fastest_arithmetic(jax.default_backend()) if has_integers else "float"
         if arithmetic == "integer" and not has_integers:
@@ -93,6 +95,7 @@ class Deployed:
           `[T, B, K]`. The prediction after t steps is the argmax of the sum of the first t.
 
         Raises:
+          TypeError: inputs that are no array.
           ValueError: inputs of another type or shape.
         """
         self.check_inputs(inputs)
@@ -106,11 +109,12 @@ class Deployed:
         return jnp.concatenate([self._rollout(self._arrays, chunk) for chunk in chunks], 1)[:, : len(inputs)]
 
     def check_inputs(self, inputs: np.ndarray | jax.Array) -> None:
-        """Raises ValueError for inputs of another type or shape than a call takes."""
+        """Raises TypeError for what is no array, ValueError for inputs of another type or shape than a call takes."""
         _check_shape(inputs, self.input_shape)
 
     def init_state(self, batch_size: int) -> StreamState:
         """The start of `batch_size` streams: zeros, in whose place neurons that start from other values put those."""
+        check("batch_size", batch_size, Count)
         shapes = self.manifest.state.items()
         return StreamState(0, {name: jnp.zeros((batch_size, *shape), jnp.float32) for name, shape in shapes})
 
@@ -125,9 +129,12 @@ class Deployed:
           The new state and the step's logits `[B, K]`.
 
         Raises:
-          ValueError: a frame of another type or shape, of more or fewer streams than the state, or more steps than the
-            network has, where their number is known: within `scan` a step too many gives NaN.
+          TypeError: a frame that is no array, or no state.
+          ValueError: a frame of another type or shape, a state of another network, or of more or fewer streams, or more
+            steps than the network has, where their number is known: within `scan` a step too many gives NaN.
         """
+        if not isinstance(state, StreamState):
+            raise TypeError(f"the state is a {type(state).__name__}; begin with init_state({len(x_t)})")
         traced = isinstance(state.t, jax.core.Tracer)
         if not traced and state.t >= self.manifest.num_steps:
             raise ValueError(
@@ -140,6 +147,9 @@ class Deployed:
             raise ValueError(
                 f"a frame of {len(x_t)} streams for a state of {min(streams)}; begin with init_state({len(x_t)})"
             )
+        shapes = {name: array.shape[1:] for name, array in state.neurons.items()}
+        if shapes != dict(self.manifest.state):
+            raise ValueError("the state is of another network; begin with init_state() of this one")
         neurons, logits = self._step(self._arrays, state.neurons, jnp.asarray(state.t, jnp.int32), x_t)
         if traced:
             logits = jnp.where(state.t < self.manifest.num_steps, logits, jnp.nan)
@@ -163,6 +173,8 @@ class Deployed:
 
 
 def _check_shape(inputs: np.ndarray | jax.Array, shape: tuple[int, ...]) -> None:
+    if not hasattr(inputs, "dtype"):
+        raise TypeError(f"inputs are a {type(inputs).__name__}; give an array, uint8 [B, {', '.join(map(str, shape))}]")
     if inputs.dtype != np.uint8 or inputs.ndim != len(shape) + 1 or inputs.shape[1:] != shape or not len(inputs):
         expected = ", ".join(map(str, shape))
         way = "; of floats in [0, 1]: np.round(255 * inputs).astype(np.uint8)" if inputs.dtype.kind == "f" else ""

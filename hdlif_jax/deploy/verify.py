@@ -15,6 +15,7 @@ import numpy as np
 
 from hdlif_jax import nn, rollout
 from hdlif_jax.data import Source
+from hdlif_jax.deploy.anytime import checked_labels
 from hdlif_jax.deploy.export import Preprocess, normalization
 from hdlif_jax.deploy.format.manifest import Arithmetic
 from hdlif_jax.deploy.runtime import load
@@ -154,8 +155,13 @@ def accuracies(logits: np.ndarray, labels: np.ndarray) -> list[float]:
 
     Args:
       logits: `[T, N, K]`.
-      labels: `[N]`.
+      labels: `[N]` integers.
+
+    Raises:
+      TypeError: labels that are no integers.
+      ValueError: labels of another shape or of no class.
     """
+    labels = checked_labels(logits, labels)
     predictions = np.cumsum(logits, 0).argmax(-1)
     return [float(right) for right in (predictions == labels).mean(-1)]
 

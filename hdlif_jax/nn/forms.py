@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from hdlif_jax.checks import check
 from hdlif_jax.nn.arrays import cells_of, check_arrays, check_num_steps, fill, split
 from hdlif_jax.nn.calls import Calls
 from hdlif_jax.nn.cell import Cell, PerStepParam
@@ -56,7 +57,7 @@ def training_form(
       >>> current.shape, second.logits.shape
       ((4, 16), (4, 3))
     """
-    return network_of(model, Form(True, record, integer, jnp.dtype(dtype).name))
+    return network_of(model, Form(True, record, integer, _name_of_dtype(dtype)))
 
 
 def inference_form(
@@ -67,7 +68,7 @@ def inference_form(
     dtype: jax.typing.DTypeLike = jnp.float32,
 ) -> Network:
     """The network with normalisation by the running statistics, which come back unchanged; arguments as above."""
-    return network_of(model, Form(False, record, integer, jnp.dtype(dtype).name))
+    return network_of(model, Form(False, record, integer, _name_of_dtype(dtype)))
 
 
 def in_form(model: SpikingNetwork, form: Form) -> Any:
@@ -98,10 +99,12 @@ def network_of(model: SpikingNetwork, form: Form, watch: Choose | None = None) -
       watch: chooses functions that calls of its modules go through first, as in `intercept`.
 
     Raises:
-      TypeError: what is no model, or no type of floating numbers.
+      TypeError: what is no model, no truth value, or no type of floating numbers.
       ValueError: cells of another number of time-steps, or arrays that are neither parameters nor statistics.
     """
     check_model(model)
+    check("record", form.record, bool)
+    check("integer", form.integer, bool | None)
     if form.dtype not in DTYPES:
         raise TypeError(f"dtype={form.dtype} is none that currents flow in; choose one of {', '.join(DTYPES)}")
     module = in_form(model, form)
@@ -224,6 +227,12 @@ def init_state(network: Network, variables: Variables, batch_size: int) -> Any:
     check_sizes(batch_size=batch_size)
     x = jnp.zeros((batch_size, *network.input_shape), jnp.float32)
     return network.start(*variables, x)
+
+
+def _name_of_dtype(dtype: jax.typing.DTypeLike) -> str:
+    if dtype is None:  # which numpy takes for float64
+        raise TypeError(f"dtype=None is none that currents flow in; choose one of {', '.join(DTYPES)}")
+    return jnp.dtype(dtype).name
 
 
 def _numbers(x: jax.Array) -> jax.Array:

@@ -1,5 +1,6 @@
 """A network with another number of time-steps than it was built for."""
 
+import operator
 from typing import Any, cast
 
 from flax import nnx
@@ -34,6 +35,7 @@ def with_num_steps(model: SpikingNetwork, num_steps: int) -> SpikingNetwork:
     """
     check_model(model)
     check_sizes(num_steps=num_steps)
+    num_steps = operator.index(num_steps)  # of numpy's, JSON knows nothing
     copy: Any = nnx.clone(cast(nnx.Module, model))
     module: Any
     for path, module in modules(copy):

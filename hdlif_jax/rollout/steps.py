@@ -28,7 +28,7 @@ def is_static(network: Network | SpikingNetwork, inputs: jax.Array) -> bool:
 
     Raises:
       TypeError: inputs that are no array.
-      ValueError: neither shape fits the network, or T is not its number of time-steps.
+      ValueError: neither shape fits the network, T is not its number of time-steps, or there is no input.
     """
     if not hasattr(inputs, "shape"):
         raise TypeError(f"inputs are a {type(inputs).__name__}; give an array, e.g. jax.numpy.asarray(inputs)")
@@ -40,6 +40,8 @@ def is_static(network: Network | SpikingNetwork, inputs: jax.Array) -> bool:
             f"inputs have shape {inputs.shape}; expected [B, {expected}] for static inputs "
             f"or [{network.num_steps}, B, {expected}] for sequences"
         )
+    if 0 in inputs.shape:
+        raise ValueError(f"inputs have shape {inputs.shape}, which is nothing; give at least one")
     if sequence and inputs.shape[0] != network.num_steps:
         raise ValueError(
             f"inputs have {inputs.shape[0]} time-steps but the network has {network.num_steps}; "

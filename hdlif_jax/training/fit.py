@@ -33,7 +33,7 @@ from hdlif_jax.training.recalibrate import RECALIBRATION_BATCHES
 from hdlif_jax.training.recalibrate import recalibrate as estimate_anew
 from hdlif_jax.training.runners import Ran, ResidentRunner, Runner, StreamingRunner
 from hdlif_jax.training.sharding import batch_sharding, make_mesh, place, replicated
-from hdlif_jax.training.steps import TrainState, initial_state, keys_of_step, make_train_step
+from hdlif_jax.training.steps import TrainState, check_alive, initial_state, keys_of_step, make_train_step
 
 MONITOR_BATCH = 64
 
@@ -152,10 +152,12 @@ class Trainer:
 
     def accuracy_per_step(self, state: TrainState, source: Source) -> list[float]:
         """Accuracy on a split after 1…T time-steps, each in [0, 1]."""
+        check_alive(state)
         return accuracy_per_step(self._eval_step, state.variables, source, self.mesh)
 
     def firing_rates(self, state: TrainState) -> dict[str, float]:
         """Share of firing neurons by layer on one fixed batch of training images."""
+        check_alive(state)
         rates = self._firing_rates(state.variables, self._monitor_inputs)
         return {layer: float(rate) for layer, rate in rates.items()}
 
@@ -194,11 +196,7 @@ class Trainer:
         for name, function in zip(callbacks._fields, callbacks, strict=True):
             check(f"callbacks.{name}", function, Callable[..., Any])
         state = self.initial_state if state is None else state
-        if any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in jax.tree.leaves(state)):
-            raise ValueError(
-                "the state was given away to an earlier fit; take trainer.initial_state, what that fit returned, or a "
-                "checkpoint"
-            )
+        check_alive(state)
         runner = self.runner()
         try:
             return self._fit(runner, state, Nowhere() if checkpoints is None else checkpoints, callbacks, list(earlier))
@@ -271,6 +269,7 @@ class Trainer:
 
     def recalibrated(self, state: TrainState) -> TrainState:
         """The state with running statistics of all time-steps of training images, not augmented."""
+        check_alive(state)
         order = range(min(self.plan.steps_per_epoch, RECALIBRATION_BATCHES))
         # Whole on each device, so that every process has the sums.
         batches = (self.normalize(place(self.batch(step).inputs, replicated(self.mesh))) for step in order)

@@ -36,9 +36,11 @@ def recalibrate(
       The same parameters, with these statistics.
 
     Raises:
-      ValueError: no batch; or a layer with running statistics and no `momentum`, or a mix of statistics of the step and
-        of the sequence.
+      TypeError: what is no model, or no variables.
+      ValueError: variables of another network; no batch; or a layer with running statistics and no `momentum`, or a
+        mix of statistics of the step and of the sequence.
     """
+    nn.with_variables(model, variables)  # compares them
     collect = make_collect(model)
 
     @jax.jit

@@ -57,6 +57,15 @@ class TrainState:
         return {"step": show.known(self.step)} | {name: show.entries(getattr(self, name)) for name in names}
 
 
+def check_alive(state: TrainState) -> None:
+    """Raises ValueError for a state whose arrays were given away."""
+    if any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in jax.tree.leaves(state)):
+        raise ValueError(
+            "the state was given away to an earlier fit; take trainer.initial_state, what that fit returned, or a "
+            "checkpoint"
+        )
+
+
 class StepMetrics(NamedTuple):
     """Of one batch, before its update.
 

@@ -294,3 +294,12 @@ def test_a_cell_without_a_rule_is_refused_by_name():
     model.blocks[1].neuron2 = OwnCell()
     with pytest.raises(TypeError, match=r"blocks.1.neuron2 is of type OwnCell, which has no folded form"):
         fold(model)
+
+
+def test_arrays_of_another_number_of_steps_are_refused():
+    """Steps would read the arrays of others."""
+    shorter, longer = (fold(conv_net(num_steps=steps, neuron="mem-bn")) for steps in (2, 4))
+    inputs = np.zeros((2, *longer.graph.input_shape), np.float32)
+    execute.logits_function(longer.graph)(longer.arrays, inputs)
+    with pytest.raises(ValueError, match="is of 2 time-steps and the graph of 4; give the arrays"):
+        execute.logits_function(longer.graph)(shorter.arrays, inputs)

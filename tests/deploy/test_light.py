@@ -54,7 +54,7 @@ def test_running_an_artifact_imports_none_of_the_networks_code(written, inputs):
     command = [sys.executable, "-c", RUN, str(written), str(inputs)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    parts = ("accounting", "deploy", "deploy.anytime", "deploy.batching", "deploy.runtime", "show")
+    parts = ("accounting", "checks", "deploy", "deploy.anytime", "deploy.batching", "deploy.runtime", "show")
     allowed = [f"hdlif_jax.{part}" for part in parts]
     others = [name for name in result.stdout.split() if not name.startswith("hdlif_jax.deploy.format")]
     assert sorted(others) == sorted(allowed)

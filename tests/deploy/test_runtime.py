@@ -144,3 +144,22 @@ def test_size_of_resnet18(tmp_path, weights, megabytes):
     write(tmp_path / "artifact", small_artifact(model))
     assert size_on_disk(tmp_path / "artifact") <= megabytes * 1e6
     assert load(tmp_path / "artifact").manifest.integer_layers == 16
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, True, "3", None])
+def test_a_number_of_streams_is_one(network, size):
+    with pytest.raises((ValueError, TypeError), match="batch_size="):
+        network.init_state(size)
+
+
+def test_lists_and_other_states_are_refused_by_name(network):
+    inputs, state = random_inputs((2, 8, 8, 2)), network.init_state(2)
+    with pytest.raises(TypeError, match=r"inputs are a list; give an array, uint8 \[B, 8, 8, 2\]"):
+        network(inputs.tolist())
+    with pytest.raises(TypeError, match=r"the state is a NoneType; begin with init_state\(2\)"):
+        network.step(None, inputs)
+    renamed = {f"{name}x": array for name, array in state.neurons.items()}
+    narrower = {name: array[..., :1] for name, array in state.neurons.items()}
+    for neurons in (renamed, narrower, {}):
+        with pytest.raises(ValueError, match="the state is of another network; begin with init_state"):
+            network.step(state._replace(neurons=neurons), inputs)

@@ -6,7 +6,7 @@ from flax import nnx
 
 from hdlif_jax import learning, nn
 from hdlif_jax.learning import Batch
-from tests.conftest import cross_entropy, perturbed
+from tests.conftest import cross_entropy, perturbed, small_network
 from tests.learning import test_rules
 from tests.learning.test_online import relative_difference, setup, temp_bytes
 from tests.nn.own import features, synaptic
@@ -85,3 +85,13 @@ def test_layer_by_layer_a_network_of_blocks_has_the_same_gradient(events, labels
 def test_layer_by_layer_there_is_nothing_between_steps(options):
     with pytest.raises(ValueError, match="layerwise=True computes all steps of a layer at once, so there is nothing"):
         learning.stbp(layerwise=True, **options)
+
+
+@pytest.mark.parametrize("layerwise", [False, True])
+def test_a_batch_of_nothing_is_refused(layerwise, key):
+    """Its mean loss would be NaN."""
+    model = small_network()
+    batch = learning.Batch(jnp.zeros((0, *model.input_shape)), jnp.zeros(0, jnp.int32))
+    rule, network = learning.stbp(layerwise=layerwise), nn.training_form(model)
+    with pytest.raises(ValueError, match=r"inputs have shape \(0, 6, 6, 2\), which is nothing"):
+        rule.gradient(network, cross_entropy, nn.variables_of(model), batch, key)

@@ -58,6 +58,7 @@ def doors(model, variables):
         "training": lambda: step(wrong, batch),
         "comparison": lambda: analysis.separability.make_comparison(trains, loss)(variables, batch),
         "stbp_gradients": lambda: analysis.separability.stbp_gradients(trains, loss, variables, batch),
+        "recalibrate": lambda: training.recalibrate(model, variables, [X]),
         "online_gradients": lambda: analysis.separability.online_gradients(trains, loss, variables, batch),
     }
 

@@ -280,3 +280,19 @@ def test_bfloat16_rounds_and_does_no_more(images):
     exact_flat, rounded_flat = (ravel_pytree(grads)[0] for grads in (exact_grads, rounded_grads))
     cosine = jnp.vdot(exact_flat, rounded_flat) / jnp.linalg.norm(exact_flat) / jnp.linalg.norm(rounded_flat)
     assert cosine > 0.995
+
+
+@pytest.mark.parametrize("form", [nn.training_form, nn.inference_form])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"dtype": None}, "dtype=None is none that currents flow in"),
+        ({"record": "no"}, "record='no' must be True or False"),
+        ({"integer": 1}, "integer=1 must be True or False or None"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_is_no_form_is_refused(form, wrong, message):
+    """numpy takes None for float64."""
+    with pytest.raises(TypeError, match=message):
+        form(small_network(), **wrong)

@@ -64,3 +64,8 @@ def test_a_network_within_a_network_follows():
 
     shorter = nn.with_num_steps(Outer(), 2)
     assert (shorter.num_steps, shorter.inner.num_steps, Outer.num_steps) == (2, 2, 4)
+
+
+def test_numbers_of_numpy_become_python_s():
+    """Of which configurations and manifests are written."""
+    assert type(nn.with_num_steps(small_network(widths=(4,)), np.int64(2)).num_steps) is int

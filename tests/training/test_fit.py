@@ -184,5 +184,15 @@ def test_a_run_needs_no_checkpoints_and_can_be_made_again(trainer):
 def test_a_state_that_was_given_away_is_refused(trainer):
     state = trainer.initial_state
     trainer.runner().run(state, 0, 6)
-    with pytest.raises(ValueError, match=r"the state was given away to an earlier fit; take trainer\.initial_state"):
-        trainer.fit(state)
+    split = trainer.plan.validation
+    uses = (
+        trainer.fit,
+        trainer.firing_rates,
+        trainer.recalibrated,
+        lambda state: trainer.accuracy_per_step(state, split),
+    )
+    for use in uses:
+        with pytest.raises(
+            ValueError, match=r"the state was given away to an earlier fit; take trainer\.initial_state"
+        ):
+            use(state)

@@ -149,3 +149,11 @@ def test_the_last_epoch_alone_is_recalibrated_and_says_so(plain):
     assert not record["recalibrated"]
     _, history = make_trainer(epochs=2, recalibrate="yes").fit()
     assert [record["recalibrated"] for record in history] == [False, True]
+
+
+def test_variables_of_another_network_are_refused(images):
+    """Statistics of one step would be broadcast to all."""
+    model, other = (small_network(neuron="mem-bn", num_steps=steps) for steps in (4, 1))
+    mixed = nn.Variables(nn.variables_of(model).params, nn.variables_of(other).batch_stats)
+    with pytest.raises(ValueError, match=r"batch_stats: .* is float32\[1, 4\] and the network needs float32\[4, 4\]"):
+        training.recalibrate(model, mixed, [images])
