@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import hdlif_jax as hd
+from hdlif_jax.checks import Probability, check
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.program import program
 from hdlif_jax.data.formats.hidden import is_hidden
@@ -134,6 +135,8 @@ def classify(
 
 def run(arguments: argparse.Namespace) -> None:
     """Prints a head and a line per input: name, class, probability, and the time-steps where they may vary."""
+    if arguments.threshold is not None:
+        check("threshold", arguments.threshold, Probability, 0.5)  # before anything is printed
     network = hd.deploy.load(arguments.artifact, arguments.arithmetic)
     classes = network.manifest.class_names
     shown = ", ".join(classes[:SHOWN_CLASSES]) + (", …" if len(classes) > SHOWN_CLASSES else "")

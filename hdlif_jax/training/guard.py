@@ -12,9 +12,14 @@ def check_main_guard() -> None:
     Worker processes import the script that started them; what stands at its top level would run again in each.
 
     Raises:
-      RuntimeError: it does not; says what to write.
+      RuntimeError: it does not, or there is no script that they could import; says what to do.
     """
     file = getattr(sys.modules["__main__"], "__file__", None)
+    if file == "<stdin>":
+        raise RuntimeError(
+            "the training set is read by worker processes, which need the file of the program that starts them, and "
+            "this one is read from standard input; save it in a file, or use workers=0"
+        )
     frame = inspect.currentframe()
     while frame is not None:
         code = frame.f_code

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hdlif_jax.commands.infer import read_inputs
+from hdlif_jax.commands.infer import parse_arguments, read_inputs, run
 from hdlif_jax.data.formats.images import decode_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
@@ -48,3 +48,9 @@ def test_what_a_system_left_in_a_folder_is_no_input(tmp_path):
     for name in ("a.png", "._a.png", ".hidden.npy"):
         Image.fromarray(PIXELS).save(tmp_path / name, "PNG")
     assert list(read(tmp_path, 4, 6, 3)) == [str(tmp_path / "a.png")]
+
+
+def test_a_threshold_out_of_range_is_refused_before_anything_is_printed(capsys):
+    with pytest.raises(ValueError, match=r"threshold=2\.0 must be in \[0, 1\]"):
+        run(parse_arguments(["artifact", "input", "--threshold", "2"]))
+    assert capsys.readouterr().out == ""

@@ -1,13 +1,15 @@
 """One rule for what a picture shows."""
 
 import io
+import struct
 import sys
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hdlif_jax.data import DataError
+from hdlif_jax.data.errors import DamagedError, DataError
 from hdlif_jax.data.formats.images import decode_image
 
 
@@ -84,3 +86,20 @@ def test_pillow_that_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL.ImageOps", None)
     with pytest.raises(DataError, match=r"pip install 'hdlif_jax\[data\]'$"):
         decode_image(encoded(RED_OVER_BLUE), "a.png")
+
+
+def test_what_is_no_picture_is_said_without_objects_in_memory():
+    with pytest.raises(DamagedError, match="a file, byte 0: is no picture that Pillow can read"):
+        decode_image(b"junk", "a file")
+
+
+def test_colours_of_16_bits_are_refused_as_grey_is():
+    """Pillow leaves out their lower bits without a word."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header, pixels = struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0), zlib.compress(bytes(7))
+    file = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    with pytest.raises(DamagedError, match="has more than 8 bits a channel; convert it to 8 first"):
+        decode_image(file, "a file")

@@ -100,6 +100,15 @@ def test_a_script_without_a_main_guard_is_told_what_to_write(guard, tmp_path):
         assert 'under `if __name__ == "__main__":`, or use workers=0' in result.stderr
 
 
+def test_a_program_from_standard_input_is_told_to_be_a_file(tmp_path):
+    shutil.copy(pathlib.Path(progress.__file__).with_name("guard.py"), tmp_path)
+    text = "import guard; guard.check_main_guard()"
+    result = subprocess.run(
+        [sys.executable, "-"], input=text, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "this one is read from standard input; save it in a file, or use workers=0" in result.stderr
+
+
 def test_worker_processes_are_started_behind_the_guard_alone(monkeypatch):
     def refuse():
         raise RuntimeError("no main guard")

@@ -35,7 +35,8 @@ def decode_image(content: bytes, where: str, size: tuple[int, int] | None = None
     pillow, operations = needed("PIL.Image"), needed("PIL.ImageOps")
     try:
         with pillow.open(io.BytesIO(content)) as image:
-            is_deep = image.mode.startswith(("I", "F"))  # Pillow would cut what is above 255
+            # Pillow would cut what is above 255, or in colours leave out the lower bits.
+            is_deep = image.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in image.tile)
             if not is_deep:
                 operations.exif_transpose(image, in_place=True)
                 if image.has_transparency_data:
@@ -44,6 +45,8 @@ def decode_image(content: bytes, where: str, size: tuple[int, int] | None = None
                 else:
                     shown = image
                 pixels = np.asarray(shown.convert("L" if channels == 1 else "RGB"))
+    except pillow.UnidentifiedImageError as error:  # whose message is about an object in memory
+        raise damaged(where, 0, "is no picture that Pillow can read") from error
     except Exception as error:  # every decoder raises its own
         raise damaged(where, 0, f"does not decode as an image ({_first_line(error)})") from error
     if is_deep:
