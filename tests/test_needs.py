@@ -328,6 +328,10 @@ def test_no_public_function_was_forgotten(parameter, asked):
     assert takes <= asked.keys() | ELSEWHERE[parameter]
 
 
+def test_costs_take_no_word_for_a_truth_value():
+    refuses("batch_statistics='no' must be True or False", lambda: analysis.measure(MODEL, [X], batch_statistics="no"))
+
+
 def refuses(message, call, name=None):
     """By the message, or by what the check of annotated arguments says of the name."""
     with pytest.raises((TypeError, ValueError)) as caught:

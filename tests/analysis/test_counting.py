@@ -128,3 +128,10 @@ def test_normalisers_over_the_sequence_are_counted_with_the_statistics_of_the_ba
         np.testing.assert_array_equal(counts.fired[path], np.sum(np.asarray(spikes) != 0, axis=(0, 2, 3, 4)))
     untrained = make_counter(model)(events)
     assert any(np.any(counts.fired[path] != untrained.fired[path]) for path in records)
+
+
+def test_dropout_of_flax_is_refused_with_its_own_rate():
+    model = small_network()
+    model.dropout = nnx.Dropout(0.2)
+    with pytest.raises(ValueError, match=r"dropout is Flax's Dropout.*; use hdlif_jax\.nn\.Dropout\(0\.2\)"):
+        make_counter(model)
