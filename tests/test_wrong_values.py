@@ -229,6 +229,11 @@ def test_numbers_of_numpy_and_jax_become_python_s():
     assert hash(nn.hd_lif(bits=np.int8(3), scale=jnp.float32(0.5))) == hash(nn.hd_lif(3, 0.5))
 
 
+def test_a_field_is_not_explained_as_the_argument_of_that_name():
+    with pytest.raises(TypeError, match=r"^model=3 must be of type ModelConfig, e\.g\. ModelConfig\("):
+        TrainConfig(model=3)
+
+
 @pytest.mark.parametrize("name", training.Callbacks._fields)
 def test_a_callback_is_a_function(name, small_trainer):
     refuses(lambda: small_trainer.fit(callbacks=training.Callbacks(**{name: 3})), f"callbacks.{name}")

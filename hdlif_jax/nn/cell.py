@@ -1,5 +1,6 @@
 """Cells: what has a state of its own and reads the time-step. Neurons are cells, and so is dropout."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -93,7 +94,7 @@ class NeuronCell(Cell):
     Attributes:
       emits: what the layer behind it reads; the integer forward, costs and folding go by it.
       operations: NOPs of a neuron and step, such as leak, charge and reset; costs go by it. A class that writes
-        `advance` anew says it anew.
+        `advance` anew says it, and what it emits, anew.
     """
 
     emits: SpikeInput = _Undeclared("emits", "emits = nn.BINARY, or nn.SpikeInput(quantizer) for levels,")  # type: ignore[assignment]
@@ -117,6 +118,24 @@ class NeuronCell(Cell):
         # Membranes are float32 whatever the currents are: rounding would add up over the steps.
         state, spikes = super().__call__(state, x.astype(jnp.float32), tick)
         return state, spikes.astype(x.dtype)
+
+
+def emits_levels(cell: NeuronCell, kind: type[NeuronCell], quantizer: SpikeQuantizer) -> SpikeInput:
+    """What cells of a class emit, of which one may be of a subclass.
+
+    Args:
+      cell: to say it of.
+      kind: the class whose code emits the levels of `quantizer`.
+      quantizer: Q.
+
+    Returns:
+      Its levels; of a class that has written the code anew unquantised spikes, until it sets `emits` itself: levels
+      that are not there would be rounded to by layers that compute in integers.
+    """
+    runs = type(cell)
+    if runs.advance is kind.advance and runs.__call__ is kind.__call__:
+        return SpikeInput(quantizer)
+    return SpikeInput(dataclasses.replace(quantizer, softness=None))
 
 
 CellFactory = Callable[[int, int], NeuronCell]  # (num_steps, num_channels)

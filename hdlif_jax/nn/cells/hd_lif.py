@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from hdlif_jax import neurons
 from hdlif_jax.checks import Positive, check_fields
-from hdlif_jax.nn.cell import NeuronCell, PerStepParam, SpikeInput, spike_quantizer
+from hdlif_jax.nn.cell import NeuronCell, PerStepParam, emits_levels, spike_quantizer
 from hdlif_jax.nn.module import Tick
 from hdlif_jax.quantize import Bits, SpikeQuantizer
 
@@ -45,7 +45,7 @@ class HDLIFCell(NeuronCell):
         self.raw_decay = PerStepParam(jnp.zeros(num_steps, jnp.float32))
         self.raw_threshold = PerStepParam(jnp.zeros(num_steps, jnp.float32))
         self.quantize = quantize
-        self.emits = SpikeInput(quantize)
+        self.emits = emits_levels(self, HDLIFCell, quantize)
 
     def params_at(self, t: jax.Array | int) -> neurons.NeuronParams:
         """λ_t and θ_t, scalars."""

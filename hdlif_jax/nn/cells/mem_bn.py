@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from hdlif_jax.checks import Positive, Share, check_fields
 from hdlif_jax.neurons import mem_bn as dynamics
-from hdlif_jax.nn.cell import PerStepParam, PerStepStat, spike_quantizer
+from hdlif_jax.nn.cell import PerStepParam, PerStepStat, emits_levels, spike_quantizer
 from hdlif_jax.nn.cells.hd_lif import HDLIFCell
 from hdlif_jax.nn.module import Tick
 from hdlif_jax.quantize import Bits, SpikeQuantizer
@@ -50,6 +50,7 @@ class MemBNHDLIFCell(HDLIFCell):
 
     def __init__(self, num_steps: int, num_channels: int, quantize: SpikeQuantizer, momentum: float = 0.9):
         super().__init__(num_steps, quantize)
+        self.emits = emits_levels(self, MemBNHDLIFCell, quantize)
         self.momentum = momentum
         self.raw_membrane_weight = PerStepParam(jnp.zeros(num_steps, jnp.float32))
         self.raw_normalized_weight = PerStepParam(jnp.zeros(num_steps, jnp.float32))

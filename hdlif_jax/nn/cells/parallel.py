@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from hdlif_jax import neurons
 from hdlif_jax.checks import Positive, check_fields
-from hdlif_jax.nn.cell import NeuronCell, PerStepParam, SpikeInput, spike_quantizer
+from hdlif_jax.nn.cell import NeuronCell, PerStepParam, emits_levels, spike_quantizer
 from hdlif_jax.nn.module import Tick
 from hdlif_jax.quantize import Bits, SpikeQuantizer
 
@@ -45,7 +45,7 @@ class ParallelHDLIFCell(NeuronCell):
     def __init__(self, num_steps: int, quantize: SpikeQuantizer):
         self.raw_threshold = PerStepParam(jnp.zeros(num_steps, jnp.float32))
         self.quantize = quantize
-        self.emits = SpikeInput(quantize)
+        self.emits = emits_levels(self, ParallelHDLIFCell, quantize)
 
     def start(self, x: jax.Array) -> tuple[()]:
         """There is no memory."""
