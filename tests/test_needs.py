@@ -265,7 +265,7 @@ def test_rules_and_optimisers_are_asked_for_by_name(rule, optimizer, message):
         (lambda: training.warmup_cosine(-0.1, warmup=0, total=3), "learning_rate=-0.1 must be positive"),
         (lambda: training.warmup_cosine(0.1, warmup=0, total=0), "total=0 must be at least 1"),
         (lambda: nn.init_state(RUNS, VARIABLES, 0), "batch_size=0 must be at least 1"),
-        (lambda: nn.init_state(RUNS, VARIABLES, 2.0), "batch_size=2.0 is no integer"),
+        (lambda: nn.init_state(RUNS, VARIABLES, 2.0), "batch_size=2.0 must be an integer"),
         (lambda: nn.training_form(MODEL, dtype=jnp.int32), "dtype=int32 is none that currents flow in"),
         (lambda: rollout.rollout(RUNS, VARIABLES, [[0.0] * F]), "inputs are a list; give an array"),
     ],

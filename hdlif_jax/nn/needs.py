@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from hdlif_jax.checks import HOW, Count, check
 from hdlif_jax.nn.network import Network
 
 PARTS = ("num_steps", "input_shape", "num_classes", "encode")  # of a model
@@ -29,7 +30,8 @@ def check_model(model: Any) -> None:
         )
     if not callable(model):
         raise TypeError(f"model, a {type(model).__name__}, has no __call__(state, current, tick); write it")
-    check_sizes(**{name: getattr(model, name) for name in ("num_steps", "num_classes")})
+    for name in ("num_steps", "num_classes"):
+        check(name, getattr(model, name), Count)
 
 
 def check_network(network: Any, *, records: bool = False, trains: bool | None = None) -> None:
@@ -46,9 +48,7 @@ def check_network(network: Any, *, records: bool = False, trains: bool | None = 
     """
     if not isinstance(network, Network):
         what = f"the model {type(network).__name__}" if isinstance(network, nnx.Module) else _kind(network)
-        raise TypeError(
-            f"network is {what}; give a form of a model, nn.training_form(model) to learn or nn.inference_form(model)"
-        )
+        raise TypeError(f"network is {what}; {HOW['network']}")
     if trains and not network.form.train:
         raise ValueError("the network is in inference form; learn with nn.training_form(model)")
     if trains is False and network.form.train:
@@ -76,18 +76,9 @@ def check_key(key: Any) -> None:
 def check_rngs(rngs: Any) -> None:
     """Raises TypeError for what parameters cannot be drawn from, such as a seed."""
     if not isinstance(rngs, nnx.Rngs):
-        raise TypeError(f"rngs is {_kind(rngs)}; give generators such as nnx.Rngs(0)")
+        raise TypeError(f"rngs is {_kind(rngs)}; {HOW['rngs']}")
     if "params" not in rngs and "default" not in rngs:
         raise TypeError("rngs has no stream for parameters; give generators such as nnx.Rngs(0) or nnx.Rngs(params=0)")
-
-
-def check_sizes(**sizes: Any) -> None:
-    """Raises TypeError for sizes that are no integers, ValueError for those below one."""
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not hasattr(size, "__index__"):
-            raise TypeError(f"{name}={size!r} is no integer; give a whole number, e.g. {name}=4")
-        if size < 1:
-            raise ValueError(f"{name}={size} must be at least 1")
 
 
 def check_tick(t: Any, num_steps: int) -> None:
