@@ -39,7 +39,8 @@ def deploy(
 
     Raises:
       TypeError: the network's own code computes something that cannot be folded, or a module has no rule.
-      ValueError: a mix that has no folded form, class names that do not fit, or a directory that holds something.
+      ValueError: a mix that has no folded form, a mean that is not of inputs in [0, 1], class names that do not fit, or
+        a directory that holds something.
     """
     folded = fold(model, variables)
     made = make_artifact(

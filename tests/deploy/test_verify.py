@@ -41,6 +41,16 @@ def test_one_call_deploys_and_one_call_proves(tmp_path):
     np.testing.assert_allclose(found.logits, expected, atol=1e-4 * np.abs(expected).max(), rtol=0)
 
 
+def test_statistics_in_another_unit_than_an_artifact_reads_are_refused(tmp_path):
+    """A network that was trained on floats of 0 to 255 would see its artifact's levels 255 times too small."""
+    with pytest.raises(ValueError, match=r"mean=\(0.4, 127.5\) is that of other inputs than an artifact reads"):
+        deploy.deploy(
+            conv_net(), None, tmp_path / "artifact", mean=(0.4, 127.5), std=(0.3, 60.0), input_kind="image",
+            class_names=CLASSES,
+        )  # fmt: skip
+    assert not (tmp_path / "artifact").exists()
+
+
 def test_sequences_are_proven_too(tmp_path):
     model = named(nn.vgg_snn, (16, 16, 2), num_steps=2, weights="float")
     test = split((3, 2, 16, 16, 2))
