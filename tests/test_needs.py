@@ -90,6 +90,7 @@ OF_A_KEY = {
     "step": lambda key: RUNS.step(*VARIABLES, None, RUNS.encode(*VARIABLES, X)[0], nn.Tick(0, key)),
     "sequence": lambda key: RUNS.sequence(*VARIABLES, X, key),
     "comparison": lambda key: SEPARABILITY.make_comparison(TRAINS, LOSS)(VARIABLES, BATCH, key),
+    "recalibrate": lambda key: training.recalibrate(MODEL, VARIABLES, [X], key=key),
 }
 OF_RNGS = {
     "Linear": lambda rngs: nn.Linear(2, 3, rngs=rngs),
@@ -182,7 +183,7 @@ def test_a_key_is_asked_for_by_name(name, value, message):
 def test_keys_of_the_old_kind_are_keys_and_draw_the_same():
     old = jax.random.key_data(KEY)
     for call in OF_A_KEY.values():
-        if call not in (OF_A_KEY["comparison"], OF_A_KEY["coherence_observer"]):  # which give no arrays of JAX
+        if call not in map(OF_A_KEY.get, ("comparison", "coherence_observer", "recalibrate")):  # which compute in numpy
             jax.eval_shape(lambda call=call: jax.tree.leaves(call(old)))
     learn = jax.jit(lambda key: learning.random_step().gradient(TRAINS, LOSS, VARIABLES, BATCH, key))
     jax.tree.map(np.testing.assert_array_equal, learn(old), learn(KEY))
@@ -245,7 +246,7 @@ def test_rules_and_optimisers_are_asked_for_by_name(rule, optimizer, message):
         (lambda: nn.mlp((0,), 3, rngs=nnx.Rngs(0)), "input_shape[0]=0 must be at least 1"),
         (lambda: nn.mlp((8,), 0, rngs=nnx.Rngs(0)), "num_classes=0 must be at least 1"),
         (lambda: nn.mlp((8,), 3, widths=(2.5,), rngs=nnx.Rngs(0)), "widths[0]=2.5 must be an integer"),
-        (lambda: nn.mlp((8,), 3, spec=nn.Spec, rngs=nnx.Rngs(0)), "give a record such as nn.Spec("),
+        (lambda: nn.mlp((8,), 3, spec=nn.Spec, rngs=nnx.Rngs(0)), "spec=Spec is not called yet; write Spec()"),
         (lambda: nn.conv_net((8, 8), 3, rngs=nnx.Rngs(0)), "input_shape=(8, 8) must be (height, width, channels)"),
         (lambda: nn.conv_net(8, 3, rngs=nnx.Rngs(0)), "input_shape=8 must be a tuple"),
         (lambda: nn.conv_net((8, 8, 1), 3, widths=(0,), rngs=nnx.Rngs(0)), "widths[0]=0 must be at least 1"),
@@ -272,6 +273,89 @@ def test_rules_and_optimisers_are_asked_for_by_name(rule, optimizer, message):
 )
 def test_sizes_and_shapes_are_looked_at(make, message):
     refuses(message, make)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: training.start(MODEL, learning.random_step, LOSS, optax.sgd(0.1)),
+            "rule=random_step is not called yet; write random_step()",
+        ),
+        (
+            lambda: training.start(MODEL, learning.random_step(), losses.cross_entropy, optax.sgd(0.1)),
+            "loss=cross_entropy is not called yet; write cross_entropy()",
+        ),
+        (
+            lambda: training.start(MODEL, learning.random_step(), LOSS, optax.sgd),
+            "optimizer=sgd is not called yet; write sgd(...)",
+        ),
+        (lambda: nn.mlp((F,), K), "mlp() missing 1 required keyword-only argument: 'rngs'"),
+    ],
+)
+def test_a_message_says_no_more_than_what_to_write(call, message):
+    with pytest.raises(TypeError) as caught:
+        call()
+    assert str(caught.value) == message
+
+
+OF_VARIABLES = {
+    "init_state": lambda variables: nn.init_state(RUNS, variables, B),
+    "with_variables": lambda variables: nn.with_variables(MODEL, variables),
+    "rollout": lambda variables: rollout.rollout(RUNS, variables, X),
+    "rollout_spikes": lambda variables: rollout.rollout_spikes(RUNS, variables, X),
+    "firing_rates": lambda variables: rollout.firing_rates(TRAINS, variables, X),
+    "layerwise rates": lambda variables: rollout.firing_rates(TRAINS, variables, X, layerwise=True),
+    "record": lambda variables: rollout.record(RUNS, variables, X),
+    "random_step": lambda variables: learning.random_step().gradient(TRAINS, LOSS, variables, BATCH, KEY),
+    "accumulate": lambda variables: learning.accumulate().gradient(TRAINS, LOSS, variables, BATCH),
+    "stbp": lambda variables: learning.stbp().gradient(TRAINS, LOSS, variables, BATCH),
+    "layerwise": lambda variables: learning.stbp(layerwise=True).gradient(TRAINS, LOSS, variables, BATCH),
+    "every_step": lambda variables: learning.every_step()(TRAINS, LOSS, update, Learner(variables, ()), BATCH, KEY),
+    "explain_non_finite": lambda variables: training.explain_non_finite(MODEL, variables, BATCH),
+    "recalibrate": lambda variables: training.recalibrate(MODEL, variables, [X]),
+    "fold": lambda variables: deploy.fold.fold(MODEL, variables),
+}
+
+
+@pytest.mark.parametrize("name", OF_VARIABLES)
+@pytest.mark.parametrize("value", [VARIABLES.params, STATE, MODEL], ids=["parameters", "learner", "model"])
+def test_variables_are_asked_for_by_name(name, value):
+    """Parameters alone, or a learner instead of its variables, are what one gives by mistake."""
+    message = f"variables are a {type(value).__name__}; give nn.Variables(params, batch_stats)"
+    refuses(message, lambda: OF_VARIABLES[name](value))
+
+
+@pytest.mark.parametrize("name", ["start", "random_step", "accumulate", "stbp", "every_step", "explain_non_finite"])
+def test_a_batch_is_a_pair(name):
+    _, step = training.start(MODEL, learning.random_step(), LOSS, optax.sgd(0.1))
+    calls = {
+        "start": lambda batch: step(STATE, batch),
+        "random_step": lambda batch: learning.random_step().gradient(TRAINS, LOSS, VARIABLES, batch, KEY),
+        "accumulate": lambda batch: learning.accumulate().gradient(TRAINS, LOSS, VARIABLES, batch),
+        "stbp": lambda batch: learning.stbp().gradient(TRAINS, LOSS, VARIABLES, batch),
+        "every_step": lambda batch: learning.every_step()(TRAINS, LOSS, update, Learner(VARIABLES, ()), batch, KEY),
+        "explain_non_finite": lambda batch: training.explain_non_finite(MODEL, VARIABLES, batch),
+    }
+    refuses("batch is a ArrayImpl; give a pair (inputs, labels)", lambda: calls[name](X))
+    calls[name]((X, BATCH.labels))
+
+
+def test_a_step_takes_the_state_that_start_gave():
+    _, step = training.start(MODEL, learning.random_step(), LOSS, optax.sgd(0.1))
+    refuses("must be of type TrainState; give what the step", lambda: step(VARIABLES, BATCH))
+
+
+@pytest.mark.parametrize("name", ["start", "random_step", "stbp"])
+def test_labels_are_an_array(name):
+    labels = [0, 1] * (B // 2)
+    _, step = training.start(MODEL, learning.random_step(), LOSS, optax.sgd(0.1))
+    calls = {
+        "start": lambda: step(STATE, (X, labels)),
+        "random_step": lambda: learning.random_step().gradient(TRAINS, LOSS, VARIABLES, Batch(X, labels), KEY),
+        "stbp": lambda: learning.stbp().gradient(TRAINS, LOSS, VARIABLES, Batch(X, labels)),
+    }
+    refuses("labels are a list; give an array, e.g. jax.numpy.asarray(labels)", calls[name])
 
 
 @pytest.mark.parametrize(
@@ -302,7 +386,6 @@ ELSEWHERE = {  # what is called with them before, and classes and functions of t
     "model": {"intercept", "modules", "neuron_figures", "recalibrate", "save_weights", "load_weights", "transfer"},
     "network": {"forward_step", "is_static", "batch_size", "observed"},
     "key": {
-        "recalibrate",
         "forward_step",
         "observed",
         "study",

@@ -1,10 +1,11 @@
 """Events to the frames that a network sees, one per time-step."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
+from hdlif_jax.checks import Count, check
 from hdlif_jax.data.errors import DamagedError
 from hdlif_jax.data.events import Events, sides
 from hdlif_jax.data.recordings import Recording, pieces, recording_of
@@ -105,10 +106,7 @@ def integrate(
     """
     height, width = sides(recording.sensor, "sensor")
     new_height, new_width = (height, width) if size is None else sides(size, "size")
-    if not isinstance(num_frames, int | np.integer) or num_frames < 1:
-        raise ValueError(f"num_frames={num_frames} must be at least 1, and a whole number")
-    if slicing not in get_args(Slicing):
-        raise ValueError(f"slicing={slicing!r} is unknown; choose equal-time or equal-count")
+    num_frames, slicing = check("num_frames", num_frames, Count), check("slicing", slicing, Slicing)
     if new_height > height or new_width > width:
         raise ValueError(f"size={size} must be between 1×1 and the sensor's {height}×{width} pixels")
     if recording.num_events == 0:

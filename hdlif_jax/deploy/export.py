@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from hdlif_jax import ops
+from hdlif_jax.checks import check_arguments
 from hdlif_jax.deploy import execute
 from hdlif_jax.deploy.fold import Folded
 from hdlif_jax.deploy.format.artifact import Artifact, encode_arrays
@@ -37,6 +38,7 @@ def normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> Preprocess
     return lambda inputs: ops.normalize(inputs, mean, std)
 
 
+@check_arguments
 def make_artifact(
     folded: Folded,
     preprocess: Preprocess,

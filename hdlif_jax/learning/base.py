@@ -202,6 +202,17 @@ def check_trains(network: Network, key: jax.Array | None = None) -> None:
     check_key(key)
 
 
+def as_batch(batch: Any) -> Batch:
+    """A pair of inputs and labels by name.
+
+    Raises:
+      TypeError: it is none, such as inputs alone.
+    """
+    if not isinstance(batch, tuple | list) or len(batch) != len(Batch._fields):
+        raise TypeError(f"batch is a {type(batch).__name__}; give a pair (inputs, labels)")
+    return Batch(*batch)
+
+
 def cells_key(key: jax.Array | None) -> jax.Array | None:
     """The key of a sequence for its cells, apart from what the rule itself draws."""
     check_key(key)

@@ -12,7 +12,7 @@ from flax import nnx
 
 from hdlif_jax.nn.cell import Cell, PerStepParam, PerStepStat
 from hdlif_jax.nn.intercept import modules
-from hdlif_jax.nn.needs import check_model
+from hdlif_jax.nn.needs import check_model, check_variables
 from hdlif_jax.nn.network import SpikingNetwork, Variables
 
 NEXT = "build both from the same model, with the same widths and number of time-steps"
@@ -80,11 +80,7 @@ def fill(variables: Variables, templates: list[Any]) -> list[Any]:
       TypeError: these are no variables.
       ValueError: arrays of another structure, shape or type.
     """
-    if not isinstance(variables, tuple) or len(variables) != len(Variables._fields):
-        raise TypeError(
-            f"variables are a {type(variables).__name__}; give nn.Variables(params, batch_stats), such as "
-            "nn.variables_of(model) or the variables of a learner"
-        )
+    check_variables(variables)
     states = []
     for name, tree, template in zip(Variables._fields, variables, templates, strict=True):
         check_arrays(name, tree, nnx.to_pure_dict(template))

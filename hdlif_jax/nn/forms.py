@@ -17,7 +17,7 @@ from hdlif_jax.nn.calls import Calls
 from hdlif_jax.nn.cell import Cell, PerStepParam
 from hdlif_jax.nn.intercept import Choose, Interceptor, intercept
 from hdlif_jax.nn.module import Form, Tick
-from hdlif_jax.nn.needs import check_key, check_model, check_network, check_tick
+from hdlif_jax.nn.needs import check_key, check_model, check_network, check_tick, check_variables
 from hdlif_jax.nn.network import Network, Params, SequenceOutput, SpikingNetwork, StepOutput, Variables
 from hdlif_jax.nn.synapses import Synapse
 from hdlif_jax.quantize import weight_quantizer
@@ -222,6 +222,7 @@ def init_state(network: Network, variables: Variables, batch_size: int) -> Any:
       ((4, 16), (4, 32))
     """
     check_network(network)
+    check_variables(variables)
     batch_size = check("batch_size", batch_size, Count)
     x = jnp.zeros((batch_size, *network.input_shape), jnp.float32)
     return network.start(*variables, x)

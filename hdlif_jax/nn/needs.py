@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 
 from hdlif_jax.checks import HOW, Count, check
-from hdlif_jax.nn.network import Network
+from hdlif_jax.nn.network import Network, Variables
 
 PARTS = ("num_steps", "input_shape", "num_classes", "encode")  # of a model
 
@@ -59,6 +59,15 @@ def check_network(network: Any, *, records: bool = False, trains: bool | None = 
     if records and not network.form.record:
         form = "training_form" if network.form.train else "inference_form"
         raise ValueError(f"the network does not record its spikes; build it with nn.{form}(model, record=True)")
+
+
+def check_variables(variables: Any) -> None:
+    """Raises TypeError for what holds no parameters and statistics, such as parameters alone or a whole learner."""
+    if not isinstance(variables, tuple) or len(variables) != len(Variables._fields):
+        raise TypeError(
+            f"variables are a {type(variables).__name__}; give nn.Variables(params, batch_stats), such as "
+            "nn.variables_of(model) or the variables of a learner"
+        )
 
 
 def check_key(key: Any) -> None:

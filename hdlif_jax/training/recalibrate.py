@@ -15,6 +15,7 @@ from flax import nnx
 
 from hdlif_jax import nn, rollout
 from hdlif_jax.nn import Params, SpikingNetwork, Variables
+from hdlif_jax.nn.needs import check_key, check_variables
 
 RECALIBRATION_BATCHES = 100  # of training images, at the end of a run
 
@@ -39,6 +40,8 @@ def recalibrate(
       ValueError: no batch; or a layer with running statistics and no `momentum`, or a mix of statistics of the step and
         of the sequence.
     """
+    check_variables(variables)
+    check_key(key)
     collect = make_collect(model)
 
     @jax.jit
