@@ -27,6 +27,15 @@ class Batch(NamedTuple):
     inputs: jax.Array
     labels: jax.Array
 
+    def __repr__(self) -> str:
+        return show.line("Batch", self._facts())
+
+    def _repr_html_(self) -> str:
+        return show.table("Batch", self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        return {name: show.array(value) for name, value in self._asdict().items()}
+
 
 class Gradient(NamedTuple):
     """The gradient of a batch and what was computed along the way.

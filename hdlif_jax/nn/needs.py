@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from hdlif_jax import show
 from hdlif_jax.checks import HOW, Count, check
 from hdlif_jax.nn.network import Network, Variables
 
@@ -108,5 +109,5 @@ def _kind(value: Any) -> str:
     if inspect.isclass(value) or inspect.isfunction(value):
         return f"{value.__name__}, which is not called yet"
     if isinstance(value, jax.Array | np.ndarray | np.generic):
-        return f"an array {value.dtype}{list(value.shape)}"
+        return f"an array {show.array(value)}"
     return f"{value!r}" if isinstance(value, int | float | str) else f"a {type(value).__name__}"
