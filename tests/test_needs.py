@@ -276,30 +276,6 @@ def test_sizes_and_shapes_are_looked_at(make, message):
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (
-            lambda: training.start(MODEL, learning.random_step, LOSS, optax.sgd(0.1)),
-            "rule=random_step is not called yet; write random_step()",
-        ),
-        (
-            lambda: training.start(MODEL, learning.random_step(), losses.cross_entropy, optax.sgd(0.1)),
-            "loss=cross_entropy is not called yet; write cross_entropy()",
-        ),
-        (
-            lambda: training.start(MODEL, learning.random_step(), LOSS, optax.sgd),
-            "optimizer=sgd is not called yet; write sgd(...)",
-        ),
-        (lambda: nn.mlp((F,), K), "mlp() missing 1 required keyword-only argument: 'rngs'"),
-    ],
-)
-def test_a_message_says_no_more_than_what_to_write(call, message):
-    with pytest.raises(TypeError) as caught:
-        call()
-    assert str(caught.value) == message
-
-
-@pytest.mark.parametrize(
     ("steps", "message"),
     [
         ([2, 0], "steps=[2, 0] of a network of 3; give different steps in rising order from 0 to 2"),

@@ -1,11 +1,11 @@
-"""What public functions say to something else than variables, a batch, its labels, or the state of a training."""
+"""What public functions say to something else than variables, a batch, its labels or a state, and that it is short."""
 
 import optax
 import pytest
 
-from hdlif_jax import deploy, learning, nn, rollout, training
+from hdlif_jax import deploy, learning, losses, nn, rollout, training
 from hdlif_jax.learning import Batch, Learner
-from tests.test_needs import BATCH, KEY, LOSS, MODEL, RUNS, STATE, TRAINS, VARIABLES, B, X, refuses, update
+from tests.test_needs import BATCH, KEY, LOSS, MODEL, RUNS, STATE, TRAINS, VARIABLES, B, F, K, X, refuses, update
 
 OF_VARIABLES = {
     "init_state": lambda variables: nn.init_state(RUNS, variables, B),
@@ -64,3 +64,27 @@ def test_labels_are_an_array(name):
         "stbp": lambda: learning.stbp().gradient(TRAINS, LOSS, VARIABLES, Batch(X, labels)),
     }
     refuses("labels are a list; give an array, e.g. jax.numpy.asarray(labels)", calls[name])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: training.start(MODEL, learning.random_step, LOSS, optax.sgd(0.1)),
+            "rule=random_step is not called yet; write random_step()",
+        ),
+        (
+            lambda: training.start(MODEL, learning.random_step(), losses.cross_entropy, optax.sgd(0.1)),
+            "loss=cross_entropy is not called yet; write cross_entropy()",
+        ),
+        (
+            lambda: training.start(MODEL, learning.random_step(), LOSS, optax.sgd),
+            "optimizer=sgd is not called yet; write sgd(...)",
+        ),
+        (lambda: nn.mlp((F,), K), "mlp() missing 1 required keyword-only argument: 'rngs'"),
+    ],
+)
+def test_a_message_says_no_more_than_what_to_write(call, message):
+    with pytest.raises(TypeError) as caught:
+        call()
+    assert str(caught.value) == message
