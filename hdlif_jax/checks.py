@@ -30,6 +30,13 @@ HOW = {  # what to give, for arguments that mean the same everywhere
     "spec": "give a record such as nn.Spec(num_steps=4)",
     "rule": "give a rule such as learning.random_step()",
     "loss": "give a loss such as losses.cross_entropy()",
+    "weights": "give a model or its variables",
+    "like": "give a model or its variables",
+    "dataset": "give a dataset such as data.Dataset.from_arrays(images, labels)",
+    "plan": "give a plan such as training.plan(dataset, epochs=3, batch_size=32)",
+    "state": "give what the step or fit before returned, or what training.start gave",
+    "checkpoints": "give training.Checkpoints(folder), or None to write none",
+    "callbacks": "give functions such as training.Callbacks(on_epoch=print)",
     "optimizer": "give an optax transformation such as optax.sgd(0.1, momentum=0.9)",
 }
 
@@ -82,6 +89,11 @@ class _Unfit(Exception):  # noqa: N818 - not an error yet: another type of a uni
         """Whether the value is none of some choices."""
         return self.must.startswith("is unknown")
 
+    @property
+    def is_uncalled(self) -> bool:
+        """Whether the value is what makes such a value."""
+        return self.must.startswith("is not called")
+
 
 def check(name: str, value: Any, kind: Any, example: Any = None) -> Any:
     """A value, if it is what its annotation says.
@@ -103,7 +115,7 @@ def check(name: str, value: Any, kind: Any, example: Any = None) -> Any:
         return _convert(name, value, kind)
     except _Unfit as unfit:
         such_as = "" if example is None or not unfit.must.startswith("must") else f", e.g. {shown(example)}"
-        if unfit.kind is TypeError and example is None and unfit.name in HOW:
+        if unfit.kind is TypeError and example is None and unfit.name in HOW and not unfit.is_uncalled:
             such_as = f"; {HOW[unfit.name]}"
         raise unfit.kind(f"{unfit.name}={shown(unfit.value)} {unfit.must}{such_as}") from None
 
@@ -132,7 +144,10 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         signature, hints = kinds()
-        bound = signature.bind(*args, **kwargs)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:
+            return function(*args, **kwargs)  # Python says which arguments are missing or too many, and of what
         for name, value in bound.arguments.items():
             if name in hints and signature.parameters[name].kind not in (
                 inspect.Parameter.VAR_POSITIONAL,
@@ -156,7 +171,7 @@ def field_kinds(record: Any) -> dict[str, tuple[Any, Any]]:
 
 def shown(value: Any) -> str:
     """A value for a message: one line, and not a long one."""
-    text = value.__name__ if inspect.isclass(value) else " ".join(repr(value).split())
+    text = value.__name__ if inspect.isclass(value) or inspect.isfunction(value) else " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -198,8 +213,8 @@ def _one_of(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
         except _Unfit as problem:
             problems.append(problem)
     for unfit in problems:
-        if unfit.kind is ValueError and (isinstance(value, str) or not unfit.is_choice):
-            raise unfit  # the value is of this type, and out of its range
+        if unfit.is_uncalled or (unfit.kind is ValueError and (isinstance(value, str) or not unfit.is_choice)):
+            raise unfit  # the value is of this type, and out of its range, or makes such values
     first, *others = (unfit.must for unfit in problems if not unfit.is_choice)
     raise _Unfit(TypeError, name, value, " or ".join([first, *(must.removeprefix("must be ") for must in others)]))
 
@@ -221,7 +236,7 @@ def _tuple(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
 
 def _function(name: str, value: Any) -> Any:
     if inspect.isclass(value) and dataclasses.is_dataclass(value):
-        raise _Unfit(TypeError, name, value, f"is not called yet; write {value.__name__}()")
+        raise _uncalled(name, value)
     if not callable(value):
         raise _Unfit(TypeError, name, value, "must be a function or an object that is called as one")
     return value
@@ -229,13 +244,20 @@ def _function(name: str, value: Any) -> Any:
 
 def _object(name: str, value: Any) -> Any:
     if inspect.isclass(value):
-        raise _Unfit(TypeError, name, value, f"is not called yet; write {value.__name__}()")
+        raise _uncalled(name, value)
     return _function(name, value)
+
+
+def _uncalled(name: str, value: Any) -> _Unfit:
+    arguments = "" if inspect.isclass(value) else "..."
+    return _Unfit(TypeError, name, value, f"is not called yet; write {value.__name__}({arguments})")
 
 
 def _instance(name: str, value: Any, kind: Any) -> Any:
     is_checked = inspect.isclass(kind) and kind.__module__.split(".")[0] not in ("jax", "jaxlib", "numpy")
     if is_checked and not getattr(kind, "_is_protocol", False) and not isinstance(value, kind):
+        if inspect.isclass(value) or inspect.isfunction(value):
+            raise _uncalled(name, value)
         raise _Unfit(TypeError, name, value, f"must be of type {kind.__name__}")
     return value
 

@@ -224,9 +224,10 @@ def check_classes(labels: Any, num_classes: int, *, lowest: int = 0) -> None:
       lowest: the lowest that is allowed.
 
     Raises:
-      TypeError: they are no integers.
+      TypeError: they are no integers, or no array.
       ValueError: one is not in `lowest`…K−1; names the first.
     """
+    _check_array(labels)
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(f"labels are {labels.dtype}; give integers 0…{num_classes - 1}, or distributions [B, K]")
     if not _is_at_hand(labels):
@@ -239,6 +240,11 @@ def check_classes(labels: Any, num_classes: int, *, lowest: int = 0) -> None:
             f"label {values[place]} at place {place} of the batch is no class of {num_classes}; labels are integers "
             f"from 0 to {num_classes - 1}"
         )
+
+
+def _check_array(labels: Any) -> None:
+    if not hasattr(labels, "shape"):
+        raise TypeError(f"labels are a {type(labels).__name__}; give an array, e.g. jax.numpy.asarray(labels)")
 
 
 def _is_at_hand(array: Any) -> bool:
@@ -262,11 +268,10 @@ def check_labels(logits_shape: tuple[int, ...], labels: jax.Array) -> None:
     """Checks the shape of integer labels `[B]` or label distributions `[B, K]` against logits `[B, K]`.
 
     Raises:
-      TypeError: they are no array.
+      TypeError: labels that are no array.
       ValueError: they do not fit.
     """
-    if not hasattr(labels, "shape"):
-        raise TypeError(f"labels are a {type(labels).__name__}; give an array, e.g. jax.numpy.asarray(labels)")
+    _check_array(labels)
     if labels.shape not in (logits_shape[:1], logits_shape):
         raise ValueError(f"labels have shape {labels.shape}; expected {logits_shape[:1]} integers or {logits_shape}")
 

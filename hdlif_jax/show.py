@@ -1,7 +1,7 @@
 """How the library's records show themselves: a line in a terminal, a table in a notebook."""
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,25 @@ def rows(title: str, columns: Iterable[str], lines: Iterable[Iterable[Any]], not
     body = "".join(row(cells, "td") for cells in lines)
     below = f"<p>{html.escape(note)}</p>" if note else ""
     return f"<table><caption>{html.escape(title)}</caption>{head}{body}</table>{below}"
+
+
+def array(value: Any) -> str:
+    """An array by type and shape, `"float32[3, 8]"`; anything else as it prints."""
+    if not hasattr(value, "dtype") or not hasattr(value, "shape"):
+        return repr(value)
+    return f"{value.dtype}{list(value.shape)}"
+
+
+def image(shape: Sequence[int]) -> str:
+    """`[H, W, C]` as H×W×C, with the number of frames before it where there are frames."""
+    frames = f"{shape[0]} frames of " if len(shape) == 4 else ""
+    return frames + "×".join(str(side) for side in shape[-3:])
+
+
+def names(words: Sequence[str], most: int = 10) -> str:
+    """How many names there are, and the first."""
+    shown = ", ".join(map(str, words[:most]))
+    return f"{len(words)}: {shown}" + (", …" if len(words) > most else "")
 
 
 def entries(tree: Any) -> str:

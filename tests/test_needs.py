@@ -90,6 +90,7 @@ OF_A_KEY = {
     "step": lambda key: RUNS.step(*VARIABLES, None, RUNS.encode(*VARIABLES, X)[0], nn.Tick(0, key)),
     "sequence": lambda key: RUNS.sequence(*VARIABLES, X, key),
     "comparison": lambda key: SEPARABILITY.make_comparison(TRAINS, LOSS)(VARIABLES, BATCH, key),
+    "recalibrate": lambda key: training.recalibrate(MODEL, VARIABLES, [X], key=key),
 }
 OF_RNGS = {
     "Linear": lambda rngs: nn.Linear(2, 3, rngs=rngs),
@@ -182,7 +183,7 @@ def test_a_key_is_asked_for_by_name(name, value, message):
 def test_keys_of_the_old_kind_are_keys_and_draw_the_same():
     old = jax.random.key_data(KEY)
     for call in OF_A_KEY.values():
-        if call not in (OF_A_KEY["comparison"], OF_A_KEY["coherence_observer"]):  # which give no arrays of JAX
+        if call not in map(OF_A_KEY.get, ("comparison", "coherence_observer", "recalibrate")):  # which compute in numpy
             jax.eval_shape(lambda call=call: jax.tree.leaves(call(old)))
     learn = jax.jit(lambda key: learning.random_step().gradient(TRAINS, LOSS, VARIABLES, BATCH, key))
     jax.tree.map(np.testing.assert_array_equal, learn(old), learn(KEY))
@@ -245,7 +246,7 @@ def test_rules_and_optimisers_are_asked_for_by_name(rule, optimizer, message):
         (lambda: nn.mlp((0,), 3, rngs=nnx.Rngs(0)), "input_shape[0]=0 must be at least 1"),
         (lambda: nn.mlp((8,), 0, rngs=nnx.Rngs(0)), "num_classes=0 must be at least 1"),
         (lambda: nn.mlp((8,), 3, widths=(2.5,), rngs=nnx.Rngs(0)), "widths[0]=2.5 must be an integer"),
-        (lambda: nn.mlp((8,), 3, spec=nn.Spec, rngs=nnx.Rngs(0)), "give a record such as nn.Spec("),
+        (lambda: nn.mlp((8,), 3, spec=nn.Spec, rngs=nnx.Rngs(0)), "spec=Spec is not called yet; write Spec()"),
         (lambda: nn.conv_net((8, 8), 3, rngs=nnx.Rngs(0)), "input_shape=(8, 8) must be (height, width, channels)"),
         (lambda: nn.conv_net(8, 3, rngs=nnx.Rngs(0)), "input_shape=8 must be a tuple"),
         (lambda: nn.conv_net((8, 8, 1), 3, widths=(0,), rngs=nnx.Rngs(0)), "widths[0]=0 must be at least 1"),
@@ -265,7 +266,7 @@ def test_rules_and_optimisers_are_asked_for_by_name(rule, optimizer, message):
         (lambda: training.warmup_cosine(-0.1, warmup=0, total=3), "learning_rate=-0.1 must be positive"),
         (lambda: training.warmup_cosine(0.1, warmup=0, total=0), "total=0 must be at least 1"),
         (lambda: nn.init_state(RUNS, VARIABLES, 0), "batch_size=0 must be at least 1"),
-        (lambda: nn.init_state(RUNS, VARIABLES, 2.0), "batch_size=2.0 is no integer"),
+        (lambda: nn.init_state(RUNS, VARIABLES, 2.0), "batch_size=2.0 must be an integer"),
         (lambda: nn.training_form(MODEL, dtype=jnp.int32), "dtype=int32 is none that currents flow in"),
         (lambda: rollout.rollout(RUNS, VARIABLES, [[0.0] * F]), "inputs are a list; give an array"),
     ],
@@ -302,7 +303,6 @@ ELSEWHERE = {  # what is called with them before, and classes and functions of t
     "model": {"intercept", "modules", "neuron_figures", "recalibrate", "save_weights", "load_weights", "transfer"},
     "network": {"forward_step", "is_static", "batch_size", "observed"},
     "key": {
-        "recalibrate",
         "forward_step",
         "observed",
         "study",

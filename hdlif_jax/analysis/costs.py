@@ -105,7 +105,17 @@ class Costs:
         }
 
     def __repr__(self) -> str:
-        return show.line("Costs", {"inputs": self.num_images} | self.summary())
+        found = self.summary()
+        facts = {
+            "inputs": self.num_images,
+            "weights": f"{found['param_mb_packed']:.3g} MB",
+            "NOPs": f"{found['nops_m']:.3g} M",
+            "SOPs": f"{found['sops_m']:.3g} M",
+            "MACs": f"{found['macs_m']:.3g} M",
+            "energy": f"{found['power_mj_strict']:.3g} mJ",
+            "firing": f"{100 * found['firing_rate']:.3g} %",
+        }
+        return show.line("Costs", facts)
 
     def _repr_html_(self) -> str:
         columns = ("layer", "kernel", "parameters", "reads", "inputs ≠ 0", "SOPs", "MACs")

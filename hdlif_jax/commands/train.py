@@ -113,6 +113,8 @@ def parse_arguments(argv: list[str]) -> Request:
             f"unknown option {unknown[0]}; {did_you_mean(unknown[0], names)}"
             f"`{program('train')} {name} --help` explains all"
         )
+    if arguments.init_from is not None and not arguments.init_from.exists():
+        raise CommandError(f"--init-from {arguments.init_from} does not exist; name a run or a file of weights")
     directory = RunDirectory.of_now(arguments.preset) if arguments.out is None else RunDirectory(arguments.out)
     return Request(directory, arguments.config, False, arguments.execution, arguments.init_from)
 

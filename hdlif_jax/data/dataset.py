@@ -11,7 +11,6 @@ import numpy as np
 from hdlif_jax import show
 from hdlif_jax.checks import Seed, Share, check_arguments
 from hdlif_jax.data.arrays import as_inputs, as_labels, statistics
-from hdlif_jax.data.display import names_text, shape_text
 from hdlif_jax.data.source import Source, Split, check_arrays, check_finite, check_lengths, check_split, hold_out
 
 TEST_FRACTION = 0.2  # of arrays that come without a test set
@@ -159,15 +158,15 @@ class Dataset:
 
     def __repr__(self) -> str:
         numbers = f"{self.train.shape[0]} train and {self.test.shape[0]} test examples"
-        kind = f"{shape_text(self.train.shape[1:])} {self.train.dtype}"
+        kind = f"{show.image(self.train.shape[1:])} {self.train.dtype}"
         return f"Dataset({self.name!r}: {self.num_classes} classes, {kind}, {numbers})"
 
     def _repr_html_(self) -> str:
         rows = [
-            (part, source.shape[0], shape_text(source.shape[1:]), source.dtype, type(source).__name__)
+            (part, source.shape[0], show.image(source.shape[1:]), source.dtype, type(source).__name__)
             for part, source in {"train": self.train, "test": self.test}.items()
         ]
-        note = f"classes {names_text(self.class_names)}"
+        note = f"classes {show.names(self.class_names)}"
         return show.rows(self.name, ("split", "examples", "input", "type", "held as"), rows, note)
 
 

@@ -107,8 +107,7 @@ def integrate(
     """
     height, width = sides(recording.sensor, "sensor")
     new_height, new_width = (height, width) if size is None else sides(size, "size")
-    num_frames = check("num_frames", num_frames, Count)
-    check("slicing", slicing, Slicing)
+    num_frames, slicing = check("num_frames", num_frames, Count), check("slicing", slicing, Slicing)
     if new_height > height or new_width > width:
         raise ValueError(f"size={size} must be between 1×1 and the sensor's {height}×{width} pixels")
     if recording.num_events == 0:

@@ -14,7 +14,6 @@ from hdlif_jax import show
 from hdlif_jax.data import catalog
 from hdlif_jax.data.crops import center_crop, random_resized_crop_box, resized_crop
 from hdlif_jax.data.dataset import Dataset
-from hdlif_jax.data.display import shape_text
 from hdlif_jax.data.entry import IMAGE_SIZE
 from hdlif_jax.data.errors import DataError
 from hdlif_jax.data.events import Events
@@ -139,11 +138,11 @@ class Records:
         return _parse_image if "image" in features else features.deserialize_example_np
 
     def __repr__(self) -> str:
-        kind = f"{shape_text(self.example_shape)} {self.dtype}"
+        kind = f"{show.image(self.example_shape)} {self.dtype}"
         return f"Records({len(self.indices)} examples of {kind}, {self.num_classes} classes, {self._where})"
 
     def _repr_html_(self) -> str:
-        cells = len(self.indices), shape_text(self.example_shape), self.dtype, self.num_classes
+        cells = len(self.indices), show.image(self.example_shape), self.dtype, self.num_classes
         return show.rows(self._where, ("examples", "input", "type", "classes"), [cells])
 
     @property

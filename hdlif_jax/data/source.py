@@ -6,7 +6,6 @@ import numpy as np
 
 from hdlif_jax import show
 from hdlif_jax.checks import Seed, Share, check_arguments
-from hdlif_jax.data.display import described
 
 AT_ONCE = 1024  # examples that are looked through at a time
 
@@ -46,10 +45,10 @@ class Split(NamedTuple):
         return self
 
     def __repr__(self) -> str:
-        return f"Split(inputs: {described(self.inputs)}, labels: {described(self.labels)})"
+        return f"Split(inputs: {show.array(self.inputs)}, labels: {show.array(self.labels)})"
 
     def _repr_html_(self) -> str:
-        rows = [("inputs", described(self.inputs)), ("labels", described(self.labels))]
+        rows = [("inputs", show.array(self.inputs)), ("labels", show.array(self.labels))]
         return show.rows("Split", ("in memory", "type and shape"), rows)
 
 

@@ -4,12 +4,14 @@ import pathlib
 from typing import Any
 
 from hdlif_jax import nn
+from hdlif_jax.checks import check_arguments
 from hdlif_jax.deploy.export import make_artifact, normalization
 from hdlif_jax.deploy.fold import Folded, fold
 from hdlif_jax.deploy.format.artifact import write
 from hdlif_jax.deploy.format.manifest import InputKind
 
 
+@check_arguments
 def deploy(
     model: nn.SpikingNetwork,
     variables: nn.Variables | None,
@@ -39,9 +41,13 @@ def deploy(
 
     Raises:
       TypeError: the network's own code computes something that cannot be folded, or a module has no rule.
-      ValueError: a mix that has no folded form, class names that do not fit, or a directory that holds something.
+      ValueError: a mix that has no folded form, a mean that is not of inputs in [0, 1] or not per channel, class names
+        that do not fit, or a directory that holds something.
     """
     folded = fold(model, variables)
+    channels = folded.graph.input_shape[-1]
+    if not len(mean) == len(std) == channels:
+        raise ValueError(f"mean={mean} and std={std} are not of {channels} channels; give a number of each per channel")
     made = make_artifact(
         folded, normalization(mean, std), input_kind=input_kind, class_names=class_names, config=config
     )

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from hdlif_jax import ops
+from hdlif_jax.checks import check_arguments
 from hdlif_jax.deploy import execute
 from hdlif_jax.deploy.fold import Folded
 from hdlif_jax.deploy.format.artifact import Artifact, encode_arrays
@@ -25,10 +26,19 @@ def normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> Preprocess
     Args:
       mean: per channel, of inputs in [0, 1].
       std: per channel, of inputs in [0, 1].
+
+    Raises:
+      ValueError: a mean that inputs in [0, 1] do not have, such as that of floats in another unit.
     """
+    if not all(0 <= value <= 1 for value in mean):
+        raise ValueError(
+            f"mean={mean} is that of other inputs than an artifact reads, uint8 levels as values in [0, 1]; train on "
+            "levels, or give make_artifact what makes of levels what the network was trained on"
+        )
     return lambda inputs: ops.normalize(inputs, mean, std)
 
 
+@check_arguments
 def make_artifact(
     folded: Folded,
     preprocess: Preprocess,

@@ -27,6 +27,15 @@ class Batch(NamedTuple):
     inputs: jax.Array
     labels: jax.Array
 
+    def __repr__(self) -> str:
+        return show.line("Batch", self._facts())
+
+    def _repr_html_(self) -> str:
+        return show.table("Batch", self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        return {name: show.array(value) for name, value in self._asdict().items()}
+
 
 class Gradient(NamedTuple):
     """The gradient of a batch and what was computed along the way.
@@ -200,6 +209,17 @@ def check_trains(network: Network, key: jax.Array | None = None) -> None:
     """
     check_network(network, trains=True)
     check_key(key)
+
+
+def as_batch(batch: Any) -> Batch:
+    """A pair of inputs and labels by name.
+
+    Raises:
+      TypeError: it is none, such as inputs alone.
+    """
+    if not isinstance(batch, tuple | list) or len(batch) != len(Batch._fields):
+        raise TypeError(f"batch is a {type(batch).__name__}; give a pair (inputs, labels)")
+    return Batch(*batch)
 
 
 def cells_key(key: jax.Array | None) -> jax.Array | None:

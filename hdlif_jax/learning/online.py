@@ -19,6 +19,7 @@ from hdlif_jax.learning.base import (
     Gradient,
     GradientRule,
     Loss,
+    as_batch,
     cells_key,
     check_step_loss,
     check_trains,
@@ -26,6 +27,7 @@ from hdlif_jax.learning.base import (
 )
 from hdlif_jax.losses import StepLoss, check_labels
 from hdlif_jax.nn import Network, Params, Variables, init_state
+from hdlif_jax.nn.needs import check_variables
 from hdlif_jax.rollout import Hoisted, batch_size, forward_step, hoist, over_steps
 
 # Classes that are called as functions and named as such.
@@ -104,7 +106,7 @@ class accumulate(GradientRule):
     ) -> Gradient:
         """See `GradientRule`."""
         check_trains(network, key)
-        step_loss = check_step_loss("accumulate", loss)
+        step_loss, batch = check_step_loss("accumulate", loss), as_batch(batch)
 
         def learn(hoisted: Hoisted, batch_stats: Params) -> tuple[Params, Totals]:
             def body(carry: Any, t: jax.Array) -> tuple[Any, None]:
@@ -145,7 +147,7 @@ def gradient_at_steps(
         are concrete, steps that are not in rising order from 0 to T − 1.
     """
     check_trains(network, key)
-    steps = _checked_steps(steps, network.num_steps)
+    steps, batch = _checked_steps(steps, network.num_steps), as_batch(batch)
     step_loss, cell_key = check_step_loss("an online rule", loss), cells_key(key)
 
     def learn(hoisted: Hoisted, batch_stats: Params) -> tuple[Params, Totals]:
@@ -257,6 +259,7 @@ def hoist_with_pullback(
     network: Network, variables: Variables, inputs: jax.Array
 ) -> tuple[Hoisted, Callable[[Hoisted], tuple[Params]], Params]:
     """What is hoisted, from gradients of it to those of the parameters, and the statistics after it."""
+    check_variables(variables)
     return jax.vjp(lambda params: hoist(network, params, variables.batch_stats, inputs), variables.params, has_aux=True)
 
 

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 
 from hdlif_jax import xla_cpu
 from hdlif_jax.checks import Count, check_fields
-from hdlif_jax.learning.base import Batch, Gradient, GradientRule, Loss, cells_key, check_trains
+from hdlif_jax.learning.base import Batch, Gradient, GradientRule, Loss, as_batch, cells_key, check_trains
 from hdlif_jax.learning.online import Totals, with_hoisted
 from hdlif_jax.losses import SequenceLoss, check_labels, check_loss
 from hdlif_jax.nn import Network, Params, Variables, init_state
+from hdlif_jax.nn.needs import check_variables
 from hdlif_jax.rollout import Hoisted, batch_size, forward_step, is_static, over_steps
 
 
@@ -70,7 +71,9 @@ class stbp(GradientRule):  # noqa: N801 - a class that is called as a function
     ) -> Gradient:
         """See `GradientRule`."""
         check_trains(network, key)
+        check_variables(variables)
         check_loss(loss)
+        batch = as_batch(batch)
         if self.segment is not None and network.num_steps % self.segment:
             raise ValueError(
                 f"segment={self.segment} does not divide the {network.num_steps} steps; choose a divisor, or None"

@@ -7,7 +7,17 @@ import jax
 import jax.numpy as jnp
 
 from hdlif_jax.checks import check_fields
-from hdlif_jax.learning.base import Batch, Learned, Learner, Loss, Update, cells_key, check_step_loss, check_trains
+from hdlif_jax.learning.base import (
+    Batch,
+    Learned,
+    Learner,
+    Loss,
+    Update,
+    as_batch,
+    cells_key,
+    check_step_loss,
+    check_trains,
+)
 from hdlif_jax.learning.online import hoist_with_pullback, step_gradient
 from hdlif_jax.nn import Network, Variables, init_state
 from hdlif_jax.rollout import batch_size, over_steps
@@ -50,7 +60,7 @@ class every_step:  # noqa: N801 - a class that is called as a function
           ValueError: variables, inputs or labels that do not fit the network, or a network in inference form.
         """
         check_trains(network, key)
-        step_loss = check_step_loss("every_step", loss)
+        step_loss, batch = check_step_loss("every_step", loss), as_batch(batch)
         num_steps, size = network.num_steps, batch_size(network, batch.inputs)
 
         def body(carry: Any, t: jax.Array) -> tuple[Any, None]:

@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from hdlif_jax import show
 from hdlif_jax.nn.cell import Cell, PerStepParam, PerStepStat
 from hdlif_jax.nn.intercept import modules
-from hdlif_jax.nn.needs import check_model
+from hdlif_jax.nn.needs import check_model, check_variables
 from hdlif_jax.nn.network import SpikingNetwork, Variables
 
 NEXT = "build both from the same model, with the same widths and number of time-steps"
@@ -80,11 +81,7 @@ def fill(variables: Variables, templates: list[Any]) -> list[Any]:
       TypeError: these are no variables.
       ValueError: arrays of another structure, shape or type.
     """
-    if not isinstance(variables, tuple) or len(variables) != len(Variables._fields):
-        raise TypeError(
-            f"variables are a {type(variables).__name__}; give nn.Variables(params, batch_stats), such as "
-            "nn.variables_of(model) or the variables of a learner"
-        )
+    check_variables(variables)
     states = []
     for name, tree, template in zip(Variables._fields, variables, templates, strict=True):
         check_arrays(name, tree, nnx.to_pure_dict(template))
@@ -116,7 +113,10 @@ def check_arrays(name: str, found: Any, expected: Any, hint: str = NEXT) -> None
 
 def described(tree: Any) -> dict[str, str]:
     """Type and shape of each array of a tree by its path, such as `{"head.bias": "float32[3]"}`."""
-    return {name_of(path): _described(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    return {
+        name_of(path): show.array(leaf if hasattr(leaf, "shape") else jnp.asarray(leaf))
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
 
 
 def check_num_steps(model: Any, num_steps: int) -> None:
@@ -135,7 +135,7 @@ def check_num_steps(model: Any, num_steps: int) -> None:
             if param.ndim < 1 or param.shape[0] != num_steps:
                 where = f"{path}.{name}" if path else name
                 raise ValueError(
-                    f"{where} of {type(module).__name__} is {_described(param[...])} and the network has {num_steps} "
+                    f"{where} of {type(module).__name__} is {show.array(param[...])} and the network has {num_steps} "
                     f"time-steps; make the cell for num_steps={num_steps}: what is of each step is [T, ...]"
                 )
 
@@ -148,9 +148,3 @@ def cells_of(model: Any) -> list[str]:
 def name_of(path: tuple[Any, ...]) -> str:
     """A path of a tree as it is written, `"blocks.0.conv1.kernel"`."""
     return ".".join(str(getattr(entry, "key", getattr(entry, "idx", getattr(entry, "name", entry)))) for entry in path)
-
-
-def _described(leaf: Any) -> str:
-    if not hasattr(leaf, "shape"):
-        leaf = jnp.asarray(leaf)
-    return f"{leaf.dtype}{list(leaf.shape)}"

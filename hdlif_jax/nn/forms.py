@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from hdlif_jax.checks import check
+from hdlif_jax.checks import Count, check
 from hdlif_jax.nn.arrays import cells_of, check_arrays, check_num_steps, fill, split
 from hdlif_jax.nn.calls import Calls
 from hdlif_jax.nn.cell import Cell, PerStepParam
 from hdlif_jax.nn.intercept import Choose, Interceptor, intercept
 from hdlif_jax.nn.module import Form, Tick
-from hdlif_jax.nn.needs import check_key, check_model, check_network, check_sizes, check_tick
+from hdlif_jax.nn.needs import check_key, check_model, check_network, check_tick, check_variables
 from hdlif_jax.nn.network import Network, Params, SequenceOutput, SpikingNetwork, StepOutput, Variables
 from hdlif_jax.nn.synapses import Synapse
 from hdlif_jax.quantize import weight_quantizer
@@ -224,7 +224,8 @@ def init_state(network: Network, variables: Variables, batch_size: int) -> Any:
       ((4, 16), (4, 32))
     """
     check_network(network)
-    check_sizes(batch_size=batch_size)
+    check_variables(variables)
+    batch_size = check("batch_size", batch_size, Count)
     x = jnp.zeros((batch_size, *network.input_shape), jnp.float32)
     return network.start(*variables, x)
 

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from hdlif_jax.nn.network import Network
+from hdlif_jax import show
+from hdlif_jax.checks import HOW, Count, check
+from hdlif_jax.nn.network import Network, Variables
 
 PARTS = ("num_steps", "input_shape", "num_classes", "encode")  # of a model
 
@@ -29,7 +31,8 @@ def check_model(model: Any) -> None:
         )
     if not callable(model):
         raise TypeError(f"model, a {type(model).__name__}, has no __call__(state, current, tick); write it")
-    check_sizes(**{name: getattr(model, name) for name in ("num_steps", "num_classes")})
+    for name in ("num_steps", "num_classes"):
+        check(name, getattr(model, name), Count)
 
 
 def check_network(network: Any, *, records: bool = False, trains: bool | None = None) -> None:
@@ -46,9 +49,7 @@ def check_network(network: Any, *, records: bool = False, trains: bool | None = 
     """
     if not isinstance(network, Network):
         what = f"the model {type(network).__name__}" if isinstance(network, nnx.Module) else _kind(network)
-        raise TypeError(
-            f"network is {what}; give a form of a model, nn.training_form(model) to learn or nn.inference_form(model)"
-        )
+        raise TypeError(f"network is {what}; {HOW['network']}")
     if trains and not network.form.train:
         raise ValueError("the network is in inference form; learn with nn.training_form(model)")
     if trains is False and network.form.train:
@@ -59,6 +60,15 @@ def check_network(network: Any, *, records: bool = False, trains: bool | None = 
     if records and not network.form.record:
         form = "training_form" if network.form.train else "inference_form"
         raise ValueError(f"the network does not record its spikes; build it with nn.{form}(model, record=True)")
+
+
+def check_variables(variables: Any) -> None:
+    """Raises TypeError for what holds no parameters and statistics, such as parameters alone or a whole learner."""
+    if not isinstance(variables, tuple) or len(variables) != len(Variables._fields):
+        raise TypeError(
+            f"variables are a {type(variables).__name__}; give nn.Variables(params, batch_stats), such as "
+            "nn.variables_of(model) or the variables of a learner"
+        )
 
 
 def check_key(key: Any) -> None:
@@ -76,18 +86,9 @@ def check_key(key: Any) -> None:
 def check_rngs(rngs: Any) -> None:
     """Raises TypeError for what parameters cannot be drawn from, such as a seed."""
     if not isinstance(rngs, nnx.Rngs):
-        raise TypeError(f"rngs is {_kind(rngs)}; give generators such as nnx.Rngs(0)")
+        raise TypeError(f"rngs is {_kind(rngs)}; {HOW['rngs']}")
     if "params" not in rngs and "default" not in rngs:
         raise TypeError("rngs has no stream for parameters; give generators such as nnx.Rngs(0) or nnx.Rngs(params=0)")
-
-
-def check_sizes(**sizes: Any) -> None:
-    """Raises TypeError for sizes that are no integers, ValueError for those below one."""
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not hasattr(size, "__index__"):
-            raise TypeError(f"{name}={size!r} is no integer; give a whole number, e.g. {name}=4")
-        if size < 1:
-            raise ValueError(f"{name}={size} must be at least 1")
 
 
 def check_tick(t: Any, num_steps: int) -> None:
@@ -108,5 +109,5 @@ def _kind(value: Any) -> str:
     if inspect.isclass(value) or inspect.isfunction(value):
         return f"{value.__name__}, which is not called yet"
     if isinstance(value, jax.Array | np.ndarray | np.generic):
-        return f"an array {value.dtype}{list(value.shape)}"
+        return f"an array {show.array(value)}"
     return f"{value!r}" if isinstance(value, int | float | str) else f"a {type(value).__name__}"

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from hdlif_jax.checks import Positive, Share, check_fields
+from hdlif_jax.checks import Count, Positive, Share, check_arguments, check_fields
 from hdlif_jax.nn.module import Module
-from hdlif_jax.nn.needs import check_rngs, check_sizes
+from hdlif_jax.nn.needs import check_rngs
 
 Statistics = Literal["step", "sequence"]
 NormFactory = Callable[[int, nnx.Rngs], nnx.Module]  # (num_channels, rngs)
@@ -56,8 +56,8 @@ class BatchNorm(Module):
     Σ(x − μ)² / (n − 1), which is larger by one part in n, the values of a channel in a batch.
     """
 
-    def __init__(self, num_channels: int, options: batch_norm = batch_norm()):
-        check_sizes(num_channels=num_channels)
+    @check_arguments
+    def __init__(self, num_channels: Count, options: batch_norm = batch_norm()):
         self.options = options
         self.scale = nnx.Param(jnp.ones(num_channels, jnp.float32))
         self.bias = nnx.Param(jnp.zeros(num_channels, jnp.float32))

@@ -1,13 +1,13 @@
 """A network with another number of time-steps than it was built for."""
 
-import operator
 from typing import Any, cast
 
 from flax import nnx
 
+from hdlif_jax.checks import Count, check
 from hdlif_jax.nn.cell import PerStepParam, PerStepStat
 from hdlif_jax.nn.intercept import modules
-from hdlif_jax.nn.needs import check_model, check_sizes
+from hdlif_jax.nn.needs import check_model
 from hdlif_jax.nn.network import SpikingNetwork
 
 
@@ -34,8 +34,7 @@ def with_num_steps(model: SpikingNetwork, num_steps: int) -> SpikingNetwork:
       (2, (2,))
     """
     check_model(model)
-    check_sizes(num_steps=num_steps)
-    num_steps = operator.index(num_steps)  # of numpy's, JSON knows nothing
+    num_steps = check("num_steps", num_steps, Count)
     copy: Any = nnx.clone(cast(nnx.Module, model))
     module: Any
     for path, module in modules(copy):

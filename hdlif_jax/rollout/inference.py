@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from hdlif_jax.losses import check_classes
 from hdlif_jax.nn import Network, StepOutput, Variables, init_state
-from hdlif_jax.nn.needs import check_key, check_network
+from hdlif_jax.nn.needs import check_key, check_network, check_variables
 from hdlif_jax.rollout.steps import batch_size, forward_step, hoist, is_static
 
 
@@ -84,6 +84,7 @@ def firing_rates(
         return {path: jnp.mean(spikes != 0) for path, spikes in records.items()}
 
     if layerwise:
+        check_variables(variables)
         is_static(network, inputs)  # refuses what does not fit
         return fired(network.sequence(network.quantize(variables.params), variables.batch_stats, inputs, key).records)
     _, rates = _scan(network, variables, inputs, lambda output: fired(output.records), key)
@@ -131,6 +132,7 @@ def _scan(
     observe: Callable[[StepOutput], Any],
     key: jax.Array | None = None,
 ) -> tuple[jax.Array, Any]:
+    check_variables(variables)
     hoisted, batch_stats = hoist(network, variables.params, variables.batch_stats, inputs)
 
     def body(state: Any, t: jax.Array) -> tuple[Any, Any]:

@@ -13,7 +13,7 @@ from hdlif_jax.nn.cell import Cell
 from hdlif_jax.nn.declared import holds
 from hdlif_jax.nn.forms import network_of
 from hdlif_jax.nn.intercept import Interceptor
-from hdlif_jax.nn.needs import check_key, check_network
+from hdlif_jax.nn.needs import check_key, check_network, check_variables
 from hdlif_jax.rollout.steps import batch_size, is_static
 
 QUANTITIES = ("current", "membrane", "state", "spikes", "rate")  # of a cell
@@ -93,7 +93,7 @@ def record(
     seen: dict[str, dict[str, Any]] = observed(network, variables, inputs, choose, observe, key=key)
     for path in wanted or ():
         if path not in seen:
-            near = difflib.get_close_matches(path, [known for known in paths if known], 3, 0)
+            near = difflib.get_close_matches(path, [known for known in dict.fromkeys(paths) if known], 3, 0)
             why = "is not called in a time-step" if path in paths else f"is no layer; there are {', '.join(near)}"
             raise ValueError(f"{path!r} {why}")
     for of_layer in seen.values():
@@ -128,6 +128,7 @@ def observed(
       ValueError: modules that are called several times a step, or variables or inputs that do not fit the network.
     """
     check_network(network)
+    check_variables(variables)
     check_key(key)
     if network.model is None:
         raise TypeError("a network of functions of your own has no layers to look into; record within your functions")

@@ -1,5 +1,6 @@
 """What a run tells the outside, and how it ends."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ class Interrupted(Exception):  # noqa: N818 - a request, not an error
 
 
 class Callbacks(NamedTuple):
-    """What a run tells the outside while it trains; every function may do nothing.
+    """What a run tells the outside while it trains; every function may do nothing, and by default all but one do.
 
     Attributes:
       on_step: `(record)` of each batch, one call to the device late: step, epoch, loss, accuracy, learning_rate.
@@ -26,7 +27,8 @@ class Callbacks(NamedTuple):
         anew), firing_rates, images_per_second.
       on_state: `(step, variables)` before the first batch and after each call to the device, which may hold several
         batches; the arrays are given away afterwards.
-      on_warning: `(message)`, such as of layers that never fire, and of parameters that the rule does not reach.
+      on_warning: `(message)`, such as of layers that never fire, and of parameters that the rule does not reach; a
+        Python warning by default.
       should_stop: `(step) -> bool`, asked after each call to the device; at the end of an epoch the epoch is finished
         first, and at the end of the run the run is.
     """
@@ -34,7 +36,7 @@ class Callbacks(NamedTuple):
     on_step: Callable[[dict[str, Any]], None] = lambda record: None
     on_epoch: Callable[[dict[str, Any]], None] = lambda record: None
     on_state: Callable[[int, nn.Variables], None] = lambda step, variables: None
-    on_warning: Callable[[str], None] = lambda message: None
+    on_warning: Callable[[str], None] = lambda message: warnings.warn(message, stacklevel=2)
     should_stop: Callable[[int], bool] = lambda step: False
 
 

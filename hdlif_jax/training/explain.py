@@ -8,7 +8,9 @@ import numpy as np
 
 from hdlif_jax import nn, rollout
 from hdlif_jax.learning import Batch
+from hdlif_jax.learning.base import as_batch
 from hdlif_jax.nn.arrays import name_of
+from hdlif_jax.nn.needs import check_variables
 from hdlif_jax.training.preprocess import Preprocess
 
 
@@ -42,7 +44,8 @@ def explain_non_finite(
       >>> training.explain_non_finite(model, nn.variables_of(model), batch)
       'labels are 0 to 3, and the classes 0 to 2'
     """
-    network = nn.training_form(model)
+    network, batch = nn.training_form(model), as_batch(batch)
+    check_variables(variables)
     problems = [
         *_of_labels(batch.labels, model.num_classes),
         *_of_inputs(batch.inputs),

@@ -15,6 +15,7 @@ from flax import nnx
 
 from hdlif_jax import nn, rollout
 from hdlif_jax.nn import Params, SpikingNetwork, Variables
+from hdlif_jax.nn.needs import check_key, check_variables
 
 RECALIBRATION_BATCHES = 100  # of training images, at the end of a run
 
@@ -40,6 +41,8 @@ def recalibrate(
       ValueError: variables of another network; no batch; or a layer with running statistics and no `momentum`, or a
         mix of statistics of the step and of the sequence.
     """
+    check_variables(variables)
+    check_key(key)
     nn.with_variables(model, variables)  # compares them
     collect = make_collect(model)
 

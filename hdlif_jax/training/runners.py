@@ -150,8 +150,9 @@ class StreamingRunner:
 
     def traced(self, state: TrainState) -> ClosedJaxpr:
         """See `Runner`."""
-        size, shape = self._reader.batch_size, self._reader.source.shape[1:]
-        kinds: Any = jax.ShapeDtypeStruct((size, *shape), np.uint8), jax.ShapeDtypeStruct((size,), np.int32)
+        size, source = self._reader.batch_size, self._reader.source
+        inputs = jax.ShapeDtypeStruct((size, *source.shape[1:]), source.dtype)
+        kinds: Any = inputs, jax.ShapeDtypeStruct((size,), np.int32)
         jaxpr: ClosedJaxpr = self._train_step.trace(state, Batch(*kinds)).jaxpr
         return jaxpr
 

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import optax
 
 from hdlif_jax import nn, show
-from hdlif_jax.checks import Seed, check_arguments
+from hdlif_jax.checks import Seed, check, check_arguments
 from hdlif_jax.learning import Batch, Learner, Loss, Rule
-from hdlif_jax.learning.base import check_rule, check_trains
+from hdlif_jax.learning.base import as_batch, check_rule, check_trains
 from hdlif_jax.losses import check_classes, check_loss
 from hdlif_jax.nn import Network, Params, SpikingNetwork, Variables
 from hdlif_jax.nn.arrays import check_arrays
@@ -190,8 +190,9 @@ def start(
     @functools.wraps(jitted)
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
         nonlocal looked
-        batch = Batch(*batch)
-        if preprocess is no_preprocess and jnp.ndim(batch.labels) == 1:
+        check("state", state, TrainState)
+        batch = as_batch(batch)
+        if preprocess is no_preprocess and len(getattr(batch.labels, "shape", (0,))) == 1:
             check_classes(batch.labels, network.num_classes)
         if not looked:
             looked = True

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from hdlif_jax import nn
+from hdlif_jax import nn, show
 from hdlif_jax.checks import check_arguments
 from hdlif_jax.nn import SpikingNetwork, Variables
 
@@ -29,6 +29,15 @@ class Weights(NamedTuple):
 
     arrays: Arrays
     config: Any
+
+    def __repr__(self) -> str:
+        return show.line("Weights", self._facts())
+
+    def _repr_html_(self) -> str:
+        return show.table("Weights", self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        return {"arrays": show.entries(dict(self.arrays)), "config": "none" if self.config is None else "with it"}
 
 
 class Transfer(NamedTuple):
@@ -173,7 +182,7 @@ def _difference(name: str, found: Arrays, expected: Arrays) -> str | None:
         return f"it has no {name}"
     if name not in expected:
         return f"the network has no {name}"
-    has, needs = (f"{np.dtype(arrays[name].dtype).name}{list(arrays[name].shape)}" for arrays in (found, expected))
+    has, needs = (show.array(arrays[name]) for arrays in (found, expected))
     return None if has == needs else f"{name} is {has}, the network needs {needs}"
 
 

@@ -33,7 +33,14 @@ except SystemExit as end:
 print("heavy", *(name for name in {HEAVY} if name in sys.modules))
 """
 REFUSED = {
-    "train": [["digit"], ["--epochs", "0"], ["--model.weights", "int4"], ["--resume", "nowhere"], ["--config", "no"]],
+    "train": [
+        ["digit"],
+        ["--epochs", "0"],
+        ["--model.weights", "int4"],
+        ["--resume", "nowhere"],
+        ["--config", "no"],
+        ["--init-from", "no"],
+    ],
     "evaluate": [["nowhere"], ["--no"]],
     "deploy": [["nowhere", "out"], ["nowhere", "out", "--images", "0"]],
     "infer": [["artifact"]],

@@ -165,7 +165,7 @@ def test_empty_arrays_are_refused():
 def test_data_shows_itself_in_a_line_and_a_table():
     dataset = Dataset.from_arrays(LEVELS, LABELS, class_names=["<a>", "b", "c", "d"], name="own")
     assert repr(dataset) == "Dataset('own': 4 classes, 6×5×3 uint8, 16 train and 4 test examples)"
-    assert repr(dataset.train) == "Split(inputs: uint8 [16, 6, 5, 3], labels: int32 [16])"
+    assert repr(dataset.train) == "Split(inputs: uint8[16, 6, 5, 3], labels: int32[16])"
     assert repr(Split(None, [1])) == "Split(inputs: None, labels: [1])"
     for text in (dataset._repr_html_(), dataset.train._repr_html_()):
         assert text.startswith("<table>")

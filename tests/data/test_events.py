@@ -56,8 +56,8 @@ def test_counts_stay_at_255():
     ("changes", "message"),
     [
         ({"num_frames": 0}, "num_frames=0 must be at least 1"),
+        ({"num_frames": 2.5}, "num_frames=2.5 must be an integer"),
         ({"num_frames": True}, "num_frames=True must be an integer"),
-        ({"num_frames": 2.5}, r"num_frames=2\.5 must be an integer"),
         ({"size": 6}, r"size=6 must be \(height, width\) in pixels"),
         ({"slicing": "by-hand"}, "slicing='by-hand' is unknown; choose one of equal-time, equal-count"),
         ({"size": (13, 16)}, r"size=\(13, 16\) must be between 1×1 and the sensor's 12×16"),
@@ -65,7 +65,7 @@ def test_counts_stay_at_255():
 )
 def test_bad_arguments_are_refused(changes, message):
     events, sensor = make()
-    with pytest.raises((ValueError, TypeError), match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         integrate(recording_of(events, sensor), **({"num_frames": 2} | changes))
 
 

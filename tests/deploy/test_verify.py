@@ -41,6 +41,22 @@ def test_one_call_deploys_and_one_call_proves(tmp_path):
     np.testing.assert_allclose(found.logits, expected, atol=1e-4 * np.abs(expected).max(), rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        # A network that was trained on floats of 0 to 255 would see its artifact's levels 255 times too small.
+        ({"mean": (0.4, 127.5)}, r"mean=\(0.4, 127.5\) is that of other inputs than an artifact reads"),
+        ({"mean": (0.4,)}, r"mean=\(0.4,\) and std=\(0.3, 0.3\) are not of 2 channels"),
+        ({"input_kind": "images"}, "input_kind='images' is unknown; choose one of image, sequence"),
+    ],
+)
+def test_what_an_artifact_cannot_be_made_with_is_refused(tmp_path, changes, message):
+    arguments = {**PIXELS, "input_kind": "image", "class_names": CLASSES} | changes
+    with pytest.raises(ValueError, match=message):
+        deploy.deploy(conv_net(), None, tmp_path / "artifact", **arguments)
+    assert not (tmp_path / "artifact").exists()
+
+
 def test_sequences_are_proven_too(tmp_path):
     model = named(nn.vgg_snn, (16, 16, 2), num_steps=2, weights="float")
     test = split((3, 2, 16, 16, 2))

@@ -101,8 +101,10 @@ def test_in_a_resnet_under_jit(images):
 def test_what_is_not_there_is_named():
     model = model_of(nn.lif())
     network, variables = nn.inference_form(model), nn.variables_of(model)
-    with pytest.raises(ValueError, match=r"'layers\.9' is no layer; there are layers\.\d"):
+    with pytest.raises(ValueError, match=r"'layers\.9' is no layer; there are layers\.\d") as caught:
         rollout.record(network, variables, X, layers=["layers.9"])
+    near = str(caught.value).partition("there are ")[2].split(", ")
+    assert len(near) == len(set(near))
     with pytest.raises(
         ValueError, match="what='residual' is unknown; choose of current, membrane, state, spikes, rate"
     ):

@@ -111,6 +111,13 @@ def test_a_silent_layer_is_warned_about_at_the_start_and_in_training(checkpoints
     assert len(silent) == 2
 
 
+def test_whoever_gives_no_callbacks_is_warned_by_python():
+    trainer = make_trainer(epochs=1, neuron=SlowCell, second_neuron=None)
+    with pytest.warns(UserWarning, match="get no gradient under random_step") as warned:
+        trainer.fit()
+    assert len([warning for warning in warned if "no gradient" in str(warning.message)]) == 1
+
+
 def test_a_loss_that_is_not_finite_names_the_step_and_the_checkpoint(checkpoints):
     trainer = make_trainer(epochs=4)
     params = jax.tree.map(np.copy, trainer.initial_state.params)

@@ -73,6 +73,13 @@ def test_what_a_runner_runs_can_be_traced_before(name):
     assert losses == expected_losses(0, 1)
 
 
+def test_what_is_traced_before_has_the_types_that_come():
+    """Else the trace is of no use, and a step of floats is looked at as if it read levels."""
+    floats = SPLIT._replace(inputs=SPLIT.inputs.astype(np.float32))
+    runner = runners.StreamingRunner(floats, 4, 5, recording_step, make_mesh(), workers=0)
+    assert runner.traced(initial()).in_avals[-2].dtype == np.float32
+
+
 def test_many_steps_per_dispatch_stop_at_the_last_step_without_a_new_compilation():
     runner = make_runners()["resident, 8 steps a dispatch"]
     state, step, counts = initial(), 0, []

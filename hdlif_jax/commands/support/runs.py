@@ -52,7 +52,6 @@ def load_run(directory: pathlib.Path | str, *, step: Which = "last", data_dir: s
     config = run.config(data_dir)
     spec = input_spec(config)
     num_classes = run.num_classes() or spec.num_classes  # of a part of a dataset there may be fewer
-    num_classes = run.num_classes() or spec.num_classes  # of a part of a dataset there may be fewer
 
     def make_model() -> nn.SpikingNetwork:
         return registry.make_model(config.model, spec.shape, num_classes, config.seed)
