@@ -47,7 +47,10 @@ def marked(grads: Params) -> Params:
 def unreached(step: ClosedJaxpr) -> list[str]:
     """Paths of the parameters whose marked gradients are zeros in a traced step, whatever its arguments are."""
     found: dict[str, bool] = {}
-    _zeros(step, [False] * len(step.jaxpr.invars), found)
+    try:
+        _zeros(step, [False] * len(step.jaxpr.invars), found)
+    except (AttributeError, KeyError, ValueError):  # a program as only a later jax writes it stops no training
+        return []
     return [path for path, zero in found.items() if zero]
 
 
@@ -128,7 +131,10 @@ def _of_equation(equation: Any, operands: list[bool], found: dict[str, bool]) ->
             found[path] = found.get(path, True) and operands[0]
         return operands
     if kind == "scan":
-        consts, carried = params["num_consts"], params["num_carry"]
+        inner = getattr(params["jaxpr"], "jaxpr", params["jaxpr"])
+        # What is gone over has an axis more outside; parameters that say how much that is differ between versions.
+        carried = _alike(equation.outvars, inner.outvars)
+        consts = _alike(equation.invars, inner.invars) - carried
         return _of_loop(params["jaxpr"], operands, consts, carried, found)
     if kind == "while":
         consts = params["body_nconsts"]
@@ -142,6 +148,10 @@ def _of_equation(equation: Any, operands: list[bool], found: dict[str, bool]) ->
         if isinstance(inner, ClosedJaxpr | Jaxpr):
             return _zeros(inner, operands, found)
     return [_of_operation(kind, operands)] * count
+
+
+def _alike(outside: list[Any], inside: list[Any]) -> int:
+    return sum(outer.aval.shape == inner.aval.shape for outer, inner in zip(outside, inside, strict=True))
 
 
 def _of_loop(body: Any, operands: list[bool], consts: int, carried: int, found: dict[str, bool]) -> list[bool]:
