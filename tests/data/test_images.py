@@ -89,7 +89,7 @@ def test_pillow_that_is_missing_is_named(monkeypatch):
 
 
 def test_what_is_no_picture_is_said_without_objects_in_memory():
-    with pytest.raises(DamagedError, match="a file, byte 0: is no picture that Pillow can read"):
+    with pytest.raises(DamagedError, match=r"a file, byte 0: does not decode as an image \(of no format"):
         decode_image(b"junk", "a file")
 
 

@@ -46,7 +46,7 @@ def decode_image(content: bytes, where: str, size: tuple[int, int] | None = None
                     shown = image
                 pixels = np.asarray(shown.convert("L" if channels == 1 else "RGB"))
     except pillow.UnidentifiedImageError as error:  # whose message is about an object in memory
-        raise damaged(where, 0, "is no picture that Pillow can read") from error
+        raise damaged(where, 0, "does not decode as an image (of no format that Pillow knows)") from error
     except Exception as error:  # every decoder raises its own
         raise damaged(where, 0, f"does not decode as an image ({_first_line(error)})") from error
     if is_deep:
