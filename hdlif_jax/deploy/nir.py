@@ -44,8 +44,11 @@ def to_nir(folded: Folded, dt: float = 1e-3) -> nir.NIRGraph:
       dt: seconds that a time-step stands for.
 
     Raises:
+      TypeError: what is not folded, such as a model.
       ValueError: NIR has nothing for a part of the network; says which and why.
     """
+    if not isinstance(folded, Folded):
+        raise TypeError(f"folded is a {type(folded).__name__}; give deploy.fold.fold(model)")
     if not dt > 0:
         raise ValueError(f"dt={dt} must be positive: it is the length of a time-step in seconds, e.g. 1e-3")
     shapes = _shapes(folded)

@@ -144,3 +144,10 @@ def test_a_neuron_of_an_unknown_kind_is_refused_by_name(monkeypatch):
     model.layers[3] = OwnCell()
     with pytest.raises(ValueError, match=r"cannot express the OwnCell neuron layers\.3: NIR has no such neuron"):
         to_nir(fold(model))
+
+
+def test_what_is_not_folded_is_refused():
+    from hdlif_jax.deploy.nir import to_nir
+
+    with pytest.raises(TypeError, match=r"folded is a SpikingResNet; give deploy\.fold\.fold\(model\)"):
+        to_nir(conv_net(neuron="lif"))
