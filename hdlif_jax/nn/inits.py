@@ -34,8 +34,8 @@ class he_normal:
 class uniform:
     """Uniform in [low, high); by default where the authors' code starts its quantised kernels, as ReActNet does.
 
-    BatchNorm hides the scale of a kernel forward, but straight-through gradients grow as one over it. After two epochs of
-    CIFAR-100 at small width it was behind `he_normal` (`experiments/benchmarks/results/inits-cpu.json`).
+    BatchNorm hides the scale of a kernel forward, but straight-through gradients grow as one over it. After two epochs
+    of CIFAR-100 at small width it was behind `he_normal` (`experiments/benchmarks/results/inits-cpu.json`).
 
     Attributes:
       low: the least value.

@@ -15,6 +15,7 @@ from flax import nnx
 
 from hdlif_jax import nn, rollout
 from hdlif_jax.nn import Params, SpikingNetwork, Variables
+from hdlif_jax.nn.module import is_over_sequence
 from hdlif_jax.nn.needs import check_key, check_variables
 
 RECALIBRATION_BATCHES = 100  # of training images, at the end of a run
@@ -120,11 +121,10 @@ def _without_memory(model: SpikingNetwork) -> tuple[SpikingNetwork, bool]:
     for path, module in nn.modules(copy):
         if not any(isinstance(leaf, nnx.BatchStat) for leaf in vars(module).values()):
             continue
+        kinds.add("sequence" if is_over_sequence(module) else "step")
         if isinstance(module, nn.BatchNorm):
-            kinds.add(module.options.statistics)
             module.options = dataclasses.replace(module.options, momentum=0.0)
         elif isinstance(getattr(module, "momentum", None), float):
-            kinds.add("step")
             module.momentum = 0.0
         else:
             raise ValueError(

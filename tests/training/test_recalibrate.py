@@ -96,6 +96,28 @@ def test_sequences_and_statistics_of_the_sequence():
     np.testing.assert_allclose(found.batch_stats["stem_norm"]["var"], current.var((0, 1, 2)), rtol=1e-4)
 
 
+def test_a_norm_of_one_s_own_over_the_sequence_too():
+    class Own(nn.Module):
+        over_sequence, momentum = True, 0.5
+
+        def __init__(self, num_channels, rngs):
+            self.mean = nnx.BatchStat(jnp.zeros(num_channels))
+
+        def __call__(self, x):
+            return x - self.mean[...].reshape((1,) * (x.ndim - 1) + (-1,))
+
+        def over_time(self, x):
+            new = jnp.mean(x, tuple(range(x.ndim - 1)))
+            self.mean[...] = self.momentum * self.mean[...] + (1 - self.momentum) * new
+            return x - new.reshape((1,) * (x.ndim - 1) + (-1,))
+
+    model = nn.conv_net((6, 6, 2), 3, widths=(3,), spec=nn.Spec(num_steps=2, norm=Own), rngs=nnx.Rngs(0))
+    inputs = 1 + jax.random.normal(jax.random.key(0), (2, 4, 6, 6, 2))
+    found = training.recalibrate(model, nn.variables_of(model), [inputs])
+    current = np.asarray(model.stem(inputs.reshape(-1, 6, 6, 2)), np.float64)
+    np.testing.assert_allclose(found.batch_stats["stem_norm"]["mean"], current.mean((0, 1, 2)), rtol=1e-4, atol=1e-5)
+
+
 def test_what_cannot_be_recalibrated_is_refused_by_name(trained):
     model, variables = trained
 
