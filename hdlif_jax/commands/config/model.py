@@ -4,7 +4,7 @@ import dataclasses
 import typing
 from typing import Literal
 
-from hdlif_jax.checks import Attention, Bits, Count, Positive, WeightKind, Widths, check_fields
+from hdlif_jax.checks import Attention, Bits, Count, Positive, Share, WeightKind, Widths, check_fields
 from hdlif_jax.commands import registry
 from hdlif_jax.commands.config.fields import require
 
@@ -34,13 +34,23 @@ class ModelConfig:
     architecture: Literal[tuple(registry.NETWORKS)] = "conv-net"  # type: ignore[valid-type]
     """Network family."""
     widths: Widths = (32, 64, 64)
-    """Channels per stage of conv-net."""
+    """Channels per stage of conv-net and vgg."""
     width: Count | None = None
     """Channels of the first stage of the other architectures, whose later stages are multiples; None is the paper's."""
     surrogate: Literal[tuple(registry.SURROGATES)] = "triangle"  # type: ignore[valid-type]
     """Derivative of the spikes of LIF, whose spikes are a step."""
     norm: Literal[tuple(registry.NORMS)] = "batch-norm"  # type: ignore[valid-type]
-    """Normaliser of the currents."""
+    """Normaliser of the currents. batch-norm takes its statistics of each time-step by itself, tdbn of all together."""
+    norm_gain: Positive = 1.0
+    """Constant factor of normalised currents: α·θ of tdBN."""
+    residual_gain: Positive = 1.0
+    """A further factor where branches are added; 0.7071 halves the variance of each, as tdBN does."""
+    identity_norm: bool = False
+    """Whether shortcuts that keep the shape have a normaliser too, as in GLIF."""
+    bias: bool = False
+    """Whether convolutions have a bias."""
+    dropout: Share = 0.0
+    """Share of spikes that are dropped in training, the same ones at all time-steps."""
     init: Literal[tuple(registry.INITS)] = "he-normal"  # type: ignore[valid-type]
     """Where quantised kernels start. uniform: in [0, 0.001), as in the authors' code; `experiments/benchmarks/inits.sh`
     compares."""
@@ -68,6 +78,10 @@ class ModelConfig:
             f"surrogate={self.surrogate!r} is for neurons whose spikes are a step, such as neuron='lif'; the gradient "
             f"of {self.neuron} is exact: leave surrogate unset",
         )
+        require(
+            self.norm != "none" or self.norm_gain == self.residual_gain == 1,
+            "norm='none' normalises nothing that norm_gain or residual_gain could be a factor of; leave them at 1",
+        )
         if architecture.size == "widths":
             require(
                 self.width is None,
@@ -76,7 +90,8 @@ class ModelConfig:
         else:
             require(
                 self.widths == ModelConfig.widths,
-                f"widths={self.widths} are conv-net's; set width, the channels of {self.architecture}'s first stage",
+                f"widths={self.widths} are for conv-net and vgg; set width, the channels of the first stage of "
+                f"{self.architecture}",
             )
 
     @property
