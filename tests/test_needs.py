@@ -33,6 +33,10 @@ def coherence_observer(model, key=None):
     return SEPARABILITY.coherence_observer(model, LOSS, BATCH, print, every=1, steps_per_epoch=1, key=key)
 
 
+def own_gradient(network=TRAINS, loss=LOSS, key=KEY):
+    return SEPARABILITY.own_gradient(learning.accumulate(), network, loss, VARIABLES, BATCH, key)
+
+
 def every_step(network=TRAINS, loss=LOSS, key=KEY):
     return learning.every_step()(network, loss, update, Learner(VARIABLES, ()), BATCH, key)
 
@@ -52,6 +56,7 @@ OF_A_MODEL = {
     "cell_at": lambda model: SEPARABILITY.cell_at(model, "layers.1"),
     "first_layer": SEPARABILITY.first_layer,
     "coherence_observer": lambda model: coherence_observer(model),
+    "with_reset_gradient": SEPARABILITY.with_reset_gradient,
 }
 OF_A_NETWORK = {
     "init_state": lambda network: nn.init_state(network, VARIABLES, B),
@@ -72,10 +77,12 @@ OF_A_NETWORK = {
     "make_comparison": lambda network: SEPARABILITY.make_comparison(network, LOSS),
     "stbp_gradients": lambda network: SEPARABILITY.stbp_gradients(network, LOSS, VARIABLES, BATCH),
     "online_gradients": lambda network: SEPARABILITY.online_gradients(network, LOSS, VARIABLES, BATCH),
+    "make_rule_comparison": lambda network: SEPARABILITY.make_rule_comparison(network, learning.accumulate(), LOSS),
+    "own_gradient": lambda network: own_gradient(network),
 }
 LEARNS = ["random_step", "random_k", "accumulate", "stbp", "layerwise", "every_step", "gradient_at_steps"]
 LEARNS += ["make_train_step"]
-LEARNS += ["stbp_gradients", "online_gradients"]
+LEARNS += ["stbp_gradients", "online_gradients", "make_rule_comparison", "own_gradient"]
 OF_A_KEY = {
     "random_step": lambda key: learning.random_step().gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
     "random_k": lambda key: learning.random_k(2).gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
@@ -90,6 +97,10 @@ OF_A_KEY = {
     "step": lambda key: RUNS.step(*VARIABLES, None, RUNS.encode(*VARIABLES, X)[0], nn.Tick(0, key)),
     "sequence": lambda key: RUNS.sequence(*VARIABLES, X, key),
     "comparison": lambda key: SEPARABILITY.make_comparison(TRAINS, LOSS)(VARIABLES, BATCH, key),
+    "rule_comparison": lambda key: SEPARABILITY.make_rule_comparison(TRAINS, learning.accumulate(), LOSS)(
+        VARIABLES, BATCH, [key]
+    ),
+    "own_gradient": lambda key: own_gradient(key=key),
     "recalibrate": lambda key: training.recalibrate(MODEL, VARIABLES, [X], key=key),
 }
 OF_RNGS = {
@@ -108,6 +119,8 @@ OF_A_LOSS = {
     "every_step": lambda loss: every_step(loss=loss),
     "start": lambda loss: training.start(MODEL, learning.random_step(), loss, optax.sgd(0.1)),
     "make_comparison": lambda loss: SEPARABILITY.make_comparison(TRAINS, loss),
+    "make_rule_comparison": lambda loss: SEPARABILITY.make_rule_comparison(TRAINS, learning.accumulate(), loss),
+    "own_gradient": lambda loss: own_gradient(loss=loss),
 }
 
 
