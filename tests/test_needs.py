@@ -33,10 +33,6 @@ def coherence_observer(model, key=None):
     return SEPARABILITY.coherence_observer(model, LOSS, BATCH, print, every=1, steps_per_epoch=1, key=key)
 
 
-def own_gradient(network=TRAINS, loss=LOSS, key=KEY):
-    return SEPARABILITY.own_gradient(learning.accumulate(), network, loss, VARIABLES, BATCH, key)
-
-
 def every_step(network=TRAINS, loss=LOSS, key=KEY):
     return learning.every_step()(network, loss, update, Learner(VARIABLES, ()), BATCH, key)
 
@@ -77,8 +73,8 @@ OF_A_NETWORK = {
     "make_comparison": lambda network: SEPARABILITY.make_comparison(network, LOSS),
     "stbp_gradients": lambda network: SEPARABILITY.stbp_gradients(network, LOSS, VARIABLES, BATCH),
     "online_gradients": lambda network: SEPARABILITY.online_gradients(network, LOSS, VARIABLES, BATCH),
-    "make_rule_comparison": lambda network: SEPARABILITY.make_rule_comparison(network, learning.accumulate(), LOSS),
-    "own_gradient": lambda network: own_gradient(network),
+    "make_rule_comparison": lambda network: SEPARABILITY.make_rule_comparison(network, learning.stbp(), LOSS),
+    "own_gradient": lambda network: SEPARABILITY.own_gradient(learning.stbp(), network, LOSS, VARIABLES, BATCH),
 }
 LEARNS = ["random_step", "random_k", "accumulate", "stbp", "layerwise", "every_step", "gradient_at_steps"]
 LEARNS += ["make_train_step"]
@@ -97,10 +93,6 @@ OF_A_KEY = {
     "step": lambda key: RUNS.step(*VARIABLES, None, RUNS.encode(*VARIABLES, X)[0], nn.Tick(0, key)),
     "sequence": lambda key: RUNS.sequence(*VARIABLES, X, key),
     "comparison": lambda key: SEPARABILITY.make_comparison(TRAINS, LOSS)(VARIABLES, BATCH, key),
-    "rule_comparison": lambda key: SEPARABILITY.make_rule_comparison(TRAINS, learning.accumulate(), LOSS)(
-        VARIABLES, BATCH, [key]
-    ),
-    "own_gradient": lambda key: own_gradient(key=key),
     "recalibrate": lambda key: training.recalibrate(MODEL, VARIABLES, [X], key=key),
 }
 OF_RNGS = {
@@ -119,8 +111,8 @@ OF_A_LOSS = {
     "every_step": lambda loss: every_step(loss=loss),
     "start": lambda loss: training.start(MODEL, learning.random_step(), loss, optax.sgd(0.1)),
     "make_comparison": lambda loss: SEPARABILITY.make_comparison(TRAINS, loss),
-    "make_rule_comparison": lambda loss: SEPARABILITY.make_rule_comparison(TRAINS, learning.accumulate(), loss),
-    "own_gradient": lambda loss: own_gradient(loss=loss),
+    "make_rule_comparison": lambda loss: SEPARABILITY.make_rule_comparison(TRAINS, learning.stbp(), loss),
+    "own_gradient": lambda loss: SEPARABILITY.own_gradient(learning.stbp(), TRAINS, loss, VARIABLES, BATCH),
 }
 
 
@@ -315,14 +307,8 @@ def test_steps_in_order_are_taken_in_any_notation():
 ELSEWHERE = {  # what is called with them before, and classes and functions of the same code
     "model": {"intercept", "modules", "neuron_figures", "recalibrate", "save_weights", "load_weights", "transfer"},
     "network": {"forward_step", "is_static", "batch_size", "observed"},
-    "key": {
-        "forward_step",
-        "observed",
-        "study",
-        "explain_non_finite",
-        "stbp_gradients",
-        "online_gradients",
-    },
+    "key": {"forward_step", "observed", "study", "explain_non_finite", "stbp_gradients", "online_gradients"}
+    | {"own_gradient"},
     "rngs": {"resnet19", "resnet34", "vgg13"},
 }
 
