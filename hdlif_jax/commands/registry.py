@@ -135,6 +135,7 @@ ENCODINGS: dict[str, Callable[[DataConfig, int], encodings.Encoding]] = {  # of 
     "direct": lambda config, num_steps: hd.encodings.direct(),
     "poisson": lambda config, num_steps: hd.encodings.poisson(num_steps),
     "latency": lambda config, num_steps: hd.encodings.latency(num_steps),
+    "dct": lambda config, num_steps: hd.encodings.dct(num_steps),
 }
 
 DATASETS: dict[str, data.Entry] = data.CATALOG
