@@ -73,6 +73,8 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     (training.make_preprocess, {"mean": (0.5,), "std": (0.25,), "num_classes": 2}),
     (training.make_normalize, {"mean": (0.5,), "std": (0.25,)}),
     (training.warmup_cosine, {"learning_rate": 0.1, "warmup": 1, "total": 4}),
+    (training.warmup_steps, {"learning_rate": 0.1, "milestones": (2,)}),
+    (training.slowed, {"rule": optax.sgd(0.1), "factor": 0.1, "chosen": {"gate": True}}),
     (training.start, TRAINING),
     (training.Trainer, TRAINING | RUN),
     (nn.Conv, {"in_channels": 1, "out_channels": 1, "rngs": RNGS}),

@@ -25,13 +25,14 @@ from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
 from hdlif_jax.training.explain import all_finite, explain_step
 from hdlif_jax.training.match import check_intensities, check_match
 from hdlif_jax.training.monitor import warn_of_firing
-from hdlif_jax.training.optimizers import Optimizer, rates_of
+from hdlif_jax.training.optimizers import Optimizer
 from hdlif_jax.training.plan import Plan
 from hdlif_jax.training.preprocess import Preprocess, make_normalize, make_preprocess
 from hdlif_jax.training.reach import warn_of_reach
 from hdlif_jax.training.recalibrate import RECALIBRATION_BATCHES
 from hdlif_jax.training.recalibrate import recalibrate as estimate_anew
 from hdlif_jax.training.runners import Ran, ResidentRunner, Runner, StreamingRunner
+from hdlif_jax.training.schedules import rates_of
 from hdlif_jax.training.sharding import batch_sharding, make_mesh, place, replicated
 from hdlif_jax.training.steps import TrainState, check_alive, initial_state, keys_of_step, make_train_step
 
