@@ -72,6 +72,8 @@ OF_A_NETWORK = {
     "make_comparison": lambda network: SEPARABILITY.make_comparison(network, LOSS),
     "stbp_gradients": lambda network: SEPARABILITY.stbp_gradients(network, LOSS, VARIABLES, BATCH),
     "online_gradients": lambda network: SEPARABILITY.online_gradients(network, LOSS, VARIABLES, BATCH),
+    "neuron_params": training.neuron_params,
+    "params_named": lambda network: training.params_named(network, "gates"),
 }
 LEARNS = ["random_step", "random_k", "accumulate", "stbp", "layerwise", "every_step", "gradient_at_steps"]
 LEARNS += ["make_train_step"]
@@ -265,6 +267,13 @@ def test_rules_and_optimisers_are_asked_for_by_name(rule, optimizer, message):
         (lambda: losses.tet(losses.cross_entropy), "loss=cross_entropy is not called yet"),
         (lambda: training.warmup_cosine(-0.1, warmup=0, total=3), "learning_rate=-0.1 must be positive"),
         (lambda: training.warmup_cosine(0.1, warmup=0, total=0), "total=0 must be at least 1"),
+        (lambda: training.warmup_steps(0.1, milestones=(-1,)), "milestones[0]=-1 must not be negative"),
+        (lambda: training.slowed(optax.sgd(0.1), 0.5, {"a": False}), "chosen is True at no parameter"),
+        (lambda: training.slowed(optax.sgd, 0.5, {"a": True}), "sgd is not called yet; write sgd(...)"),
+        (
+            lambda: training.with_own_rule(optax.sgd(0.1), optax.adam, {"a": True}),
+            "adam is not called yet; write adam(...)",
+        ),
         (lambda: nn.init_state(RUNS, VARIABLES, 0), "batch_size=0 must be at least 1"),
         (lambda: nn.init_state(RUNS, VARIABLES, 2.0), "batch_size=2.0 must be an integer"),
         (lambda: nn.training_form(MODEL, dtype=jnp.int32), "dtype=int32 is none that currents flow in"),
