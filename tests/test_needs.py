@@ -52,6 +52,7 @@ OF_A_MODEL = {
     "cell_at": lambda model: SEPARABILITY.cell_at(model, "layers.1"),
     "first_layer": SEPARABILITY.first_layer,
     "coherence_observer": lambda model: coherence_observer(model),
+    "with_reset_gradient": SEPARABILITY.with_reset_gradient,
 }
 OF_A_NETWORK = {
     "init_state": lambda network: nn.init_state(network, VARIABLES, B),
@@ -74,10 +75,12 @@ OF_A_NETWORK = {
     "online_gradients": lambda network: SEPARABILITY.online_gradients(network, LOSS, VARIABLES, BATCH),
     "neuron_params": training.neuron_params,
     "params_named": lambda network: training.params_named(network, "gates"),
+    "make_rule_comparison": lambda network: SEPARABILITY.make_rule_comparison(network, learning.stbp(), LOSS),
+    "own_gradient": lambda network: SEPARABILITY.own_gradient(learning.stbp(), network, LOSS, VARIABLES, BATCH),
 }
 LEARNS = ["random_step", "random_k", "accumulate", "stbp", "layerwise", "every_step", "gradient_at_steps"]
 LEARNS += ["make_train_step"]
-LEARNS += ["stbp_gradients", "online_gradients"]
+LEARNS += ["stbp_gradients", "online_gradients", "make_rule_comparison", "own_gradient"]
 OF_A_KEY = {
     "random_step": lambda key: learning.random_step().gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
     "random_k": lambda key: learning.random_k(2).gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
@@ -110,6 +113,8 @@ OF_A_LOSS = {
     "every_step": lambda loss: every_step(loss=loss),
     "start": lambda loss: training.start(MODEL, learning.random_step(), loss, optax.sgd(0.1)),
     "make_comparison": lambda loss: SEPARABILITY.make_comparison(TRAINS, loss),
+    "make_rule_comparison": lambda loss: SEPARABILITY.make_rule_comparison(TRAINS, learning.stbp(), loss),
+    "own_gradient": lambda loss: SEPARABILITY.own_gradient(learning.stbp(), TRAINS, loss, VARIABLES, BATCH),
 }
 
 
@@ -311,14 +316,8 @@ def test_steps_in_order_are_taken_in_any_notation():
 ELSEWHERE = {  # what is called with them before, and classes and functions of the same code
     "model": {"intercept", "modules", "neuron_figures", "recalibrate", "save_weights", "load_weights", "transfer"},
     "network": {"forward_step", "is_static", "batch_size", "observed"},
-    "key": {
-        "forward_step",
-        "observed",
-        "study",
-        "explain_non_finite",
-        "stbp_gradients",
-        "online_gradients",
-    },
+    "key": {"forward_step", "observed", "study", "explain_non_finite", "stbp_gradients", "online_gradients"}
+    | {"own_gradient"},
     "rngs": {"resnet19", "resnet34", "vgg13"},
 }
 
