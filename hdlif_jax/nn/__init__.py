@@ -12,11 +12,13 @@ from hdlif_jax.nn.cells import (
     LIFCell,
     MemBNHDLIFCell,
     ParallelHDLIFCell,
+    ReLUCell,
     adaptive_lif,
     hd_lif,
     lif,
     mem_bn,
     parallel,
+    relu,
 )
 from hdlif_jax.nn.forms import inference_form, init_state, training_form
 from hdlif_jax.nn.intercept import intercept, modules
@@ -59,6 +61,7 @@ __all__ = [
     "Params",
     "PerStepParam",
     "PerStepStat",
+    "ReLUCell",
     "ResidualBlock",
     "SequenceOutput",
     "Sequential",
@@ -86,6 +89,7 @@ __all__ = [
     "mlp",
     "modules",
     "parallel",
+    "relu",
     "resnet18",
     "resnet19",
     "resnet34",
