@@ -96,6 +96,7 @@ class Architecture(NamedTuple):
 NEURONS: dict[str, Neuron] = {
     "lif": Neuron(lambda config: _lif(config), "surrogate", holds_surrogate=True),
     "adaptive-lif": Neuron(lambda config: hd.nn.adaptive_lif(SURROGATES[config.surrogate](config)), "surrogate"),
+    "glif": Neuron(lambda config: hd.nn.glif()),
     "hd-lif": Neuron(lambda config: hd.nn.hd_lif(config.spike_bits, config.spike_scale), "levels"),
     "mem-bn": Neuron(lambda config: hd.nn.mem_bn(config.spike_bits, config.spike_scale), "levels"),
     "parallel": Neuron(lambda config: hd.nn.parallel(config.spike_bits, config.spike_scale), "levels"),
