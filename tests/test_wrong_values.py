@@ -56,6 +56,7 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     *((kind, {}) for kind in (losses.cross_entropy, losses.mean_squared_error, losses.distance_to, losses.tet)),
     *((kind, {"loss": losses.cross_entropy()}) for kind in (losses.of_mean_output, losses.of_each_step)),
     *((kind, {}) for kind in (learning.random_k, learning.stbp, learning.accumulate, learning.every_step)),
+    *((kind, {}) for kind in (learning.traced, learning.ratio_trace)),
     *((kind, {"num_steps": 2}) for kind in (encodings.poisson, encodings.latency)),
     (data.hold_out, {"source": make_dataset().train, "fraction": 0.5}),
     (
