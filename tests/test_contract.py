@@ -213,6 +213,21 @@ def test_every_rule(name):
     chex.assert_trees_all_close(found[1], expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", registry.TRACES)
+def test_every_trace(name):
+    """It learns, and at one step, without a past, it is none."""
+    rule = registry.make_rule(LearningConfig(rule="accumulate", trace=name))
+    assert rule == registry.make_rule(LearningConfig(rule="accumulate", trace=name))
+    check_learns(conv_net(nn.lif()), rule)
+    model = conv_net(nn.lif(), num_steps=1)
+    network, variables, batch = nn.training_form(model), nn.variables_of(model), batch_for(model)
+    traced, plain = (
+        jax.jit(lambda variables, rule=rule: rule.gradient(network, LOSS, variables, batch).grads)(variables)
+        for rule in (rule, learning.accumulate())
+    )
+    chex.assert_trees_all_close(traced, plain, atol=1e-6)
+
+
 def narrow(name, num_steps):
     """A network of the registry, two channels wide."""
     architecture = registry.NETWORKS[name]

@@ -67,6 +67,8 @@ OF_A_NETWORK = {
     "stbp": lambda network: learning.stbp().gradient(network, LOSS, VARIABLES, BATCH),
     "layerwise": lambda network: learning.stbp(layerwise=True).gradient(network, LOSS, VARIABLES, BATCH),
     "every_step": lambda network: every_step(network),
+    "traced": lambda network: learning.traced().gradient(network, LOSS, VARIABLES, BATCH),
+    "with_traces": lambda network: learning.with_traces(network, learning.decay_trace()),
     "gradient_at_steps": lambda network: learning.gradient_at_steps(network, LOSS, VARIABLES, BATCH, jnp.array([0])),
     "make_train_step": lambda network: training.make_train_step(network, learning.accumulate(), LOSS, optax.sgd(0.1)),
     "make_eval_step": lambda network: training.make_eval_step(network, lambda x: x)(VARIABLES, X, BATCH.labels),
@@ -79,7 +81,7 @@ OF_A_NETWORK = {
     "own_gradient": lambda network: SEPARABILITY.own_gradient(learning.stbp(), network, LOSS, VARIABLES, BATCH),
 }
 LEARNS = ["random_step", "random_k", "accumulate", "stbp", "layerwise", "every_step", "gradient_at_steps"]
-LEARNS += ["make_train_step"]
+LEARNS += ["make_train_step", "traced"]
 LEARNS += ["stbp_gradients", "online_gradients", "make_rule_comparison", "own_gradient"]
 OF_A_KEY = {
     "random_step": lambda key: learning.random_step().gradient(TRAINS, LOSS, VARIABLES, BATCH, key),

@@ -56,6 +56,7 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     *((kind, {}) for kind in (losses.cross_entropy, losses.mean_squared_error, losses.distance_to, losses.tet)),
     *((kind, {"loss": losses.cross_entropy()}) for kind in (losses.of_mean_output, losses.of_each_step)),
     *((kind, {}) for kind in (learning.random_k, learning.stbp, learning.accumulate, learning.every_step)),
+    *((kind, {}) for kind in (learning.traced, learning.ratio_trace)),
     *((kind, {"num_steps": 2}) for kind in (encodings.poisson, encodings.latency, encodings.dct)),
     *((kind, {"block": 4}) for kind in (encodings.dct_matrix, encodings.zigzag)),
     (encodings.dct_slices, {"images": jnp.zeros((1, 4, 4, 1))}),

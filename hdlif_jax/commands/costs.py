@@ -132,7 +132,7 @@ def training_cost(config: TrainConfig, model: nn.SpikingNetwork) -> analysis.Com
         spec.num_classes,
         encoding=make_encoding(config.data, config.model.num_steps),
     )
-    rule, loss = make_rule(config.learning), make_loss(config.learning)
+    rule, loss = make_rule(config.learning), make_loss(config.learning, config.model.num_steps)
     step = jax.jit(
         hd.training.make_train_step(network, rule, loss, optimizer, preprocess=preprocess, seed=config.seed),
         donate_argnums=0,

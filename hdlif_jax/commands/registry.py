@@ -142,19 +142,27 @@ NETWORKS: dict[str, Architecture] = {
 LOSSES: dict[str, Loss] = {
     "cross-entropy": Loss(lambda config: _cross_entropy(config)),
     "mean-squared-error": Loss(lambda config: hd.losses.mean_squared_error()),
-    "cross-entropy+mse": Loss(
-        lambda config: hd.losses.weighted((0.95, _cross_entropy(config)), (0.05, hd.losses.mean_squared_error()))
-    ),
+    "cross-entropy+mse": Loss(lambda config: _cross_entropy_and_mse(config)),
     "mean-output": Loss(lambda config: hd.losses.of_mean_output(_cross_entropy(config)), of_sequences=True),
-    "tet": Loss(lambda config: hd.losses.tet(_cross_entropy(config)), of_sequences=True),
+    "tet": Loss(
+        lambda config: hd.losses.tet(_cross_entropy(config), weight=config.tet_weight, constant=config.tet_constant),
+        of_sequences=True,
+    ),
 }
 
 RULES: dict[str, Callable[[LearningConfig], learning.Rule]] = {
     "random_step": lambda config: hd.learning.random_step(),
-    "random_k": lambda config: hd.learning.random_k(config.k),
+    "random_k": lambda config: hd.learning.random_k(config.k, config.early_stop),
     "accumulate": lambda config: hd.learning.accumulate(),
     "every_step": lambda config: hd.learning.every_step(),
     "stbp": lambda config: _stbp(config),
+}
+
+TRACES: dict[str, Callable[[], learning.Trace] | None] = {
+    "none": None,
+    "decay": lambda: hd.learning.decay_trace(),
+    "ratio-code": lambda: hd.learning.ratio_trace("code"),
+    "ratio-paper": lambda: hd.learning.ratio_trace("paper"),
 }
 
 OPTIMIZERS: dict[str, Callable[[OptimizerConfig, optax.Schedule, Mask], optax.GradientTransformation]] = {
@@ -223,12 +231,14 @@ def make_model(config: ModelConfig, input_shape: tuple[int, ...], num_classes: i
 
 def make_rule(config: LearningConfig) -> learning.Rule:
     """The learning rule of a configuration."""
-    return RULES[config.rule](config)
+    rule, trace = RULES[config.rule](config), TRACES[config.trace]
+    return rule if trace is None else hd.learning.traced(rule, trace())
 
 
-def make_loss(config: LearningConfig) -> learning.Loss:
-    """The loss of a configuration."""
-    return LOSSES[config.loss](config)
+def make_loss(config: LearningConfig, num_steps: int) -> learning.Loss:
+    """The loss of a configuration, for networks of so many time-steps."""
+    loss = LOSSES[config.loss](config)
+    return hd.losses.weighted((1 / num_steps, loss)) if config.mean_over_steps else loss
 
 
 def make_schedule(config: OptimizerConfig, updates_per_epoch: int, epochs: int) -> optax.Schedule:
@@ -321,7 +331,7 @@ def make_trainer(config: TrainConfig, dataset: data.Dataset, mesh: Mesh | None =
         plan,
         model,
         rule,
-        make_loss(config.learning),
+        make_loss(config.learning, model.num_steps),
         make_optimizer(config.optimizer, schedule, hd.nn.training_form(model)),
         preprocess=hd.training.make_preprocess(
             dataset.mean,
@@ -358,6 +368,11 @@ def _smooth_step(config: ModelConfig, shape: Literal["sigmoid", "ramp"]) -> surr
 
 def _cross_entropy(config: LearningConfig) -> losses.StepLoss:
     return hd.losses.cross_entropy(config.label_smoothing)
+
+
+def _cross_entropy_and_mse(config: LearningConfig) -> losses.StepLoss:
+    distance = hd.losses.mean_squared_error() if config.mse_target == "one-hot" else hd.losses.distance_to(1.0)
+    return hd.losses.weighted((1 - config.mse_weight, _cross_entropy(config)), (config.mse_weight, distance))
 
 
 def _stbp(config: LearningConfig) -> learning.Rule:

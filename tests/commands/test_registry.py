@@ -28,6 +28,7 @@ CHOICES = [
     (ModelConfig, "architecture", registry.NETWORKS),
     (LearningConfig, "rule", registry.RULES),
     (LearningConfig, "loss", registry.LOSSES),
+    (LearningConfig, "trace", registry.TRACES),
     (OptimizerConfig, "name", registry.OPTIMIZERS),
     (OptimizerConfig, "schedule", registry.SCHEDULES),
     (DataConfig, "encoding", registry.ENCODINGS),
@@ -101,13 +102,53 @@ def test_specs_have_the_neurons_of_the_configuration(fields, neuron, second):
 def test_rules_and_losses_take_their_numbers_from_the_configuration():
     config = LearningConfig(rule="random_k", k=3, label_smoothing=0.2)
     assert registry.make_rule(config) == learning.random_k(3)
-    assert registry.make_loss(config) == losses.cross_entropy(0.2)
+    assert registry.make_loss(config, 4) == losses.cross_entropy(0.2)
     assert registry.make_rule(LearningConfig(rule="stbp", stbp_segment=2)) == learning.stbp(2)
+
+
+def test_the_online_systems_by_their_words():
+    """SLTT, SLTT-K, OTTT-A, OTTT-O and NDOT, and their losses."""
+    decay, ratio = learning.decay_trace(), learning.ratio_trace("code")
+    for fields, rule in (
+        ({"rule": "accumulate"}, learning.accumulate()),
+        ({"rule": "random_k", "early_stop": False}, learning.random_k(2, early_stop=False)),
+        ({"rule": "accumulate", "trace": "decay"}, learning.traced(learning.accumulate(), decay)),
+        ({"rule": "every_step", "trace": "decay"}, learning.traced(learning.every_step(), decay)),
+        ({"rule": "every_step", "trace": "ratio-code"}, learning.traced(learning.every_step(), ratio)),
+    ):
+        assert registry.make_rule(LearningConfig(**fields)) == rule
+    logits, labels = jax.random.normal(jax.random.key(0), (4, 3)), jnp.arange(4) % 3
+    options = {"loss": "cross-entropy+mse", "label_smoothing": 0.0, "mse_weight": 0.2, "mean_over_steps": True}
+    entropy = losses.cross_entropy()(logits, labels)
+    for target, compared in (("one-hot", jax.nn.one_hot(labels, 3)), ("constant", jnp.ones((4, 3)))):
+        loss = registry.make_loss(LearningConfig(**options, mse_target=target), 6)
+        expected = (0.8 * entropy + 0.2 * jnp.mean((logits - compared) ** 2)) / 6
+        np.testing.assert_allclose(loss(logits, labels), expected, rtol=1e-6)
+    options = {"rule": "stbp", "loss": "tet", "label_smoothing": 0.0, "tet_weight": 0.3, "tet_constant": 2.0}
+    expected = 0.7 * entropy + 0.3 * jnp.mean((logits - 2) ** 2)
+    np.testing.assert_allclose(
+        registry.make_loss(LearningConfig(**options), 1)(logits[None], labels), expected, rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rule": "stbp", "trace": "decay"}, "trace='decay' is for online rules, and stbp goes back through time"),
+        ({"rule": "stbp", "loss": "tet", "mean_over_steps": True}, "mean_over_steps=True with loss='tet', which is a"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(fields, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        LearningConfig(**fields)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("loss", registry.LOSSES)
 def test_losses_of_whole_sequences_need_a_rule_that_sees_them(loss):
-    assert jnp.shape(registry.make_loss(LearningConfig(rule="stbp", loss=loss))(logits_for(loss), jnp.arange(3))) == ()
+    assert (
+        jnp.shape(registry.make_loss(LearningConfig(rule="stbp", loss=loss), 3)(logits_for(loss), jnp.arange(3))) == ()
+    )
     if is_of_sequences(loss):
         with pytest.raises(ValueError, match=f"loss='{loss}' is of the whole sequence, and random_step learns from"):
             LearningConfig(loss=loss)
@@ -116,7 +157,7 @@ def test_losses_of_whole_sequences_need_a_rule_that_sees_them(loss):
 
 
 def is_of_sequences(name):
-    return isinstance(registry.make_loss(LearningConfig(rule="stbp", loss=name)), losses.SequenceLoss)
+    return isinstance(registry.make_loss(LearningConfig(rule="stbp", loss=name), 3), losses.SequenceLoss)
 
 
 def logits_for(name):
