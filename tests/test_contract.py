@@ -58,9 +58,15 @@ def check_layer_by_layer_is_step_by_step(model, train=True):
         chex.assert_trees_all_close(sequence_stats, stats, atol=1e-6)
 
 
+def over_sequence(model):
+    """Whether it has normalisers of all time-steps together, so that it learns layer by layer alone."""
+    return any(nn.module.is_over_sequence(module) for _, module in nn.modules(model))
+
+
 def check_learns(model, rule=None, loss=LOSS):
     """It compiles once, and its gradient is finite and not all zero."""
-    rule = learning.random_step() if rule is None else rule
+    if rule is None:
+        rule = learning.stbp(layerwise=True) if over_sequence(model) else learning.random_step()
     network, variables, batch = nn.training_form(model), nn.variables_of(model), batch_for(model)
     chex.clear_trace_counter()
 
@@ -120,8 +126,9 @@ def check_everything(build):
     """The whole contract of a network: `build(num_steps=…)`."""
     model = build(num_steps=NUM_STEPS)
     check_learns(model)
-    check_online_is_stbp_at_one_step(build)
-    check_layer_by_layer_is_step_by_step(model)
+    if not over_sequence(model):
+        check_online_is_stbp_at_one_step(build)
+    check_layer_by_layer_is_step_by_step(model, train=not over_sequence(model))
     check_costs(model)
     check_folds_exactly_or_is_refused(model)
 

@@ -107,6 +107,7 @@ OF_RNGS = {
     "conv_net": lambda rngs: nn.conv_net((8, 8, 1), K, rngs=rngs),
     "resnet18": lambda rngs: nn.resnet18((8, 8, 1), K, width=1, rngs=rngs),
     "vgg_snn": lambda rngs: nn.vgg_snn((16, 16, 2), K, width=1, rngs=rngs),
+    "vgg": lambda rngs: nn.vgg((8, 8, 1), K, widths=(1,), rngs=rngs),
 }
 OF_A_LOSS = {
     "random_step": lambda loss: learning.random_step().gradient(TRAINS, loss, VARIABLES, BATCH, KEY),

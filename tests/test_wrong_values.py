@@ -85,6 +85,8 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     (nn.Dropout, {}),
     (nn.mlp, NETWORK | {"widths": (2,)}),
     (nn.conv_net, NETWORK | {"widths": (2,)}),
+    (nn.vgg, NETWORK | {"widths": (2,)}),
+    (nn.AdaptiveAverage, {"size": 2}),
     *((kind, NETWORK | {"width": 1}) for kind in (nn.resnet18, nn.resnet19, nn.resnet34)),
     *((kind, NETWORK | {"input_shape": (16, 16, 2), "width": 1}) for kind in (nn.vgg13, nn.vgg_snn)),
 ]

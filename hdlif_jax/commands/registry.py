@@ -63,6 +63,22 @@ class Surrogate(NamedTuple):
         return self.make(config)
 
 
+class Norm(NamedTuple):
+    """A normaliser.
+
+    Attributes:
+      make: `(config)`, gives what makes the normalisers.
+      over_sequence: whether they normalise all time-steps together, which online rules cannot use.
+    """
+
+    make: Callable[[ModelConfig], nn.NormFactory]
+    over_sequence: bool = False
+
+    def __call__(self, config: ModelConfig) -> nn.NormFactory:
+        """What makes the normalisers of a configuration."""
+        return self.make(config)
+
+
 class Loss(NamedTuple):
     """A loss.
 
@@ -121,8 +137,10 @@ SURROGATES: dict[str, Surrogate] = {
     "smooth-ramp": Surrogate(lambda config: _smooth_step(config, "ramp"), "noise", is_held=True),
 }
 
-NORMS: dict[str, Callable[[ModelConfig], nn.NormFactory]] = {
-    "batch-norm": lambda config: hd.nn.batch_norm(),
+NORMS: dict[str, Norm] = {
+    "batch-norm": Norm(lambda config: hd.nn.batch_norm(gain=config.norm_gain)),
+    "tdbn": Norm(lambda config: _tdbn(config), over_sequence=True),
+    "none": Norm(lambda config: hd.nn.no_norm()),
 }
 
 INITS: dict[str, Callable[[ModelConfig], nn.inits.Init]] = {
@@ -135,6 +153,7 @@ NETWORKS: dict[str, Architecture] = {
     "resnet18": Architecture(lambda *args, **options: hd.nn.resnet18(*args, **options)),
     "resnet19": Architecture(lambda *args, **options: hd.nn.resnet19(*args, **options)),
     "resnet34": Architecture(lambda *args, **options: hd.nn.resnet34(*args, **options)),
+    "vgg": Architecture(lambda *args, **options: hd.nn.vgg(*args, **options), size="widths", has_blocks=False),
     "vgg13": Architecture(lambda *args, **options: hd.nn.vgg13(*args, **options), has_blocks=False),
     "vgg-snn": Architecture(lambda *args, **options: hd.nn.vgg_snn(*args, **options), has_blocks=False),
 }
@@ -204,8 +223,12 @@ def make_spec(config: ModelConfig) -> nn.Spec:
         neuron=NEURONS[config.neuron](config),
         second_neuron=NEURONS[config.second_neuron](config) if in_blocks else None,
         norm=NORMS[config.norm](config),
+        residual_norm=None if config.residual_gain == 1 else NORMS[config.norm](_of_a_sum(config)),
+        identity_norm=config.identity_norm,
         weights=config.weights,
+        bias=config.bias,
         attention=config.attention,
+        dropout=config.dropout,
         init=INITS[config.init](config),
     )
 
@@ -324,6 +347,8 @@ def make_trainer(config: TrainConfig, dataset: data.Dataset, mesh: Mesh | None =
     )
     model = make_model(config.model, dataset.input_shape, dataset.num_classes, config.seed)
     rule = make_rule(config.learning)
+    if NORMS[config.model.norm].over_sequence and isinstance(rule, hd.learning.stbp):
+        rule = dataclasses.replace(rule, layerwise=True)
     updates_per_epoch = plan.steps_per_epoch * rule.updates_per_batch(model.num_steps)
     schedule = make_schedule(config.optimizer, updates_per_epoch, config.epochs)
     encoding = make_encoding(config.data, config.model.num_steps)
@@ -364,6 +389,15 @@ def _scale(config: ModelConfig, name: str) -> dict[str, float]:
 
 def _smooth_step(config: ModelConfig, shape: Literal["sigmoid", "ramp"]) -> surrogates.SpikeFunction:
     return hd.neurons.surrogates.smooth_step(shape, **_scale(config, "width"), noise=config.surrogate_noise)
+
+
+def _tdbn(config: ModelConfig) -> nn.NormFactory:
+    return hd.nn.batch_norm(statistics="sequence", gain=config.norm_gain, unbiased=True)
+
+
+def _of_a_sum(config: ModelConfig) -> ModelConfig:
+    """The configuration of normalisers whose output is added to another branch."""
+    return dataclasses.replace(config, norm_gain=config.norm_gain * config.residual_gain)
 
 
 def _cross_entropy(config: LearningConfig) -> losses.StepLoss:
