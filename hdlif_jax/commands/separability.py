@@ -187,7 +187,9 @@ def study_neurons(
     from hdlif_jax.commands.support.inputs import comparison_batch
 
     batch = comparison_batch(make_trainer(of_seed(seeds[0]), dataset, one_device()))
-    return hd.analysis.separability.study(untrained, make_loss(base.learning), batch, trained, seeds, layer=layer)
+    return hd.analysis.separability.study(
+        untrained, make_loss(base.learning, base.model.num_steps), batch, trained, seeds, layer=layer
+    )
 
 
 def trained_variables(config: TrainConfig, dataset: Dataset, updates: int, folder: pathlib.Path) -> Variables:

@@ -3,6 +3,8 @@
 from hdlif_jax.learning.base import Batch, Gradient, GradientRule, Learned, Learner, Loss, Rule, Update
 from hdlif_jax.learning.online import accumulate, gradient_at_steps, random_k, random_step
 from hdlif_jax.learning.stbp import stbp
+from hdlif_jax.learning.traced import traced, with_traces
+from hdlif_jax.learning.traces import Trace, decay_trace, ratio_trace
 from hdlif_jax.learning.updates import every_step
 
 __all__ = [
@@ -13,11 +15,16 @@ __all__ = [
     "Learner",
     "Loss",
     "Rule",
+    "Trace",
     "Update",
     "accumulate",
+    "decay_trace",
     "every_step",
     "gradient_at_steps",
     "random_k",
     "random_step",
+    "ratio_trace",
     "stbp",
+    "traced",
+    "with_traces",
 ]
