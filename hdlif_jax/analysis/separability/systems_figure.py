@@ -1,6 +1,6 @@
 """One picture of several systems: where each one's own gradient points, and what it costs; it needs matplotlib."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BELOW: dict[str, Any] = {"fontsize": 8, "ncols": 2, "loc": "upper center", "bbox_to_anchor": (0.5, -0.1)}
-DARK = 0.55  # below this cosine numbers are white
+DARK = 0.55  # of the range of colours; below it numbers are white
 
 
 def systems_figure(systems: Mapping[str, Any], title: str) -> "Figure":
@@ -37,7 +37,7 @@ def systems_figure(systems: Mapping[str, Any], title: str) -> "Figure":
     image = _cosines(trained, systems, "trained", "Cosine after training")
     figure.colorbar(image, ax=[init, trained], label="cosine(own gradient, STBP)", shrink=0.9, pad=0.01)
     _errors(error, [figures["network"]["trained"] for figures in systems.values()])
-    _memories(memory, [figures["temp_mb"] for figures in systems.values()])
+    memories(memory, [figures["temp_mb"] for figures in systems.values()])
     time.barh(range(len(names)), [figures["step_ms"]["median"] for figures in systems.values()], 0.6, color="tab:gray")
     time.set(title="A training step", xlabel="ms, median")
     for axes in (error, memory, time):
@@ -56,16 +56,24 @@ def _cosines(axes: "Axes", systems: Mapping[str, Any], stage: str, title: str) -
     for row, (by_layer, network) in enumerate(zip(layers, networks, strict=True)):
         means = [measures["cosine"]["mean"] for measures in by_layer.values()]
         values[row, : len(means)], values[row, -1] = means, network["cosine"]["mean"]
-    image = axes.imshow(values, vmin=0, vmax=1, cmap="viridis", aspect="auto")
-    for row, column in zip(*np.nonzero(~np.isnan(values)), strict=True):
-        value = values[row, column]
-        axes.text(column, row, f"{value:.2f}".replace("0.", "."), ha="center", va="center", fontsize=8,
-                  color="w" if value < DARK else "k")  # fmt: skip
+    image = heat(axes, values, (0, 1), lambda value: f"{value:.2f}".replace("0.", "."))
     same = all(list(each) == list(layers[0]) for each in layers)
     labels = [_short(layer) for layer in layers[0]] if same else [str(number) for number in range(1, most + 1)]
     axes.set_xticks(range(most + 1), [*labels, "all"], rotation=40, ha="right", rotation_mode="anchor")
     axes.axvline(most - 0.5, color="w", linewidth=2)
     axes.set(title=title, xlabel="layer" if same else "layer, by its place")
+    return image
+
+
+def heat(axes: "Axes", values: np.ndarray, limits: tuple[float, float], text: Callable[[float], str]) -> Any:
+    """Values `[rows, columns]` as colours with the numbers written in; NaN stays empty."""
+    low, high = limits
+    image = axes.imshow(values, vmin=low, vmax=high, cmap="viridis", aspect="auto")
+    for row, column in zip(*np.nonzero(~np.isnan(values)), strict=True):
+        dark = values[row, column] < low + DARK * (high - low)
+        axes.text(
+            column, row, text(values[row, column]), ha="center", va="center", fontsize=8, color="w" if dark else "k"
+        )
     return image
 
 
@@ -82,8 +90,13 @@ def _errors(axes: "Axes", networks: Sequence[Any]) -> None:
     axes.legend(**BELOW)
 
 
-def _memories(axes: "Axes", temp_mb: Sequence[Mapping[str, float]]) -> None:
-    """A line from few to many time-steps: none is to be seen where memory does not grow."""
+def memories(axes: "Axes", temp_mb: Sequence[Mapping[str, float]]) -> None:
+    """A line from few to many time-steps by system: none is to be seen where memory does not grow.
+
+    Args:
+      axes: where it goes.
+      temp_mb: of each system, by number of time-steps, the few first.
+    """
     few, many = temp_mb[0]
     for row, memory in enumerate(temp_mb):
         axes.plot([memory[few], memory[many]], [row, row], color="tab:gray", linewidth=2, zorder=1)
