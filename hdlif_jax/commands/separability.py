@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 import hdlif_jax as hd
 from hdlif_jax.commands.config import ModelConfig, TrainConfig
+from hdlif_jax.commands.make import make_loss, make_model, make_trainer
 from hdlif_jax.commands.presets import PRESETS
-from hdlif_jax.commands.registry import NETWORKS, NEURONS, make_loss, make_model, make_trainer
+from hdlif_jax.commands.registry import NETWORKS, NEURONS
 from hdlif_jax.commands.support.cli import console, did_you_mean, parse, where_presets_are
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
