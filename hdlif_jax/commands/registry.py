@@ -33,13 +33,49 @@ class Neuron(NamedTuple):
       make: `(config)`, gives what makes the cells.
       reads: what it reads of the configuration: the levels of the quantiser of its spikes, or the surrogate derivative
         of spikes that are a step.
+      holds_surrogate: whether its cells hold the number of a surrogate that changes while a network trains.
     """
 
     make: Callable[[ModelConfig], nn.CellFactory]
     reads: Literal["levels", "surrogate"] | None = None
+    holds_surrogate: bool = False
 
     def __call__(self, config: ModelConfig) -> nn.CellFactory:
         """What makes the cells of a configuration."""
+        return self.make(config)
+
+
+class Surrogate(NamedTuple):
+    """A surrogate derivative.
+
+    Attributes:
+      make: `(config)`, gives the spike function.
+      reads: what it reads of the configuration besides its scale.
+      is_held: whether it has a number that changes while a network trains, and that the cells hold.
+    """
+
+    make: Callable[[ModelConfig], surrogates.SpikeFunction]
+    reads: Literal["height", "noise"] | None = None
+    is_held: bool = False
+
+    def __call__(self, config: ModelConfig) -> surrogates.SpikeFunction:
+        """The spike function of a configuration."""
+        return self.make(config)
+
+
+class Norm(NamedTuple):
+    """A normaliser.
+
+    Attributes:
+      make: `(config)`, gives what makes the normalisers.
+      over_sequence: whether they normalise all time-steps together, which online rules cannot use.
+    """
+
+    make: Callable[[ModelConfig], nn.NormFactory]
+    over_sequence: bool = False
+
+    def __call__(self, config: ModelConfig) -> nn.NormFactory:
+        """What makes the normalisers of a configuration."""
         return self.make(config)
 
 
@@ -74,24 +110,37 @@ class Architecture(NamedTuple):
 
 
 NEURONS: dict[str, Neuron] = {
-    "lif": Neuron(lambda config: hd.nn.lif(SURROGATES[config.surrogate](config)), "surrogate"),
+    "lif": Neuron(lambda config: _lif(config), "surrogate", holds_surrogate=True),
     "adaptive-lif": Neuron(lambda config: hd.nn.adaptive_lif(SURROGATES[config.surrogate](config)), "surrogate"),
+    "glif": Neuron(lambda config: hd.nn.glif()),
     "hd-lif": Neuron(lambda config: hd.nn.hd_lif(config.spike_bits, config.spike_scale), "levels"),
     "mem-bn": Neuron(lambda config: hd.nn.mem_bn(config.spike_bits, config.spike_scale), "levels"),
     "parallel": Neuron(lambda config: hd.nn.parallel(config.spike_bits, config.spike_scale), "levels"),
+    "relu": Neuron(lambda config: hd.nn.relu(config.relu_ceiling)),
 }
 
-SURROGATES: dict[str, Callable[[ModelConfig], surrogates.SpikeFunction]] = {
-    "triangle": lambda config: hd.neurons.surrogates.triangle(),
-    "rectangle": lambda config: hd.neurons.surrogates.rectangle(),
-    "sigmoid": lambda config: hd.neurons.surrogates.sigmoid(),
-    "arctan": lambda config: hd.neurons.surrogates.arctan(),
-    "fast-sigmoid": lambda config: hd.neurons.surrogates.fast_sigmoid(),
-    "gaussian": lambda config: hd.neurons.surrogates.gaussian(),
+SURROGATES: dict[str, Surrogate] = {
+    "triangle": Surrogate(
+        lambda config: hd.neurons.surrogates.triangle(**_scale(config, "width"), height=config.surrogate_height),
+        "height",
+    ),
+    "rectangle": Surrogate(
+        lambda config: hd.neurons.surrogates.rectangle(**_scale(config, "width"), height=config.surrogate_height),
+        "height",
+    ),
+    "sigmoid": Surrogate(lambda config: hd.neurons.surrogates.sigmoid(**_scale(config, "slope"))),
+    "arctan": Surrogate(lambda config: hd.neurons.surrogates.arctan(**_scale(config, "slope"))),
+    "fast-sigmoid": Surrogate(lambda config: hd.neurons.surrogates.fast_sigmoid(**_scale(config, "slope"))),
+    "gaussian": Surrogate(lambda config: hd.neurons.surrogates.gaussian(**_scale(config, "width"))),
+    "dspike": Surrogate(lambda config: hd.neurons.surrogates.dspike(**_scale(config, "temperature")), is_held=True),
+    "smooth-sigmoid": Surrogate(lambda config: _smooth_step(config, "sigmoid"), "noise", is_held=True),
+    "smooth-ramp": Surrogate(lambda config: _smooth_step(config, "ramp"), "noise", is_held=True),
 }
 
-NORMS: dict[str, Callable[[ModelConfig], nn.NormFactory]] = {
-    "batch-norm": lambda config: hd.nn.batch_norm(),
+NORMS: dict[str, Norm] = {
+    "batch-norm": Norm(lambda config: hd.nn.batch_norm(gain=config.norm_gain)),
+    "tdbn": Norm(lambda config: _tdbn(config), over_sequence=True),
+    "none": Norm(lambda config: hd.nn.no_norm()),
 }
 
 INITS: dict[str, Callable[[ModelConfig], nn.inits.Init]] = {
@@ -104,6 +153,7 @@ NETWORKS: dict[str, Architecture] = {
     "resnet18": Architecture(lambda *args, **options: hd.nn.resnet18(*args, **options)),
     "resnet19": Architecture(lambda *args, **options: hd.nn.resnet19(*args, **options)),
     "resnet34": Architecture(lambda *args, **options: hd.nn.resnet34(*args, **options)),
+    "vgg": Architecture(lambda *args, **options: hd.nn.vgg(*args, **options), size="widths", has_blocks=False),
     "vgg13": Architecture(lambda *args, **options: hd.nn.vgg13(*args, **options), has_blocks=False),
     "vgg-snn": Architecture(lambda *args, **options: hd.nn.vgg_snn(*args, **options), has_blocks=False),
 }
@@ -136,13 +186,30 @@ TRACES: dict[str, Callable[[], learning.Trace] | None] = {
 
 OPTIMIZERS: dict[str, Callable[[OptimizerConfig, optax.Schedule, Mask], optax.GradientTransformation]] = {
     "sgd": lambda config, rate, decays: _sgd(config, rate, decays),
+    "adam": lambda config, rate, decays: _adam(config, rate, decays),
     "adamw": lambda config, rate, decays: _adamw(config, rate, decays),
+}
+
+SCHEDULES: dict[str, Callable[[OptimizerConfig, int, int], optax.Schedule]] = {  # of updates an epoch, and epochs
+    "cosine": lambda config, updates, epochs: hd.training.warmup_cosine(
+        config.learning_rate, warmup=round(config.warmup_epochs * updates), total=updates * epochs
+    ),
+    "steps": lambda config, updates, epochs: hd.training.warmup_steps(
+        config.learning_rate,
+        warmup=round(config.warmup_epochs * updates),
+        milestones=tuple(round(milestone * updates) for milestone in config.milestones),
+        factor=config.decay_factor,
+    ),
+    "constant": lambda config, updates, epochs: hd.training.warmup_steps(
+        config.learning_rate, warmup=round(config.warmup_epochs * updates)
+    ),
 }
 
 ENCODINGS: dict[str, Callable[[DataConfig, int], encodings.Encoding]] = {  # of T steps
     "direct": lambda config, num_steps: hd.encodings.direct(),
     "poisson": lambda config, num_steps: hd.encodings.poisson(num_steps),
     "latency": lambda config, num_steps: hd.encodings.latency(num_steps),
+    "dct": lambda config, num_steps: hd.encodings.dct(num_steps),
 }
 
 DATASETS: dict[str, data.Entry] = data.CATALOG
@@ -156,8 +223,12 @@ def make_spec(config: ModelConfig) -> nn.Spec:
         neuron=NEURONS[config.neuron](config),
         second_neuron=NEURONS[config.second_neuron](config) if in_blocks else None,
         norm=NORMS[config.norm](config),
+        residual_norm=None if config.residual_gain == 1 else NORMS[config.norm](_of_a_sum(config)),
+        identity_norm=config.identity_norm,
         weights=config.weights,
+        bias=config.bias,
         attention=config.attention,
+        dropout=config.dropout,
         init=INITS[config.init](config),
     )
 
@@ -195,30 +266,47 @@ def make_loss(config: LearningConfig, num_steps: int) -> learning.Loss:
 
 def make_schedule(config: OptimizerConfig, updates_per_epoch: int, epochs: int) -> optax.Schedule:
     """The learning rate of a configuration, by number of updates."""
-    return hd.training.warmup_cosine(
-        config.learning_rate,
-        warmup=round(config.warmup_epochs * updates_per_epoch),
-        total=updates_per_epoch * epochs,
-    )
+    return SCHEDULES[config.schedule](config, updates_per_epoch, epochs)
 
 
 def make_optimizer(
-    config: OptimizerConfig, learning_rate: optax.Schedule, per_step: nn.Params
+    config: OptimizerConfig, learning_rate: optax.Schedule, network: nn.Network
 ) -> optax.GradientTransformation:
     """The optimiser of a configuration.
 
     Args:
       config: rule and hyper-parameters.
       learning_rate: by number of updates.
-      per_step: True at the parameters that are indexed by time, as in `nn.Network.per_step`.
+      network: whose parameters it moves.
+
+    Raises:
+      ValueError: a rate of the neurons' own, or of their gates, for a network whose neurons learn nothing such.
     """
     import jax
+    import optax
 
     def everything(params: nn.Params) -> nn.Params:
         return jax.tree.map(lambda leaf: True, params)
 
-    decays = everything if config.decay_all else hd.training.decaying_kernels(per_step)
-    return OPTIMIZERS[config.name](config, learning_rate, decays)
+    decays = everything if config.decay_all else hd.training.decaying_kernels(network.per_step)
+    optimizer = OPTIMIZERS[config.name](config, learning_rate, decays)
+    if config.cell_rate is not None:
+        neurons = hd.training.neuron_params(network)
+        if not any(jax.tree.leaves(neurons)):
+            raise ValueError(
+                f"cell_rate={config.cell_rate} is of what neurons learn, and these learn nothing; leave cell_rate "
+                "unset, or choose neurons that learn, such as lif"
+            )
+        optimizer = hd.training.with_own_rule(optimizer, optax.adam(config.cell_rate), neurons)
+    if config.gate_factor != 1:
+        gates = hd.training.params_named(network, "gates")
+        if not any(jax.tree.leaves(gates)):
+            raise ValueError(
+                f"gate_factor={config.gate_factor} is of the gates of neurons such as glif, and these have none; "
+                "leave gate_factor unset"
+            )
+        optimizer = hd.training.slowed(optimizer, config.gate_factor, gates)
+    return optimizer
 
 
 def make_encoding(config: DataConfig, num_steps: int) -> encodings.Encoding | None:
@@ -259,6 +347,8 @@ def make_trainer(config: TrainConfig, dataset: data.Dataset, mesh: Mesh | None =
     )
     model = make_model(config.model, dataset.input_shape, dataset.num_classes, config.seed)
     rule = make_rule(config.learning)
+    if NORMS[config.model.norm].over_sequence and isinstance(rule, hd.learning.stbp):
+        rule = dataclasses.replace(rule, layerwise=True)
     updates_per_epoch = plan.steps_per_epoch * rule.updates_per_batch(model.num_steps)
     schedule = make_schedule(config.optimizer, updates_per_epoch, config.epochs)
     encoding = make_encoding(config.data, config.model.num_steps)
@@ -267,7 +357,7 @@ def make_trainer(config: TrainConfig, dataset: data.Dataset, mesh: Mesh | None =
         model,
         rule,
         make_loss(config.learning, model.num_steps),
-        make_optimizer(config.optimizer, schedule, hd.nn.training_form(model).per_step),
+        make_optimizer(config.optimizer, schedule, hd.nn.training_form(model)),
         preprocess=hd.training.make_preprocess(
             dataset.mean,
             dataset.std,
@@ -285,6 +375,29 @@ def make_trainer(config: TrainConfig, dataset: data.Dataset, mesh: Mesh | None =
         workers=config.data.workers,
         mesh=mesh,
     )
+
+
+def _lif(config: ModelConfig) -> nn.CellFactory:
+    options = {field.name: getattr(config.lif, field.name) for field in dataclasses.fields(config.lif)}
+    return hd.nn.lif(SURROGATES[config.surrogate](config), **options)
+
+
+def _scale(config: ModelConfig, name: str) -> dict[str, float]:
+    """The width, slope or temperature of a surrogate by its name; empty for the usual one."""
+    return {} if config.surrogate_scale is None else {name: config.surrogate_scale}
+
+
+def _smooth_step(config: ModelConfig, shape: Literal["sigmoid", "ramp"]) -> surrogates.SpikeFunction:
+    return hd.neurons.surrogates.smooth_step(shape, **_scale(config, "width"), noise=config.surrogate_noise)
+
+
+def _tdbn(config: ModelConfig) -> nn.NormFactory:
+    return hd.nn.batch_norm(statistics="sequence", gain=config.norm_gain, unbiased=True)
+
+
+def _of_a_sum(config: ModelConfig) -> ModelConfig:
+    """The configuration of normalisers whose output is added to another branch."""
+    return dataclasses.replace(config, norm_gain=config.norm_gain * config.residual_gain)
 
 
 def _cross_entropy(config: LearningConfig) -> losses.StepLoss:
@@ -308,7 +421,13 @@ def _sgd(config: OptimizerConfig, rate: optax.Schedule, decays: Mask) -> optax.G
     import optax
 
     decay = optax.add_decayed_weights(config.weight_decay, decays)
-    return optax.chain(decay, optax.sgd(rate, config.momentum, nesterov=True))
+    return optax.chain(decay, optax.sgd(rate, config.momentum, nesterov=config.nesterov))
+
+
+def _adam(config: OptimizerConfig, rate: optax.Schedule, decays: Mask) -> optax.GradientTransformation:
+    import optax
+
+    return optax.chain(optax.add_decayed_weights(config.weight_decay, decays), optax.adam(rate, b1=config.momentum))
 
 
 def _adamw(config: OptimizerConfig, rate: optax.Schedule, decays: Mask) -> optax.GradientTransformation:
