@@ -15,6 +15,7 @@ from hdlif_jax.training.progress import notebook_progress, plot_history
 from hdlif_jax.training.reach import UnreachedParameters
 from hdlif_jax.training.recalibrate import recalibrate
 from hdlif_jax.training.steps import StepMetrics, TrainState, TrainStep, initial_state, make_train_step, start
+from hdlif_jax.training.temperature import choose_temperature
 from hdlif_jax.training.weights import (
     Transfer,
     Weights,
@@ -44,6 +45,7 @@ __all__ = [
     "Weights",
     "accuracy_per_step",
     "by_name",
+    "choose_temperature",
     "decaying_kernels",
     "explain_non_finite",
     "initial_state",
