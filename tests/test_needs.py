@@ -21,8 +21,7 @@ SILENT = nn.training_form(MODEL)
 VARIABLES, KEY, LOSS = nn.variables_of(MODEL), jax.random.key(0), losses.cross_entropy()
 BATCH = Batch(jnp.ones((B, F)), jnp.arange(B) % K)
 X = BATCH.inputs
-STATE = training.initial_state(MODEL, optax.sgd(0.1))
-SEPARABILITY = analysis.separability
+STATE, SEPARABILITY = training.initial_state(MODEL, optax.sgd(0.1)), analysis.separability
 
 
 def update(grads, opt_state, params, learned):
@@ -80,9 +79,8 @@ OF_A_NETWORK = {
     "make_rule_comparison": lambda network: SEPARABILITY.make_rule_comparison(network, learning.stbp(), LOSS),
     "own_gradient": lambda network: SEPARABILITY.own_gradient(learning.stbp(), network, LOSS, VARIABLES, BATCH),
 }
-LEARNS = ["random_step", "random_k", "accumulate", "stbp", "layerwise", "every_step", "gradient_at_steps"]
-LEARNS += ["make_train_step", "traced"]
-LEARNS += ["stbp_gradients", "online_gradients", "make_rule_comparison", "own_gradient"]
+LEARNS = ["random_step", "random_k", "accumulate", "stbp", "layerwise", "every_step", "gradient_at_steps", "traced"]
+LEARNS += ["make_train_step", "stbp_gradients", "online_gradients", "make_rule_comparison", "own_gradient"]
 OF_A_KEY = {
     "random_step": lambda key: learning.random_step().gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
     "random_k": lambda key: learning.random_k(2).gradient(TRAINS, LOSS, VARIABLES, BATCH, key),

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import hdlif_jax as hd
 from hdlif_jax.checks import Count, check_fields
 from hdlif_jax.commands.config import ModelConfig, TrainConfig
+from hdlif_jax.commands.make import make_loss, make_model, make_trainer
 from hdlif_jax.commands.presets import PRESETS
-from hdlif_jax.commands.registry import NETWORKS, NEURONS, make_loss, make_model, make_trainer
+from hdlif_jax.commands.registry import NETWORKS, NEURONS
 from hdlif_jax.commands.support.cli import console, did_you_mean, parse, where_presets_are
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError

@@ -10,17 +10,17 @@ from flax import nnx
 from hdlif_jax import learning, losses, nn
 
 
-def check_neuron(case, options, prefix="", full=None):
-    """Spikes, membranes and potentials, and the gradient of each step alone; `full` names that through time."""
+def check_neuron(case, options, prefix="", *, cut="grad_current", full=None):
+    """Spikes, membranes, potentials, and gradients: `cut` names that of each step alone, `full` that through time."""
     cell = options(len(case[f"{prefix}current"]), 1)
     currents, cotangents = (jnp.float32(case[f"{prefix}{name}"]) for name in ("current", "cotangent"))
     assert float(case[f"{prefix}threshold"]) == options.threshold
     assert np.isclose(case[f"{prefix}decay"], options.decay, rtol=1e-12)
 
-    def run(currents, cut):
+    def run(currents, cuts):
         state, found = jnp.zeros_like(currents[0]), []
         for t, current in enumerate(currents):
-            state = jax.lax.stop_gradient(state) if cut else state
+            state = jax.lax.stop_gradient(state) if cuts else state
             membrane = cell.membrane(state, current, nn.Tick(t))
             state, spikes = cell(state, current, nn.Tick(t))
             found.append((membrane, spikes, state))
@@ -30,9 +30,11 @@ def check_neuron(case, options, prefix="", full=None):
     case.exact(f"{prefix}spikes", spikes)
     case.close(f"{prefix}membrane", membranes)
     case.close(f"{prefix}residual", potentials)
-    for name, cut in ((f"{prefix}{'sltt_' if full else ''}grad_current", True), (full, False)):
+    for name, cuts in ((cut, True), (full, False)):
         if name is not None:
-            case.close(name, jax.grad(lambda x, cut=cut: jnp.sum(cotangents * run(x, cut)[1]))(currents))
+            case.close(
+                f"{prefix}{name}", jax.grad(lambda x, cuts=cuts: jnp.sum(cotangents * run(x, cuts)[1]))(currents)
+            )
     return cell, spikes, potentials
 
 
@@ -45,8 +47,8 @@ def traces_of(trace, cell, spikes, potentials):
     return jnp.stack([value for value, _ in found]), [memory for _, memory in found]
 
 
-def net(case, options):
-    """The net of a file in training form, with its variables and its batch."""
+def net(case, options, num_steps=None):
+    """The net of a file in training form, with its variables and its batch; of so many steps if its input is static."""
     widths = [case["net_W1"].shape[1], *(len(case[f"net_b{layer}"]) for layer in (1, 2, 3))]
     rngs = nnx.Rngs(0)
     first, second, readout = (nn.Linear(*sizes, rngs=rngs) for sizes in itertools.pairwise(widths))
@@ -54,8 +56,9 @@ def net(case, options):
         linear.kernel[...] = jnp.float32(case[f"net_W{layer}"]).T
         linear.bias[...] = jnp.float32(case[f"net_b{layer}"])
     x = case.float32("net_x")
-    num_steps = len(x) if x.ndim == 3 else 1
-    assert np.isclose(case["net_decay"], options.decay, rtol=1e-12)
+    num_steps = len(x) if num_steps is None else num_steps
+    if "net_decay" in case:
+        assert np.isclose(case["net_decay"], options.decay, rtol=1e-12)
     model = nn.Sequential(first, options, second, options, readout, num_steps=num_steps, input_shape=(widths[0],))
     batch = learning.Batch(jnp.asarray(x), jnp.asarray(case["net_y"], jnp.int32))
     return nn.training_form(model), nn.variables_of(model), batch

@@ -14,8 +14,9 @@ LIF = nn.lif(triangle(1.0), decay=1 - 1 / 1.1, learn_decay=False, threshold=1.0,
 
 @pytest.mark.parametrize("case", cases("sltt"))
 def test_sltt(case):
-    check_neuron(case, LIF, full="bptt_grad_current")
-    check_neuron(case, dataclasses.replace(LIF, decay=0.5), "tau2_", full="tau2_bptt_grad_current")
+    names = {"cut": "sltt_grad_current", "full": "bptt_grad_current"}
+    check_neuron(case, LIF, **names)
+    check_neuron(case, dataclasses.replace(LIF, decay=0.5), "tau2_", **names)
     check_steps(case, LIF)
     check_steps(case, LIF, target=losses.distance_to(1.0), name="net_const_")
 
