@@ -33,13 +33,33 @@ class Neuron(NamedTuple):
       make: `(config)`, gives what makes the cells.
       reads: what it reads of the configuration: the levels of the quantiser of its spikes, or the surrogate derivative
         of spikes that are a step.
+      holds_surrogate: whether its cells hold the number of a surrogate that changes while a network trains.
     """
 
     make: Callable[[ModelConfig], nn.CellFactory]
     reads: Literal["levels", "surrogate"] | None = None
+    holds_surrogate: bool = False
 
     def __call__(self, config: ModelConfig) -> nn.CellFactory:
         """What makes the cells of a configuration."""
+        return self.make(config)
+
+
+class Surrogate(NamedTuple):
+    """A surrogate derivative.
+
+    Attributes:
+      make: `(config)`, gives the spike function.
+      reads: what it reads of the configuration besides its scale.
+      is_held: whether it has a number that changes while a network trains, and that the cells hold.
+    """
+
+    make: Callable[[ModelConfig], surrogates.SpikeFunction]
+    reads: Literal["height", "noise"] | None = None
+    is_held: bool = False
+
+    def __call__(self, config: ModelConfig) -> surrogates.SpikeFunction:
+        """The spike function of a configuration."""
         return self.make(config)
 
 
@@ -74,20 +94,30 @@ class Architecture(NamedTuple):
 
 
 NEURONS: dict[str, Neuron] = {
-    "lif": Neuron(lambda config: hd.nn.lif(SURROGATES[config.surrogate](config)), "surrogate"),
+    "lif": Neuron(lambda config: _lif(config), "surrogate", holds_surrogate=True),
     "adaptive-lif": Neuron(lambda config: hd.nn.adaptive_lif(SURROGATES[config.surrogate](config)), "surrogate"),
     "hd-lif": Neuron(lambda config: hd.nn.hd_lif(config.spike_bits, config.spike_scale), "levels"),
     "mem-bn": Neuron(lambda config: hd.nn.mem_bn(config.spike_bits, config.spike_scale), "levels"),
     "parallel": Neuron(lambda config: hd.nn.parallel(config.spike_bits, config.spike_scale), "levels"),
+    "relu": Neuron(lambda config: hd.nn.relu(config.relu_ceiling)),
 }
 
-SURROGATES: dict[str, Callable[[ModelConfig], surrogates.SpikeFunction]] = {
-    "triangle": lambda config: hd.neurons.surrogates.triangle(),
-    "rectangle": lambda config: hd.neurons.surrogates.rectangle(),
-    "sigmoid": lambda config: hd.neurons.surrogates.sigmoid(),
-    "arctan": lambda config: hd.neurons.surrogates.arctan(),
-    "fast-sigmoid": lambda config: hd.neurons.surrogates.fast_sigmoid(),
-    "gaussian": lambda config: hd.neurons.surrogates.gaussian(),
+SURROGATES: dict[str, Surrogate] = {
+    "triangle": Surrogate(
+        lambda config: hd.neurons.surrogates.triangle(**_scale(config, "width"), height=config.surrogate_height),
+        "height",
+    ),
+    "rectangle": Surrogate(
+        lambda config: hd.neurons.surrogates.rectangle(**_scale(config, "width"), height=config.surrogate_height),
+        "height",
+    ),
+    "sigmoid": Surrogate(lambda config: hd.neurons.surrogates.sigmoid(**_scale(config, "slope"))),
+    "arctan": Surrogate(lambda config: hd.neurons.surrogates.arctan(**_scale(config, "slope"))),
+    "fast-sigmoid": Surrogate(lambda config: hd.neurons.surrogates.fast_sigmoid(**_scale(config, "slope"))),
+    "gaussian": Surrogate(lambda config: hd.neurons.surrogates.gaussian(**_scale(config, "width"))),
+    "dspike": Surrogate(lambda config: hd.neurons.surrogates.dspike(**_scale(config, "temperature")), is_held=True),
+    "smooth-sigmoid": Surrogate(lambda config: _smooth_step(config, "sigmoid"), "noise", is_held=True),
+    "smooth-ramp": Surrogate(lambda config: _smooth_step(config, "ramp"), "noise", is_held=True),
 }
 
 NORMS: dict[str, Callable[[ModelConfig], nn.NormFactory]] = {
@@ -309,6 +339,20 @@ def make_trainer(config: TrainConfig, dataset: data.Dataset, mesh: Mesh | None =
         workers=config.data.workers,
         mesh=mesh,
     )
+
+
+def _lif(config: ModelConfig) -> nn.CellFactory:
+    options = {field.name: getattr(config.lif, field.name) for field in dataclasses.fields(config.lif)}
+    return hd.nn.lif(SURROGATES[config.surrogate](config), **options)
+
+
+def _scale(config: ModelConfig, name: str) -> dict[str, float]:
+    """The width, slope or temperature of a surrogate by its name; empty for the usual one."""
+    return {} if config.surrogate_scale is None else {name: config.surrogate_scale}
+
+
+def _smooth_step(config: ModelConfig, shape: Literal["sigmoid", "ramp"]) -> surrogates.SpikeFunction:
+    return hd.neurons.surrogates.smooth_step(shape, **_scale(config, "width"), noise=config.surrogate_noise)
 
 
 def _cross_entropy(config: LearningConfig) -> losses.StepLoss:

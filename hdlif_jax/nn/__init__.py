@@ -4,7 +4,7 @@ from hdlif_jax.nn import inits
 from hdlif_jax.nn.arrays import variables_of, with_variables
 from hdlif_jax.nn.attention import SECA
 from hdlif_jax.nn.blocks import Downsample, ResidualBlock
-from hdlif_jax.nn.cell import BINARY, Cell, CellFactory, NeuronCell, PerStepParam, PerStepStat, SpikeInput
+from hdlif_jax.nn.cell import BINARY, Cell, CellFactory, NeuronCell, PerStepParam, PerStepStat, Setting, SpikeInput
 from hdlif_jax.nn.cells import (
     AdaptiveLIFCell,
     Dropout,
@@ -12,11 +12,13 @@ from hdlif_jax.nn.cells import (
     LIFCell,
     MemBNHDLIFCell,
     ParallelHDLIFCell,
+    ReLUCell,
     adaptive_lif,
     hd_lif,
     lif,
     mem_bn,
     parallel,
+    relu,
 )
 from hdlif_jax.nn.forms import inference_form, init_state, training_form
 from hdlif_jax.nn.intercept import intercept, modules
@@ -59,9 +61,11 @@ __all__ = [
     "Params",
     "PerStepParam",
     "PerStepStat",
+    "ReLUCell",
     "ResidualBlock",
     "SequenceOutput",
     "Sequential",
+    "Setting",
     "Spec",
     "SpikeInput",
     "SpikingNetwork",
@@ -85,6 +89,7 @@ __all__ = [
     "mlp",
     "modules",
     "parallel",
+    "relu",
     "resnet18",
     "resnet19",
     "resnet34",

@@ -15,6 +15,7 @@ from hdlif_jax.deploy.register import rule
 from hdlif_jax.neurons import mem_bn
 from hdlif_jax.neurons.adaptive_lif import AdaptiveParams, AdaptiveState
 from hdlif_jax.neurons.base import NeuronParams
+from hdlif_jax.nn.cells.relu import rectified
 
 AFFINE_OPERATIONS = 2  # a multiplication and an addition per current, where an affine map stays with the neuron
 
@@ -33,10 +34,12 @@ def fold_lif(folding: Folding, cell: nn.LIFCell, name: str, source: str) -> None
             height=options.height,
             reset=options.reset,
             tie=options.tie,
+            order=options.order,
+            relative=options.relative,
         )
 
     height = float(params.threshold) if options.height is None else options.height
-    traits = {"reset": options.reset, "tie": options.tie}
+    traits = {"reset": options.reset, "tie": options.tie, "order": options.order}
     folding.neuron(name, source, cell, step, params._asdict(), height=height, kind="lif", traits=traits)
 
 
@@ -82,6 +85,17 @@ def fold_mem_bn(folding: Folding, cell: nn.MemBNHDLIFCell, name: str, source: st
     else:
         affine = {"current_scale": folded.current_scale, "current_shift": folded.current_shift}
         neuron(affine_hd_lif_step, params | affine, operations=cell.operations + AFFINE_OPERATIONS)
+
+
+@rule(nn.ReLUCell)
+def fold_relu(folding: Folding, cell: nn.ReLUCell, name: str, source: str) -> None:
+    """ReLU, whose state is empty."""
+    ceiling = cell.options.ceiling
+
+    def step(fields: Fields, state: NeuronState, current: jax.Array) -> tuple[NeuronState, jax.Array]:
+        return state, rectified(current, ceiling)
+
+    folding.neuron(name, source, cell, step, {}, kind="relu")
 
 
 def hd_lif_step(fields: Fields, state: jax.Array, current: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -6,6 +6,7 @@ from hdlif_jax.nn.cells.hd_lif import HDLIFCell, hd_lif
 from hdlif_jax.nn.cells.lif import LIFCell, lif
 from hdlif_jax.nn.cells.mem_bn import MemBNHDLIFCell, mem_bn
 from hdlif_jax.nn.cells.parallel import ParallelHDLIFCell, parallel
+from hdlif_jax.nn.cells.relu import ReLUCell, relu
 
 __all__ = [
     "AdaptiveLIFCell",
@@ -14,9 +15,11 @@ __all__ = [
     "LIFCell",
     "MemBNHDLIFCell",
     "ParallelHDLIFCell",
+    "ReLUCell",
     "adaptive_lif",
     "hd_lif",
     "lif",
     "mem_bn",
     "parallel",
+    "relu",
 ]
