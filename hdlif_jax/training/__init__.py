@@ -17,6 +17,7 @@ from hdlif_jax.training.reach import UnreachedParameters
 from hdlif_jax.training.recalibrate import recalibrate
 from hdlif_jax.training.schedules import warmup_cosine, warmup_steps
 from hdlif_jax.training.steps import StepMetrics, TrainState, TrainStep, initial_state, make_train_step, start
+from hdlif_jax.training.thresholds import find_threshold, find_thresholds
 from hdlif_jax.training.weights import (
     Transfer,
     Weights,
@@ -48,6 +49,8 @@ __all__ = [
     "by_name",
     "decaying_kernels",
     "explain_non_finite",
+    "find_threshold",
+    "find_thresholds",
     "initial_state",
     "load_run",
     "load_weights",
