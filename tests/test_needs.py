@@ -52,6 +52,8 @@ OF_A_MODEL = {
     "first_layer": SEPARABILITY.first_layer,
     "coherence_observer": lambda model: coherence_observer(model),
     "with_reset_gradient": SEPARABILITY.with_reset_gradient,
+    "find_thresholds": lambda model: training.find_thresholds(model, VARIABLES, X),
+    "find_threshold": lambda model: training.find_threshold(model, VARIABLES, X, "layers.1"),
 }
 OF_A_NETWORK = {
     "init_state": lambda network: nn.init_state(network, VARIABLES, B),
