@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Iterator
+from typing import Any
 
-from hdlif_jax.commands.config import TrainConfig
+from hdlif_jax.commands.config import TrainConfig, to_dict
 from hdlif_jax.commands.study import Planned, run_all, write_results
 from hdlif_jax.commands.support.cli import conf, console, parse
 from hdlif_jax.commands.support.entry import command
@@ -43,14 +45,32 @@ def grouped(paths: tuple[pathlib.Path, ...]) -> list[Planned]:
         if config.seed in seeds:
             raise CommandError(f"{path} and {seeds[config.seed]} are the same run with the same seed; leave out one")
         seeds[config.seed] = path
-    planned, names = [], set[str]()
-    for config, seeds in rows.items():
-        name = config.preset
-        if name in names or sum(other.preset == name for other in rows) > 1:
-            name = f"{name} ({next(iter(seeds.values())).name})"
-        names.add(name)
-        planned += [Planned(name, seed, dataclasses.replace(config, seed=seed), path) for seed, path in seeds.items()]
-    return planned
+    names = row_names(list(rows))
+    return [
+        Planned(name, seed, dataclasses.replace(config, seed=seed), path)
+        for name, (config, seeds) in zip(names, rows.items(), strict=True)
+        for seed, path in seeds.items()
+    ]
+
+
+def row_names(configs: list[TrainConfig]) -> list[str]:
+    """The presets, and behind them the fields in which they differ from each other."""
+    flat = [dict(_leaves(to_dict(config))) for config in configs]
+    differing = [name for name in flat[0] if name != "preset" and any(values[name] != flat[0][name] for values in flat)]
+    names = []
+    for config, values in zip(configs, flat, strict=True):
+        alike = [other for other in configs if other.preset == config.preset]
+        told = [f"{name}={values[name]}" for name in differing] if len(alike) > 1 else []
+        names.append(", ".join([config.preset, *told]))
+    return names
+
+
+def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 @command

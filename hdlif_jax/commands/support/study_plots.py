@@ -13,6 +13,7 @@ from matplotlib import ticker
 from hdlif_jax.commands.support.study_figures import FIGURES, Row, Spread, spread
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h", "d")
+DECADE = 10  # costs that are further apart are drawn by their orders of magnitude
 LINES = ("-", "--", "-.", ":")
 # Axes of the radar, the paper's Fig. 1: outside is more.
 RADAR = {
@@ -88,7 +89,7 @@ def radar(rows: Sequence[Row], style: Style) -> plt.Figure:
         axes.plot([*angles, angles[0]], [*shares, shares[0]], **style.line(row.name))
     labels = [f"{RADAR[name]}\n(1 is {largest[name]:.3g}{_unit(name)})" for name in names]
     axes.set_xticks(angles, labels)
-    axes.tick_params(axis="x", pad=18)
+    axes.tick_params(axis="x", pad=30)
     axes.set_rlim(0, 1.05)
     axes.set_yticks([0.25, 0.5, 0.75, 1.0])
     axes.set_rlabel_position(180 / max(1, len(names)))
@@ -123,7 +124,13 @@ def pareto(rows: Sequence[Row], style: Style) -> plt.Figure:
             )
         front = sorted(point for point in points if not any(_surpasses(other, point) for other in points))
         axes.plot(*zip(*front, strict=True), color="0.5", linewidth=1, zorder=0)
-        axes.set(xlabel=FIGURES[name].label, xscale="log")
+        axes.set_xlabel(FIGURES[name].label)
+        costs = [cost for cost, _ in points if cost > 0]
+        if costs and max(costs) > DECADE * min(costs):
+            axes.set_xscale("log")
+        else:
+            axes.set_xlim(left=0)
+        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
         axes.grid(alpha=0.3, which="both")
     both[0].set_ylabel("test accuracy (%)")
     figure.legend(*both[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)

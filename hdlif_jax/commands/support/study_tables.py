@@ -13,10 +13,9 @@ def markdown(title: str, notes: Sequence[str], rows: Sequence[Row]) -> str:
     parts = [f"# {title}", *notes, _figures(rows), _per_step(rows), _differences(rows)]
     if papers:
         parts.append(_papers(rows))
-    refused = [_refusal(row) for row in rows]
-    parts += [text for text in refused if text]
+    parts += [_refusal(row) for row in rows]
     parts.append(_runs(rows))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _figures(rows: Sequence[Row]) -> str:
@@ -66,11 +65,11 @@ def _papers(rows: Sequence[Row]) -> str:
     return _table(head, body)
 
 
-def _refusal(row: Row) -> str | None:
+def _refusal(row: Row) -> str:
     for run in row.runs.values():
         if "deployment_refused" in run.figures:
             return f"{row.name} is not deployed: {run.figures['deployment_refused']}."
-    return None
+    return ""
 
 
 def _runs(rows: Sequence[Row]) -> str:
