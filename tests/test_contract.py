@@ -240,8 +240,9 @@ def test_every_network_in_training(name):
 @pytest.mark.parametrize("name", registry.OPTIMIZERS)
 def test_every_optimizer_lowers_a_loss(name):
     config = OptimizerConfig(name=name, learning_rate=0.05)
-    params = {"a": jnp.ones((3, 2)), "b": jnp.ones(2)}
-    optimizer = registry.make_optimizer(config, lambda count: 0.05, jax.tree.map(lambda leaf: False, params))
+    model = conv_net(nn.lif())
+    params = jax.tree.map(jnp.ones_like, nn.variables_of(model).params)
+    optimizer = registry.make_optimizer(config, lambda count: 0.05, nn.training_form(model))
     state = optimizer.init(params)
     value = lambda params: sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(params))  # noqa: E731
     start = value(params)
@@ -250,6 +251,19 @@ def test_every_optimizer_lowers_a_loss(name):
             updates, state = optimizer.update(jax.grad(value)(params), state, params)
             params = jax.tree.map(jnp.add, params, updates)
     assert value(params) < start
+
+
+@pytest.mark.parametrize("name", registry.SCHEDULES)
+def test_every_schedule_is_positive_to_the_end_and_reaches_its_rate(name):
+    fields = {"milestones": (2, 3)} if name == "steps" else {}
+    config = OptimizerConfig(schedule=name, learning_rate=0.5, warmup_epochs=1, **fields)
+    schedule = registry.make_schedule(config, 10, 4)
+    found = np.asarray(jax.vmap(schedule)(jnp.arange(40)))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [jax.jit(schedule)(count) for count in range(40)], rtol=1e-6)
+    assert np.all(found > 0)
+    np.testing.assert_allclose([found[0], found.max(), found[10]], [0.005, 0.5, 0.5], rtol=1e-6)
+    assert np.all(np.diff(found[10:]) <= 0)
 
 
 @pytest.mark.parametrize("name", registry.ENCODINGS)
@@ -263,7 +277,7 @@ def test_every_encoding(name):
     assert frames.dtype == inputs.dtype
     np.testing.assert_array_equal(frames, encoding(jax.random.key(1), inputs))
     chex.assert_tree_all_finite(frames)
-    assert 0 <= frames.min() < frames.max() <= 1
+    assert -1 <= frames.min() < frames.max() <= 1
 
 
 @pytest.mark.parametrize("name", registry.DATASETS)

@@ -124,7 +124,7 @@ def training_cost(config: TrainConfig, model: nn.SpikingNetwork) -> analysis.Com
     spec = input_spec(config)
     network = hd.nn.training_form(model)
     schedule = make_schedule(config.optimizer, 1000, config.epochs)  # how long it is changes nothing
-    optimizer = make_optimizer(config.optimizer, schedule, network.per_step)
+    optimizer = make_optimizer(config.optimizer, schedule, network)
     channels = spec.shape[-1]
     preprocess = hd.training.make_preprocess(
         (0.0,) * channels,

@@ -128,13 +128,30 @@ RULES: dict[str, Callable[[LearningConfig], learning.Rule]] = {
 
 OPTIMIZERS: dict[str, Callable[[OptimizerConfig, optax.Schedule, Mask], optax.GradientTransformation]] = {
     "sgd": lambda config, rate, decays: _sgd(config, rate, decays),
+    "adam": lambda config, rate, decays: _adam(config, rate, decays),
     "adamw": lambda config, rate, decays: _adamw(config, rate, decays),
+}
+
+SCHEDULES: dict[str, Callable[[OptimizerConfig, int, int], optax.Schedule]] = {  # of updates an epoch, and epochs
+    "cosine": lambda config, updates, epochs: hd.training.warmup_cosine(
+        config.learning_rate, warmup=round(config.warmup_epochs * updates), total=updates * epochs
+    ),
+    "steps": lambda config, updates, epochs: hd.training.warmup_steps(
+        config.learning_rate,
+        warmup=round(config.warmup_epochs * updates),
+        milestones=tuple(round(milestone * updates) for milestone in config.milestones),
+        factor=config.decay_factor,
+    ),
+    "constant": lambda config, updates, epochs: hd.training.warmup_steps(
+        config.learning_rate, warmup=round(config.warmup_epochs * updates)
+    ),
 }
 
 ENCODINGS: dict[str, Callable[[DataConfig, int], encodings.Encoding]] = {  # of T steps
     "direct": lambda config, num_steps: hd.encodings.direct(),
     "poisson": lambda config, num_steps: hd.encodings.poisson(num_steps),
     "latency": lambda config, num_steps: hd.encodings.latency(num_steps),
+    "dct": lambda config, num_steps: hd.encodings.dct(num_steps),
 }
 
 DATASETS: dict[str, data.Entry] = data.CATALOG
@@ -185,30 +202,47 @@ def make_loss(config: LearningConfig) -> learning.Loss:
 
 def make_schedule(config: OptimizerConfig, updates_per_epoch: int, epochs: int) -> optax.Schedule:
     """The learning rate of a configuration, by number of updates."""
-    return hd.training.warmup_cosine(
-        config.learning_rate,
-        warmup=round(config.warmup_epochs * updates_per_epoch),
-        total=updates_per_epoch * epochs,
-    )
+    return SCHEDULES[config.schedule](config, updates_per_epoch, epochs)
 
 
 def make_optimizer(
-    config: OptimizerConfig, learning_rate: optax.Schedule, per_step: nn.Params
+    config: OptimizerConfig, learning_rate: optax.Schedule, network: nn.Network
 ) -> optax.GradientTransformation:
     """The optimiser of a configuration.
 
     Args:
       config: rule and hyper-parameters.
       learning_rate: by number of updates.
-      per_step: True at the parameters that are indexed by time, as in `nn.Network.per_step`.
+      network: whose parameters it moves.
+
+    Raises:
+      ValueError: a rate of the neurons' own, or of their gates, for a network whose neurons learn nothing such.
     """
     import jax
+    import optax
 
     def everything(params: nn.Params) -> nn.Params:
         return jax.tree.map(lambda leaf: True, params)
 
-    decays = everything if config.decay_all else hd.training.decaying_kernels(per_step)
-    return OPTIMIZERS[config.name](config, learning_rate, decays)
+    decays = everything if config.decay_all else hd.training.decaying_kernels(network.per_step)
+    optimizer = OPTIMIZERS[config.name](config, learning_rate, decays)
+    if config.cell_rate is not None:
+        neurons = hd.training.neuron_params(network)
+        if not any(jax.tree.leaves(neurons)):
+            raise ValueError(
+                f"cell_rate={config.cell_rate} is of what neurons learn, and these learn nothing; leave cell_rate "
+                "unset, or choose neurons that learn, such as lif"
+            )
+        optimizer = hd.training.with_own_rule(optimizer, optax.adam(config.cell_rate), neurons)
+    if config.gate_factor != 1:
+        gates = hd.training.params_named(network, "gates")
+        if not any(jax.tree.leaves(gates)):
+            raise ValueError(
+                f"gate_factor={config.gate_factor} is of the gates of neurons such as glif, and these have none; "
+                "leave gate_factor unset"
+            )
+        optimizer = hd.training.slowed(optimizer, config.gate_factor, gates)
+    return optimizer
 
 
 def make_encoding(config: DataConfig, num_steps: int) -> encodings.Encoding | None:
@@ -257,7 +291,7 @@ def make_trainer(config: TrainConfig, dataset: data.Dataset, mesh: Mesh | None =
         model,
         rule,
         make_loss(config.learning),
-        make_optimizer(config.optimizer, schedule, hd.nn.training_form(model).per_step),
+        make_optimizer(config.optimizer, schedule, hd.nn.training_form(model)),
         preprocess=hd.training.make_preprocess(
             dataset.mean,
             dataset.std,
@@ -293,7 +327,13 @@ def _sgd(config: OptimizerConfig, rate: optax.Schedule, decays: Mask) -> optax.G
     import optax
 
     decay = optax.add_decayed_weights(config.weight_decay, decays)
-    return optax.chain(decay, optax.sgd(rate, config.momentum, nesterov=True))
+    return optax.chain(decay, optax.sgd(rate, config.momentum, nesterov=config.nesterov))
+
+
+def _adam(config: OptimizerConfig, rate: optax.Schedule, decays: Mask) -> optax.GradientTransformation:
+    import optax
+
+    return optax.chain(optax.add_decayed_weights(config.weight_decay, decays), optax.adam(rate, b1=config.momentum))
 
 
 def _adamw(config: OptimizerConfig, rate: optax.Schedule, decays: Mask) -> optax.GradientTransformation:

@@ -25,6 +25,7 @@ REASONS = {
     "parallel": "it has no membrane, its spikes carry the strength I − θ, and θ changes from step to step",
     "lif": "it does not reset, and NIR's LIF neurons do",
 }
+DELAYS = "it fires before it charges, and NIR's LIF neurons charge first"
 FUNCTIONS = {
     "attention": "SECA multiplies currents by a function of their average",
     "maximum": "it is a maximum",
@@ -107,8 +108,9 @@ def _convert(
 
 def _lif(folded: Folded, node: Neuron, shape: Shape, dt: float) -> nir.LIF:
     reset, fires = node.traits.get("reset", ""), node.traits.get("tie", "")
-    if node.kind != "lif" or reset not in RESETS:
-        reason = REASONS.get(node.kind, "NIR has no such neuron")
+    delays = node.traits.get("order") == "fire-charge"
+    if node.kind != "lif" or reset not in RESETS or delays:
+        reason = DELAYS if delays else REASONS.get(node.kind, "NIR has no such neuron")
         raise ValueError(
             f"NIR cannot express the {node.kind} neuron {node.name}: {reason}; "
             "export a network of nn.lif() neurons that reset, or deploy this one as an artifact"

@@ -4,7 +4,7 @@ from hdlif_jax.nn import inits
 from hdlif_jax.nn.arrays import variables_of, with_variables
 from hdlif_jax.nn.attention import SECA
 from hdlif_jax.nn.blocks import Downsample, ResidualBlock
-from hdlif_jax.nn.cell import BINARY, Cell, CellFactory, NeuronCell, PerStepParam, PerStepStat, SpikeInput
+from hdlif_jax.nn.cell import BINARY, Cell, CellFactory, NeuronCell, PerStepParam, PerStepStat, Setting, SpikeInput
 from hdlif_jax.nn.cells import (
     AdaptiveLIFCell,
     Dropout,
@@ -62,6 +62,7 @@ __all__ = [
     "ResidualBlock",
     "SequenceOutput",
     "Sequential",
+    "Setting",
     "Spec",
     "SpikeInput",
     "SpikingNetwork",

@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from hdlif_jax import nn, rollout
 from hdlif_jax.checks import Amount, Count, Recalibrate, Seed, check, check_arguments
 from hdlif_jax.data import BatchReader, Dataset, Source
-from hdlif_jax.encodings import Encoding
+from hdlif_jax.encodings import Encoding, reads_normalized
 from hdlif_jax.learning import Batch, Loss, Rule
 from hdlif_jax.training.callbacks import Callbacks, Interrupted, Nowhere, Trained, TrainingDiverged, last_good
 from hdlif_jax.training.checkpoint import Checkpoints
@@ -25,13 +25,14 @@ from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
 from hdlif_jax.training.explain import all_finite, explain_step
 from hdlif_jax.training.match import check_intensities, check_match
 from hdlif_jax.training.monitor import warn_of_firing
-from hdlif_jax.training.optimizers import Optimizer, rates_of
+from hdlif_jax.training.optimizers import Optimizer
 from hdlif_jax.training.plan import Plan
 from hdlif_jax.training.preprocess import Preprocess, make_normalize, make_preprocess
 from hdlif_jax.training.reach import warn_of_reach
 from hdlif_jax.training.recalibrate import RECALIBRATION_BATCHES
 from hdlif_jax.training.recalibrate import recalibrate as estimate_anew
 from hdlif_jax.training.runners import Ran, ResidentRunner, Runner, StreamingRunner
+from hdlif_jax.training.schedules import rates_of
 from hdlif_jax.training.sharding import batch_sharding, make_mesh, place, replicated
 from hdlif_jax.training.steps import TrainState, check_alive, initial_state, keys_of_step, make_train_step
 
@@ -98,7 +99,7 @@ class Trainer:
             preprocess = make_preprocess(dataset.mean, dataset.std, dataset.num_classes, encoding=encoding)
         self.normalize = make_normalize(dataset.mean, dataset.std, encoding)
         check_match(dataset, model, self.normalize)
-        if encoding is not None:
+        if encoding is not None and not reads_normalized(encoding):
             check_intensities(dataset)
         on_all, rows = replicated(self.mesh), batch_sharding(self.mesh)
         self._optimizer, self._preprocess = optimizer, preprocess

@@ -37,7 +37,7 @@ def check_match(dataset: Dataset, model: nn.SpikingNetwork, normalize: Callable[
 
 
 def check_intensities(dataset: Dataset) -> None:
-    """Checks that an encoding, which reads intensities, gets such.
+    """Checks that an encoding that reads intensities gets such.
 
     Raises:
       ValueError: floats outside [0, 1].

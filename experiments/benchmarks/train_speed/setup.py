@@ -82,7 +82,7 @@ def bare_step(
       integer: see `nn.training_form`.
     """
     network, config = nn.training_form(model, dtype=dtype, integer=integer), OptimizerConfig()
-    optimizer = make_optimizer(config, optax.constant_schedule(config.learning_rate), network.per_step)
+    optimizer = make_optimizer(config, optax.constant_schedule(config.learning_rate), network)
     step = make_train_step(
         network,
         rule,

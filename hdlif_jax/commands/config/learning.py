@@ -1,6 +1,7 @@
 """How a network learns: the optimiser, and which time-steps teach."""
 
 import dataclasses
+import itertools
 from typing import Literal
 
 import hdlif_jax as hd
@@ -14,21 +15,51 @@ class OptimizerConfig:
     """The optimiser and its schedule."""
 
     name: Literal[tuple(registry.OPTIMIZERS)] = "sgd"  # type: ignore[valid-type]
-    """SGD with Nesterov momentum, or AdamW."""
+    """SGD with momentum, Adam or AdamW."""
     learning_rate: Positive = 0.01
     """Peak learning rate."""
     momentum: Share = 0.9
-    """Nesterov momentum of SGD; β₁ of AdamW."""
+    """Momentum of SGD; β₁ of Adam and AdamW."""
+    nesterov: bool = True
+    """Whether the momentum of SGD is Nesterov's."""
     weight_decay: NotNegative = 5e-4
-    """Weight decay: coupled, as in the paper, for SGD; decoupled for AdamW."""
+    """Weight decay: coupled, as in the paper, for SGD and Adam; decoupled for AdamW."""
     decay_all: bool = False
     """Decay norms, biases and neuron parameters too, as the authors' code does."""
     warmup_epochs: NotNegative = 5
-    """Epochs of linear warm-up from 1 % of the peak; then cosine to 0."""
+    """Epochs of linear warm-up from 1 % of the peak."""
+    schedule: Literal[tuple(registry.SCHEDULES)] = "cosine"  # type: ignore[valid-type]
+    """The learning rate after the warm-up. cosine: to 0. steps: multiplied by decay_factor at milestones. constant."""
+    milestones: tuple[Positive, ...] = ()
+    """Of schedule steps: epochs after which the rate falls."""
+    decay_factor: Positive = 0.1
+    """Of schedule steps: what the rate is multiplied by at each milestone."""
+    cell_rate: Positive | None = None
+    """Constant learning rate of Adam, without decay, for what neurons learn; None moves it as all else."""
+    gate_factor: Positive = 1.0
+    """What the learning rate of the gates of GLIF is multiplied by."""
 
     def __post_init__(self) -> None:
-        """Raises TypeError or ValueError for values that are none of a field."""
+        """Raises TypeError or ValueError for values that are none of a field, or do not go together."""
         check_fields(self)
+        require(
+            self.nesterov or self.name == "sgd",
+            f"nesterov=False is of the momentum of sgd, and {self.name} has none; leave nesterov unset",
+        )
+        if self.schedule == "steps":
+            rising = all(first < second for first, second in itertools.pairwise(self.milestones))
+            require(
+                bool(self.milestones) and rising,
+                f"schedule='steps' falls at milestones, and milestones={self.milestones}; give epochs in rising "
+                "order, e.g. (60, 120)",
+            )
+        else:
+            for name in ("milestones", "decay_factor"):
+                value = getattr(self, name)
+                require(
+                    value == getattr(OptimizerConfig, name),
+                    f"{name}={value} is of schedule='steps', and the schedule is {self.schedule}; leave {name} unset",
+                )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Literal
 from hdlif_jax.checks import Amount, Count, Recalibrate, Seed, check_fields
 from hdlif_jax.commands.config.data import DataConfig
 from hdlif_jax.commands.config.fields import require
+from hdlif_jax.commands.config.first import FirstConfig
 from hdlif_jax.commands.config.learning import LearningConfig, OptimizerConfig
 from hdlif_jax.commands.config.model import ModelConfig
 
@@ -16,12 +17,16 @@ class TrainConfig:
 
     preset: str = "custom"
     """Name of the preset that this began as; custom where it began as none."""
+    recipe: Literal["own", "common"] = "own"
+    """Of the preset: own is how its paper trains; common has the augmentation, optimiser and epochs of HD-LIF, the same
+    for all systems, so that they can be compared."""
     epochs: Count = 300
     """Passes over the training set."""
     batch_size: Count = 64
     """Images per update."""
     seed: Seed = 0
     """Of the initial kernels, the data order and the drawn time-steps."""
+    first: FirstConfig = FirstConfig()
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()

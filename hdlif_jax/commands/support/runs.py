@@ -104,8 +104,8 @@ def _blank_state(config: TrainConfig, make_model: Callable[[], nn.SpikingNetwork
 
     def start() -> TrainState:
         model = make_model()
-        per_step = hd.nn.training_form(model).per_step
-        optimizer = registry.make_optimizer(config.optimizer, optax.constant_schedule(0.0), per_step)
+        network = hd.nn.training_form(model)
+        optimizer = registry.make_optimizer(config.optimizer, optax.constant_schedule(0.0), network)
         return hd.training.initial_state(model, optimizer)
 
     blank: TrainState = jax.eval_shape(start)

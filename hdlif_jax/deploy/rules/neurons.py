@@ -33,10 +33,12 @@ def fold_lif(folding: Folding, cell: nn.LIFCell, name: str, source: str) -> None
             height=options.height,
             reset=options.reset,
             tie=options.tie,
+            order=options.order,
+            relative=options.relative,
         )
 
     height = float(params.threshold) if options.height is None else options.height
-    traits = {"reset": options.reset, "tie": options.tie}
+    traits = {"reset": options.reset, "tie": options.tie, "order": options.order}
     folding.neuron(name, source, cell, step, params._asdict(), height=height, kind="lif", traits=traits)
 
 
