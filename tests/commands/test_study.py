@@ -1,7 +1,10 @@
 """Studies: their files, their plan, and their numbers, traced to the runs and computed anew."""
 
+import contextlib
 import dataclasses
 import json
+import random
+import subprocess
 import sys
 
 import matplotlib.colors
@@ -140,12 +143,14 @@ def finished(path, config, accuracies, sops):
 @pytest.fixture
 def runs(tmp_path):
     """Paths by variant and seed."""
-    random = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     paths = {}
     for variant in TWO.variants:
         for seed in TWO.seeds:
             path = tmp_path / "runs" / variant / f"seed-{seed}"
-            finished(path, TWO.config(variant, "full", seed), random.uniform(0.5, 0.9, 4).tolist(), random.uniform())
+            finished(
+                path, TWO.config(variant, "full", seed), generator.uniform(0.5, 0.9, 4).tolist(), generator.uniform()
+            )
             paths.setdefault(variant, {})[seed] = path
     return paths
 
@@ -252,3 +257,41 @@ def test_a_study_that_does_not_exist(monkeypatch, capsys):
 def test_configurations_survive_the_way_to_a_process():
     config = TWO.config("lif", "full", 1)
     assert dataclasses.asdict(config) == to_dict(config)
+
+
+TINY_STUDY = """\
+description: A test.
+variants:
+  hd-lif: {preset: digits}
+  lif: {preset: digits, fields: {model.neuron: lif}}
+seeds: [0]
+scales: {tiny: {epochs: 4, batch_size: 256, model.widths: [4], model.num_steps: 2}}
+"""
+
+
+def without_times(file):
+    written = json.loads(file.read_text())
+    for row in written["rows"].values():
+        row.pop("runs")  # folders
+        for name in [name for name, figure in FIGURES.items() if figure.is_time]:
+            row["figures"].pop(name)
+    return written["rows"]
+
+
+@pytest.mark.slow
+def test_a_study_that_is_killed_three_times_ends_as_one_that_is_not(command, tmp_path):
+    file = tmp_path / "tiny.yaml"
+    file.write_text(TINY_STUDY)
+    status, output, errors = command.run("study", file, "--out", tmp_path / "whole")
+    assert status == 0, errors
+    assert "accuracy against hd-lif" in output
+    waits = random.Random(0)
+    for _ in range(3):
+        process = command.start("study", file, "--out", tmp_path / "killed")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=waits.uniform(4, 12))
+        process.kill()
+        process.communicate()
+    status, _, errors = command.run("study", file, "--out", tmp_path / "killed")
+    assert status == 0, errors
+    assert without_times(tmp_path / "killed" / "study.json") == without_times(tmp_path / "whole" / "study.json")
