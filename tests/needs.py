@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import optax
+import pytest
 from flax import nnx
 
 from hdlif_jax import analysis, deploy, learning, losses, nn, rollout, training
@@ -114,3 +115,12 @@ OF_A_LOSS = {
     "make_rule_comparison": lambda loss: SEPARABILITY.make_rule_comparison(TRAINS, learning.stbp(), loss),
     "own_gradient": lambda loss: SEPARABILITY.own_gradient(learning.stbp(), TRAINS, loss, VARIABLES, BATCH),
 }
+
+
+def refuses(message, call, name=None):
+    """By the message, or by what the check of annotated arguments says of the name."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call()
+    found = str(caught.value)
+    assert message in found or (name and f"{name}=" in found and (HOW[name] in found or "not called yet" in found))
+    assert "\n" not in str(caught.value)

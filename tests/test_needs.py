@@ -10,7 +10,6 @@ import pytest
 from flax import nnx
 
 from hdlif_jax import analysis, learning, losses, nn, rollout, training
-from hdlif_jax.checks import HOW
 from tests.needs import (
     BATCH,
     KEY,
@@ -29,6 +28,7 @@ from tests.needs import (
     VARIABLES,
     F,
     X,
+    refuses,
 )
 
 
@@ -252,12 +252,3 @@ def test_no_public_function_was_forgotten(parameter, asked):
 
 def test_costs_take_no_word_for_a_truth_value():
     refuses("batch_statistics='no' must be True or False", lambda: analysis.measure(MODEL, [X], batch_statistics="no"))
-
-
-def refuses(message, call, name=None):
-    """By the message, or by what the check of annotated arguments says of the name."""
-    with pytest.raises((TypeError, ValueError)) as caught:
-        call()
-    found = str(caught.value)
-    assert message in found or (name and f"{name}=" in found and (HOW[name] in found or "not called yet" in found))
-    assert "\n" not in str(caught.value)
