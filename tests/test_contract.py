@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from hdlif_jax import analysis, deploy, learning, losses, nn, rollout
-from hdlif_jax.commands import registry
+from hdlif_jax.commands import make, registry
 from hdlif_jax.commands.config import DataConfig, LearningConfig, ModelConfig, OptimizerConfig
 from hdlif_jax.neurons import surrogates
 
@@ -223,8 +223,8 @@ def test_every_rule(name):
 @pytest.mark.parametrize("name", registry.TRACES)
 def test_every_trace(name):
     """It learns, and at one step, without a past, it is none."""
-    rule = registry.make_rule(LearningConfig(rule="accumulate", trace=name))
-    assert rule == registry.make_rule(LearningConfig(rule="accumulate", trace=name))
+    rule = make.make_rule(LearningConfig(rule="accumulate", trace=name))
+    assert rule == make.make_rule(LearningConfig(rule="accumulate", trace=name))
     check_learns(conv_net(nn.lif()), rule)
     model = conv_net(nn.lif(), num_steps=1)
     network, variables, batch = nn.training_form(model), nn.variables_of(model), batch_for(model)
@@ -264,7 +264,7 @@ def test_every_optimizer_lowers_a_loss(name):
     config = OptimizerConfig(name=name, learning_rate=0.05)
     model = conv_net(nn.lif())
     params = jax.tree.map(jnp.ones_like, nn.variables_of(model).params)
-    optimizer = registry.make_optimizer(config, lambda count: 0.05, nn.training_form(model))
+    optimizer = make.make_optimizer(config, lambda count: 0.05, nn.training_form(model))
     state = optimizer.init(params)
     value = lambda params: sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(params))  # noqa: E731
     start = value(params)
@@ -279,7 +279,7 @@ def test_every_optimizer_lowers_a_loss(name):
 def test_every_schedule_is_positive_to_the_end_and_reaches_its_rate(name):
     fields = {"milestones": (2, 3)} if name == "steps" else {}
     config = OptimizerConfig(schedule=name, learning_rate=0.5, warmup_epochs=1, **fields)
-    schedule = registry.make_schedule(config, 10, 4)
+    schedule = make.make_schedule(config, 10, 4)
     found = np.asarray(jax.vmap(schedule)(jnp.arange(40)))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, [jax.jit(schedule)(count) for count in range(40)], rtol=1e-6)
@@ -290,7 +290,7 @@ def test_every_schedule_is_positive_to_the_end_and_reaches_its_rate(name):
 
 @pytest.mark.parametrize("name", registry.ENCODINGS)
 def test_every_encoding(name):
-    encoding = registry.make_encoding(DataConfig(encoding=name), NUM_STEPS)
+    encoding = make.make_encoding(DataConfig(encoding=name), NUM_STEPS)
     inputs = jax.random.uniform(jax.random.key(0), (BATCH, *SHAPE))
     if encoding is None:  # the input itself, shown at every step
         return

@@ -26,7 +26,7 @@ def check_neuron(case, step, charge):
         residual, spikes = run(lambda t, state, current_t: step(state, current_t), current)
         return jnp.sum(cotangent * spikes), (residual, spikes)
 
-    gradient, (residual, spikes) = jax.grad(total, has_aux=True)(current)
+    gradient, (residual, spikes) = jax.jit(jax.grad(total, has_aux=True))(current)
     case.exact("spikes", spikes)
     case.close("residual", residual)
     before = jnp.concatenate([jnp.zeros_like(residual[:1]), residual[:-1]])

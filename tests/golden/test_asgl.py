@@ -34,7 +34,7 @@ def test_neuron_with_the_masks_given(case, shape, reset):
         return jnp.sum(cotangent * spikes / threshold), (states, spikes)
 
     value, raw_decay = (jnp.asarray(case.float32(prefix + name)) for name in ("raw_width", "raw_decay"))
-    grads, (states, spikes) = jax.grad(total, (0, 1, 2), has_aux=True)(current, value, raw_decay)
+    grads, (states, spikes) = jax.jit(jax.grad(total, (0, 1, 2), has_aux=True))(current, value, raw_decay)
     case.close(f"{prefix}spikes_train", spikes / threshold)
     before = jnp.concatenate([jnp.zeros_like(states[:1]), states[:-1]])
     case.close(f"{prefix}membrane_train", charge(jax.nn.sigmoid(raw_decay), before, current))

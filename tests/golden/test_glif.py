@@ -49,7 +49,7 @@ def test_cell(case):
         (states,), spikes = run(step, current, state)
         return jnp.sum(cotangent * spikes), (states, spikes)
 
-    (grads, grad_current), (states, spikes) = jax.grad(total, (0, 1), has_aux=True)(params, current)
+    (grads, grad_current), (states, spikes) = jax.jit(jax.grad(total, (0, 1), has_aux=True))(params, current)
     case.exact("spikes", spikes)
     case.close("membrane", states.membrane)
     case.close("grad_current", grad_current)
