@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 
 import chex
 import jax
@@ -235,17 +236,30 @@ def test_every_trace(name):
     chex.assert_trees_all_close(traced, plain, atol=1e-6)
 
 
+SIDE = 32  # the least that all networks read
+
+
+LIVELY = nnx.initializers.normal(1.0)  # kernels with which spikes get through layers without norms
+
+
 def narrow(name, num_steps):
     """A network of the registry, two channels wide."""
     architecture = registry.NETWORKS[name]
     size = {architecture.size: (2, 2) if architecture.size == "widths" else 2}
-    return architecture.build((16, 16, 2), CLASSES, spec=nn.Spec(num_steps=num_steps), rngs=nnx.Rngs(0), **size)
+    spec = nn.Spec(num_steps=num_steps, init=LIVELY)
+    return architecture.build((SIDE, SIDE, 2), CLASSES, spec=spec, rngs=nnx.Rngs(0), **size)
 
 
-@pytest.mark.parametrize("name", registry.NETWORKS)
+def marked(names):
+    """The names as parameters; networks of many layers, whose number is in their name, compile for long."""
+    depths = {name: int(re.sub(r"\D", "", name) or 0) for name in names}
+    return [pytest.param(name, marks=pytest.mark.slow) if depths[name] > 18 else name for name in names]
+
+
+@pytest.mark.parametrize("name", marked(registry.NETWORKS))
 def test_every_network(name):
     model = narrow(name, num_steps=2)
-    assert (model.num_steps, model.input_shape, model.num_classes) == (2, (16, 16, 2), CLASSES)
+    assert (model.num_steps, model.input_shape, model.num_classes) == (2, (SIDE, SIDE, 2), CLASSES)
     check_learns(model)
     check_layer_by_layer_is_step_by_step(model, train=False)
     check_costs(model)

@@ -151,7 +151,20 @@ NETWORKS: dict[str, Architecture] = {
     "resnet18": Architecture(lambda *args, **options: hd.nn.resnet18(*args, **options)),
     "resnet19": Architecture(lambda *args, **options: hd.nn.resnet19(*args, **options)),
     "resnet34": Architecture(lambda *args, **options: hd.nn.resnet34(*args, **options)),
+    "post-resnet18": Architecture(lambda *args, **options: hd.nn.post_resnet18(*args, **options)),
+    "post-resnet19": Architecture(lambda *args, **options: hd.nn.post_resnet19(*args, **options)),
+    "post-resnet34": Architecture(lambda *args, **options: hd.nn.post_resnet34(*args, **options)),
+    "glif-resnet18": Architecture(lambda *args, **options: hd.nn.glif_resnet18(*args, **options)),
+    "spike-resnet18": Architecture(lambda *args, **options: hd.nn.spike_resnet18(*args, **options)),
+    "nf-resnet34": Architecture(lambda *args, **options: hd.nn.nf_resnet34(*args, **options)),
     "vgg": Architecture(lambda *args, **options: hd.nn.vgg(*args, **options), size="widths", has_blocks=False),
+    "vgg11": Architecture(lambda *args, **options: hd.nn.vgg11(*args, **options), has_blocks=False),
+    "vgg11-adaptive": Architecture(lambda *args, **options: hd.nn.vgg11_adaptive(*args, **options), has_blocks=False),
+    "vgg11-strided": Architecture(lambda *args, **options: hd.nn.vgg11_strided(*args, **options), has_blocks=False),
+    "vgg13-linear": Architecture(lambda *args, **options: hd.nn.vgg13_linear(*args, **options), has_blocks=False),
+    "vgg-snn-strided": Architecture(
+        lambda *args, **options: hd.nn.vgg_snn(*args, strided=True, **options), has_blocks=False
+    ),
     "vgg13": Architecture(lambda *args, **options: hd.nn.vgg13(*args, **options), has_blocks=False),
     "vgg-snn": Architecture(lambda *args, **options: hd.nn.vgg_snn(*args, **options), has_blocks=False),
 }
