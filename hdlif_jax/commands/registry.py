@@ -59,6 +59,22 @@ class Loss(NamedTuple):
         return self.make(config)
 
 
+class LearningRule(NamedTuple):
+    """A learning rule.
+
+    Attributes:
+      make: `(config)`, gives the rule.
+      of_sequences: whether it can learn from a loss of all time-steps together.
+    """
+
+    make: Callable[[LearningConfig], learning.Rule]
+    of_sequences: bool = False
+
+    def __call__(self, config: LearningConfig) -> learning.Rule:
+        """The rule of a configuration."""
+        return self.make(config)
+
+
 class Architecture(NamedTuple):
     """A family of networks.
 
@@ -118,12 +134,12 @@ LOSSES: dict[str, Loss] = {
     "tet": Loss(lambda config: hd.losses.tet(_cross_entropy(config)), of_sequences=True),
 }
 
-RULES: dict[str, Callable[[LearningConfig], learning.Rule]] = {
-    "random_step": lambda config: hd.learning.random_step(),
-    "random_k": lambda config: hd.learning.random_k(config.k),
-    "accumulate": lambda config: hd.learning.accumulate(),
-    "every_step": lambda config: hd.learning.every_step(),
-    "stbp": lambda config: _stbp(config),
+RULES: dict[str, LearningRule] = {
+    "random_step": LearningRule(lambda config: hd.learning.random_step()),
+    "random_k": LearningRule(lambda config: hd.learning.random_k(config.k)),
+    "accumulate": LearningRule(lambda config: hd.learning.accumulate()),
+    "every_step": LearningRule(lambda config: hd.learning.every_step()),
+    "stbp": LearningRule(lambda config: _stbp(config), of_sequences=True),
 }
 
 OPTIMIZERS: dict[str, Callable[[OptimizerConfig, optax.Schedule, Mask], optax.GradientTransformation]] = {

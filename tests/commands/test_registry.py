@@ -60,6 +60,12 @@ def test_a_loss_is_of_sequences_if_its_entry_says_so(name):
     assert isinstance(loss, losses.SequenceLoss) == entry.of_sequences
 
 
+@pytest.mark.parametrize("name", registry.RULES)
+def test_a_rule_is_of_sequences_if_its_entry_says_so(name):
+    entry = registry.RULES[name]
+    assert isinstance(entry(LearningConfig(rule=name)), learning.stbp) == entry.of_sequences
+
+
 @pytest.mark.parametrize("architecture", registry.NETWORKS)
 def test_networks_are_built_by_name_with_their_size(architecture):
     entry = registry.NETWORKS[architecture]

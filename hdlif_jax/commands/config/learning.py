@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 from typing import Literal
 
-import hdlif_jax as hd
 from hdlif_jax.checks import Count, NotNegative, Positive, Share, check_fields
 from hdlif_jax.commands import registry
 from hdlif_jax.commands.config.fields import require
@@ -87,7 +86,7 @@ class LearningConfig:
             f"stbp_segment={self.stbp_segment} is for rule stbp; {self.rule} keeps no more than one step anyway",
         )
         require(
-            not self.is_of_sequences or isinstance(registry.RULES[self.rule](self), hd.learning.stbp),
+            not self.is_of_sequences or registry.RULES[self.rule].of_sequences,
             f"loss={self.loss!r} is of the whole sequence, and {self.rule} learns from single time-steps; use "
             "rule=stbp, or loss=cross-entropy",
         )

@@ -1,17 +1,27 @@
 """Small datasets and networks, for a look at everything on two cores."""
 
+from typing import Any
+
 from hdlif_jax.commands.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 from hdlif_jax.commands.presets.preset import Preset
+
+DIGITS: dict[str, Any] = {
+    "epochs": 40,
+    "batch_size": 64,
+    "augmentation": {"crop_padding": 1},
+    "optimizer": OptimizerConfig(learning_rate=0.1),
+}
 
 PRESETS: dict[str, Preset] = {
     "digits": Preset(
         "Handwritten digits of scikit-learn, 8×8 pixels; a small conv net of block (b), under a minute on two cores.",
         TrainConfig(
             preset="digits",
-            epochs=40,
+            epochs=DIGITS["epochs"],
+            batch_size=DIGITS["batch_size"],
             model=ModelConfig(widths=(32, 64, 64)),
-            data=DataConfig(name="digits", crop_padding=1),
-            optimizer=OptimizerConfig(learning_rate=0.1),
+            data=DataConfig(name="digits", **DIGITS["augmentation"]),
+            optimizer=DIGITS["optimizer"],
         ),
     ),
     "fashion-mnist": Preset(
