@@ -21,8 +21,7 @@ SILENT = nn.training_form(MODEL)
 VARIABLES, KEY, LOSS = nn.variables_of(MODEL), jax.random.key(0), losses.cross_entropy()
 BATCH = Batch(jnp.ones((B, F)), jnp.arange(B) % K)
 X = BATCH.inputs
-STATE = training.initial_state(MODEL, optax.sgd(0.1))
-SEPARABILITY = analysis.separability
+STATE, SEPARABILITY = training.initial_state(MODEL, optax.sgd(0.1)), analysis.separability
 
 
 def update(grads, opt_state, params, learned):
@@ -67,6 +66,8 @@ OF_A_NETWORK = {
     "stbp": lambda network: learning.stbp().gradient(network, LOSS, VARIABLES, BATCH),
     "layerwise": lambda network: learning.stbp(layerwise=True).gradient(network, LOSS, VARIABLES, BATCH),
     "every_step": lambda network: every_step(network),
+    "traced": lambda network: learning.traced().gradient(network, LOSS, VARIABLES, BATCH),
+    "with_traces": lambda network: learning.with_traces(network, learning.decay_trace()),
     "gradient_at_steps": lambda network: learning.gradient_at_steps(network, LOSS, VARIABLES, BATCH, jnp.array([0])),
     "make_train_step": lambda network: training.make_train_step(network, learning.accumulate(), LOSS, optax.sgd(0.1)),
     "make_eval_step": lambda network: training.make_eval_step(network, lambda x: x)(VARIABLES, X, BATCH.labels),
@@ -78,9 +79,8 @@ OF_A_NETWORK = {
     "make_rule_comparison": lambda network: SEPARABILITY.make_rule_comparison(network, learning.stbp(), LOSS),
     "own_gradient": lambda network: SEPARABILITY.own_gradient(learning.stbp(), network, LOSS, VARIABLES, BATCH),
 }
-LEARNS = ["random_step", "random_k", "accumulate", "stbp", "layerwise", "every_step", "gradient_at_steps"]
-LEARNS += ["make_train_step"]
-LEARNS += ["stbp_gradients", "online_gradients", "make_rule_comparison", "own_gradient"]
+LEARNS = ["random_step", "random_k", "accumulate", "stbp", "layerwise", "every_step", "gradient_at_steps", "traced"]
+LEARNS += ["make_train_step", "stbp_gradients", "online_gradients", "make_rule_comparison", "own_gradient"]
 OF_A_KEY = {
     "random_step": lambda key: learning.random_step().gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
     "random_k": lambda key: learning.random_k(2).gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
@@ -105,6 +105,7 @@ OF_RNGS = {
     "conv_net": lambda rngs: nn.conv_net((8, 8, 1), K, rngs=rngs),
     "resnet18": lambda rngs: nn.resnet18((8, 8, 1), K, width=1, rngs=rngs),
     "vgg_snn": lambda rngs: nn.vgg_snn((16, 16, 2), K, width=1, rngs=rngs),
+    "vgg": lambda rngs: nn.vgg((8, 8, 1), K, widths=(1,), rngs=rngs),
 }
 OF_A_LOSS = {
     "random_step": lambda loss: learning.random_step().gradient(TRAINS, loss, VARIABLES, BATCH, KEY),

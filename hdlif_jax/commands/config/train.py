@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal
 
 from hdlif_jax.checks import Amount, Count, Recalibrate, Seed, check_fields
+from hdlif_jax.commands import registry
 from hdlif_jax.commands.config.data import DataConfig
 from hdlif_jax.commands.config.fields import require
 from hdlif_jax.commands.config.first import FirstConfig
@@ -63,6 +64,17 @@ class TrainConfig:
             self.model.num_steps % (self.learning.stbp_segment or 1) == 0,
             f"learning.stbp_segment={self.learning.stbp_segment} does not divide "
             f"model.num_steps={self.model.num_steps}; choose a divisor",
+        )
+        over_sequence = registry.NORMS[self.model.norm].over_sequence
+        require(
+            not over_sequence or (self.learning.rule == "stbp" and self.learning.stbp_segment is None),
+            f"model.norm={self.model.norm} normalises all time-steps together, and learning.rule={self.learning.rule} "
+            "sees them one by one; choose learning.rule=stbp without segments, or model.norm=batch-norm",
+        )
+        require(
+            not over_sequence or self.coherence_every == 0,
+            f"coherence_every={self.coherence_every} with model.norm={self.model.norm}: there is no online gradient "
+            "through a norm over all time-steps; choose coherence_every=0 or model.norm=batch-norm",
         )
         if self.learning.rule == "random_k":
             require(

@@ -13,7 +13,7 @@ import jax
 
 from hdlif_jax.analysis.separability import coherence_observer
 from hdlif_jax.commands.config import TrainConfig
-from hdlif_jax.commands.registry import make_trainer
+from hdlif_jax.commands.make import make_trainer
 from hdlif_jax.commands.support import stages
 from hdlif_jax.commands.support.cli import console
 from hdlif_jax.commands.support.errors import CommandError, Stopped

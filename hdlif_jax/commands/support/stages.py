@@ -8,7 +8,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import hdlif_jax as hd
-from hdlif_jax.commands import registry
+from hdlif_jax.commands import make, registry
 from hdlif_jax.commands.config import DataConfig, FirstConfig, ModelConfig, TrainConfig
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.support.cli import did_you_mean, where_presets_are
@@ -98,7 +98,7 @@ def check_first(config: TrainConfig, dataset: Dataset) -> None:
 
     def start() -> nn.Variables:
         models = [
-            registry.make_model(stage.model, dataset.input_shape, dataset.num_classes, stage.seed)
+            make.make_model(stage.model, dataset.input_shape, dataset.num_classes, stage.seed)
             for stage in (first_config(config), config)
         ]
         return hd.training.transfer(hd.training.by_name(models[0]), models[1]).variables

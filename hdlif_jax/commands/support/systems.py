@@ -23,7 +23,7 @@ from hdlif_jax.analysis.separability import (
 )
 from hdlif_jax.analysis.separability.study import forward_layers
 from hdlif_jax.commands.config import TrainConfig
-from hdlif_jax.commands.registry import make_trainer
+from hdlif_jax.commands.make import make_trainer
 from hdlif_jax.commands.support.execution import one_device
 from hdlif_jax.commands.support.inputs import comparison_batch
 from hdlif_jax.commands.support.run_directory import RunDirectory, read_json

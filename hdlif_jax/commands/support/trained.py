@@ -40,10 +40,15 @@ def finished_run(config: TrainConfig, path: pathlib.Path, words: Sequence[str] =
         asked = path.with_name(path.name + ".json")
         write_json(asked, {"schema": SCHEMA, "config": to_dict(config)})
         start = ["--config", str(asked), "--out", str(path)]
-    status = subprocess.run([sys.executable, "-m", "hdlif_jax.commands.train", *start, *words], check=False).returncode
+    status = train([*start, *words])
     if status > SIGNALLED or status < 0:
         stopped = status if status > 0 else SIGNALLED - status
         raise Stopped(f"the training in {path} was stopped; the same command goes on with it", stopped)
     if status or not directory.is_finished:
         raise CommandError(f"the training in {path} ended with status {status}; what it says above is to be mended")
     return directory
+
+
+def train(words: Sequence[str]) -> int:
+    """The exit status of the train command in a process of its own."""
+    return subprocess.run([sys.executable, "-m", "hdlif_jax.commands.train", *words], check=False).returncode

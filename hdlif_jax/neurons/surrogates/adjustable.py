@@ -98,7 +98,7 @@ class dspike(Adjustable):
 
     @property
     def start(self) -> float:
-        """b."""
+        """The temperature, b."""
         return self.temperature
 
     def curve(self, excess: jax.Array, value: jax.Array) -> jax.Array:
@@ -151,7 +151,7 @@ class smooth_step(Adjustable):
         return 1 / self.width if self.shape == "sigmoid" else -math.log(self.width)
 
     def curve(self, excess: jax.Array, value: jax.Array) -> jax.Array:
-        """g at the number a."""
+        """The smooth step, g, at the number a."""
         if self.shape == "sigmoid":
             return jax.nn.sigmoid(value * excess)
         height = jnp.exp(value) * excess + 0.5

@@ -21,8 +21,8 @@ class lif:  # noqa: N801 - a class that is called as a function
     """LIF (Eq. 1): by default a learned leak and threshold, shared over time, and spikes of height θ.
 
     Attributes:
-      surrogate: the spike function, from `neurons.surrogates` or your own; the number of an adjustable one is a variable
-        of the cell, `surrogate_value`.
+      surrogate: the spike function, from `neurons.surrogates` or your own; the number of an adjustable one is held by
+        the cell, as `surrogate_value`.
       decay: λ in (0, 1), or its start if it is learned, as sigmoid(raw).
       learn_decay: whether λ is learned.
       threshold: θ > 0, or its start if it is learned.
@@ -76,10 +76,9 @@ class LIFCell(NeuronCell):
         self.options = options
         if options.learn_decay:
             self.raw_decay = nnx.Param(jnp.float32(math.log(options.decay / (1 - options.decay))))
-        if options.learn_threshold:
-            self.threshold = nnx.Param(jnp.float32(options.threshold))
-        elif options.found_threshold:
-            self.threshold = Setting(jnp.float32(options.threshold))
+        if options.learn_threshold or options.found_threshold:
+            kind: type[nnx.Variable[jax.Array]] = nnx.Param if options.learn_threshold else Setting
+            self.threshold = kind(jnp.float32(options.threshold))
         surrogate = options.surrogate
         if isinstance(surrogate, Adjustable):
             self.surrogate_value = (nnx.Param if surrogate.learned else Setting)(jnp.float32(surrogate.start))
