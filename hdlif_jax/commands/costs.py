@@ -19,6 +19,7 @@ from hdlif_jax.commands.support.execution import use_compilation_cache
 from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import device_name, in_data_dir, write_json
 from hdlif_jax.commands.support.runs import input_spec, load_dataset, load_run
+from hdlif_jax.commands.support.stages import untrained_teacher
 from hdlif_jax.commands.support.tables import print_table
 
 if TYPE_CHECKING:
@@ -125,7 +126,8 @@ def training_cost(config: TrainConfig, model: nn.SpikingNetwork) -> analysis.Com
         spec.num_classes,
         encoding=make_encoding(config.data, config.model.num_steps),
     )
-    rule, loss = make_rule(config.learning), make_loss(config.learning, config.model.num_steps)
+    teacher = untrained_teacher(config, spec.shape, model.num_classes)
+    rule, loss = make_rule(config, teacher), make_loss(config.learning, config.model.num_steps)
     step = jax.jit(
         hd.training.make_train_step(network, rule, loss, optimizer, preprocess=preprocess, seed=config.seed),
         donate_argnums=0,

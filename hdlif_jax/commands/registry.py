@@ -50,11 +50,13 @@ class Surrogate(NamedTuple):
       make: `(config)`, gives the spike function.
       reads: what it reads of the configuration besides its scale.
       is_held: whether it has a number that changes while a network trains, and that the cells hold.
+      is_chosen: whether that number is chosen before each epoch and not learned.
     """
 
     make: Callable[[ModelConfig], surrogates.SpikeFunction]
     reads: Literal["height", "noise"] | None = None
     is_held: bool = False
+    is_chosen: bool = False
 
     def __call__(self, config: ModelConfig) -> surrogates.SpikeFunction:
         """The spike function of a configuration."""
@@ -97,16 +99,23 @@ class LearningRule(NamedTuple):
     """A learning rule.
 
     Attributes:
-      make: `(config)`, gives the rule.
+      make: `(config)`, or `(config, teacher)` of a rule that learns from one; gives the rule.
       of_sequences: whether it can learn from a loss of all time-steps together.
+      has_teacher: whether it learns from another network.
     """
 
-    make: Callable[[LearningConfig], learning.Rule]
+    make: Callable[..., learning.Rule]
     of_sequences: bool = False
+    has_teacher: bool = False
 
-    def __call__(self, config: LearningConfig) -> learning.Rule:
-        """The rule of a configuration."""
-        return self.make(config)
+    def __call__(self, config: LearningConfig, teacher: learning.Activations | None = None) -> learning.Rule:
+        """The rule of a configuration.
+
+        Raises:
+          ValueError: it learns from a teacher, and there is none.
+        """
+        made: learning.Rule = self.make(config, *[teacher] * self.has_teacher)
+        return made
 
 
 class Architecture(NamedTuple):
@@ -146,7 +155,9 @@ SURROGATES: dict[str, Surrogate] = {
     "arctan": Surrogate(lambda config: hd.neurons.surrogates.arctan(**_scale(config, "slope"))),
     "fast-sigmoid": Surrogate(lambda config: hd.neurons.surrogates.fast_sigmoid(**_scale(config, "slope"))),
     "gaussian": Surrogate(lambda config: hd.neurons.surrogates.gaussian(**_scale(config, "width"))),
-    "dspike": Surrogate(lambda config: hd.neurons.surrogates.dspike(**_scale(config, "temperature")), is_held=True),
+    "dspike": Surrogate(
+        lambda config: hd.neurons.surrogates.dspike(**_scale(config, "temperature")), is_held=True, is_chosen=True
+    ),
     "smooth-sigmoid": Surrogate(lambda config: _smooth_step(config, "sigmoid"), "noise", is_held=True),
     "smooth-ramp": Surrogate(lambda config: _smooth_step(config, "ramp"), "noise", is_held=True),
 }
@@ -189,6 +200,10 @@ RULES: dict[str, LearningRule] = {
     "accumulate": LearningRule(lambda config: hd.learning.accumulate()),
     "every_step": LearningRule(lambda config: hd.learning.every_step()),
     "stbp": LearningRule(lambda config: _stbp(config), of_sequences=True),
+    "layer-local": LearningRule(lambda config, teacher: _layer_local(config, teacher, online=False), has_teacher=True),
+    "layer-local-online": LearningRule(
+        lambda config, teacher: _layer_local(config, teacher, online=True), has_teacher=True
+    ),
 }
 
 TRACES: dict[str, Callable[[], learning.Trace] | None] = {
@@ -262,6 +277,15 @@ def _stbp(config: LearningConfig) -> learning.Rule:
     # Layer by layer on accelerators: on an H200 1.5 times as fast in 0.55 of the memory (`experiments.benchmarks.stbp`)
     layerwise = config.stbp_segment is None and not xla_cpu.on_cpu()
     return hd.learning.stbp(config.stbp_segment, layerwise=layerwise)
+
+
+def _layer_local(config: LearningConfig, teacher: learning.Activations | None, *, online: bool) -> learning.Rule:
+    if teacher is None:
+        raise ValueError(
+            f"rule={config.rule!r} learns from a teacher, a trained network without spikes; give make_rule a "
+            "learning.Teacher(model, variables), or train one first with first.preset and first.use=teacher"
+        )
+    return hd.learning.layer_local(teacher, config.local_percentile, online, config.local_warmup)
 
 
 def _sgd(config: OptimizerConfig, rate: optax.Schedule, decays: Mask) -> optax.GradientTransformation:
