@@ -68,20 +68,26 @@ def make_model(config: ModelConfig, input_shape: tuple[int, ...], num_classes: i
     return build(input_shape, num_classes, spec=make_spec(config), rngs=nnx.Rngs(seed), **chosen)
 
 
-def make_rule(config: TrainConfig, teacher: learning.Activations | None = None) -> learning.Rule:
+def make_rule(config: LearningConfig, teacher: learning.Activations | None = None) -> learning.Rule:
     """The learning rule of a configuration.
 
     Args:
-      config: of which the rule, and what the network has that the rule must heed.
+      config: which rule.
       teacher: of the rules that learn from one.
 
     Raises:
       ValueError: the rule learns from a teacher, and there is none.
     """
-    rule, trace = RULES[config.learning.rule](config.learning, teacher), TRACES[config.learning.trace]
+    rule, trace = RULES[config.rule](config, teacher), TRACES[config.trace]
+    return rule if trace is None else hd.learning.traced(rule, trace())
+
+
+def rule_for_network(config: TrainConfig, teacher: learning.Activations | None = None) -> learning.Rule:
+    """The learning rule of a run, as the norms of its network need it; arguments and errors as those of `make_rule`."""
+    rule = make_rule(config.learning, teacher)
     if NORMS[config.model.norm].over_sequence and isinstance(rule, hd.learning.stbp):
         rule = dataclasses.replace(rule, layerwise=True)
-    return rule if trace is None else hd.learning.traced(rule, trace())
+    return rule
 
 
 def make_loss(config: LearningConfig, num_steps: int) -> learning.Loss:
@@ -194,7 +200,7 @@ def make_trainer(
         resident_limit_gib=config.data.resident_limit_gib,
     )
     model = make_model(config.model, dataset.input_shape, dataset.num_classes, config.seed)
-    rule, loss = make_rule(config, teacher), make_loss(config.learning, model.num_steps)
+    rule, loss = rule_for_network(config, teacher), make_loss(config.learning, model.num_steps)
     updates_per_epoch = plan.steps_per_epoch * rule.updates_per_batch(model.num_steps)
     schedule = make_schedule(config.optimizer, updates_per_epoch, config.epochs)
     encoding = make_encoding(config.data, config.model.num_steps)

@@ -32,11 +32,13 @@ class Neuron(NamedTuple):
       reads: what it reads of the configuration: the levels of the quantiser of its spikes, or the surrogate derivative
         of spikes that are a step.
       holds_surrogate: whether its cells hold the number of a surrogate that changes while a network trains.
+      traces: `(config)`, gives the names of the presynaptic traces that it has.
     """
 
     make: Callable[[ModelConfig], nn.CellFactory]
     reads: Literal["levels", "surrogate"] | None = None
     holds_surrogate: bool = False
+    traces: Callable[[ModelConfig], tuple[str, ...]] = lambda config: ()
 
     def __call__(self, config: ModelConfig) -> nn.CellFactory:
         """What makes the cells of a configuration."""
@@ -132,13 +134,24 @@ class Architecture(NamedTuple):
     has_blocks: bool = True
 
 
+DECAY = "decay"  # the trace that all have who say their leak
+
 NEURONS: dict[str, Neuron] = {
-    "lif": Neuron(lambda config: _lif(config), "surrogate", holds_surrogate=True),
+    "lif": Neuron(
+        lambda config: _lif(config),
+        "surrogate",
+        holds_surrogate=True,
+        traces=lambda config: (DECAY, "ratio-code", "ratio-paper") if config.lif.reset == "soft" else (DECAY,),
+    ),
     "adaptive-lif": Neuron(lambda config: hd.nn.adaptive_lif(SURROGATES[config.surrogate](config)), "surrogate"),
-    "glif": Neuron(lambda config: hd.nn.glif()),
-    "hd-lif": Neuron(lambda config: hd.nn.hd_lif(config.spike_bits, config.spike_scale), "levels"),
+    "glif": Neuron(lambda config: hd.nn.glif(), traces=lambda config: (DECAY,)),
+    "hd-lif": Neuron(
+        lambda config: hd.nn.hd_lif(config.spike_bits, config.spike_scale), "levels", traces=lambda config: (DECAY,)
+    ),
     "mem-bn": Neuron(lambda config: hd.nn.mem_bn(config.spike_bits, config.spike_scale), "levels"),
-    "parallel": Neuron(lambda config: hd.nn.parallel(config.spike_bits, config.spike_scale), "levels"),
+    "parallel": Neuron(
+        lambda config: hd.nn.parallel(config.spike_bits, config.spike_scale), "levels", traces=lambda config: (DECAY,)
+    ),
     "relu": Neuron(lambda config: hd.nn.relu(config.relu_ceiling)),
 }
 
@@ -208,7 +221,7 @@ RULES: dict[str, LearningRule] = {
 
 TRACES: dict[str, Callable[[], learning.Trace] | None] = {
     "none": None,
-    "decay": lambda: hd.learning.decay_trace(),
+    DECAY: lambda: hd.learning.decay_trace(),
     "ratio-code": lambda: hd.learning.ratio_trace("code"),
     "ratio-paper": lambda: hd.learning.ratio_trace("paper"),
 }

@@ -86,6 +86,14 @@ class TrainConfig:
             f"learning.local_warmup={self.learning.local_warmup} leaves none of model.num_steps="
             f"{self.model.num_steps} to teach; choose fewer",
         )
+        in_blocks = registry.NETWORKS[self.model.architecture].has_blocks
+        for neuron in (self.model.neuron, self.model.second_neuron if in_blocks else self.model.neuron):
+            require(
+                self.learning.trace == "none" or self.learning.trace in registry.NEURONS[neuron].traces(self.model),
+                f"learning.trace={self.learning.trace} is of neurons with a leak, and of ratios of LIF with "
+                f"model.lif.reset=soft; these of model.neuron={neuron} have none: use model.neuron=lif, or "
+                "learning.trace=none",
+            )
         over_sequence = registry.NORMS[self.model.norm].over_sequence
         require(
             not over_sequence or (self.learning.rule == "stbp" and self.learning.stbp_segment is None),
