@@ -183,10 +183,20 @@ def test_every_loss(name):
     check_learns(conv_net(), learning.stbp(), loss)
 
 
+@functools.cache
+def teacher():
+    model = conv_net(nn.relu(), num_steps=1)
+    return learning.Teacher(model, nn.variables_of(model))
+
+
 @pytest.mark.parametrize("name", registry.RULES)
 def test_every_rule(name):
-    rule = registry.RULES[name](LearningConfig(rule=name, k=1))
-    assert rule == registry.RULES[name](LearningConfig(rule=name, k=1))
+    entry, config = registry.RULES[name], LearningConfig(rule=name, k=1)
+    rule = entry(config, teacher())
+    assert rule == entry(config, teacher())
+    if entry.has_teacher:
+        with pytest.raises(ValueError, match=f"rule='{name}' learns from a teacher"):
+            entry(config)
     found = {}
     for num_steps in (NUM_STEPS, 1):
         model = conv_net(num_steps=num_steps)
@@ -218,6 +228,8 @@ def test_every_rule(name):
         lambda variables: learning.stbp().gradient(nn.training_form(one), LOSS, variables, batch_for(one)).grads
     )(nn.variables_of(one))
     expected = jax.tree.map(lambda param, grad: param - 0.1 * grad, nn.variables_of(one).params, full)
+    if entry.has_teacher:  # of the labels, the readout alone learns
+        found[1], expected = found[1]["head"], expected["head"]
     chex.assert_trees_all_close(found[1], expected, atol=1e-6)
 
 
