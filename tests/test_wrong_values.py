@@ -40,6 +40,13 @@ SHAPE, RNGS = (4, 4, 1), nnx.Rngs(0)
 MODEL = nn.mlp((4,), 2, widths=(3,), spec=nn.Spec(num_steps=2), rngs=nnx.Rngs(0))
 NETWORK = {"input_shape": SHAPE, "num_classes": 2, "spec": nn.Spec(num_steps=1), "rngs": RNGS}
 TRAINING = {"model": MODEL, "rule": learning.random_step(), "loss": losses.cross_entropy(), "optimizer": optax.sgd(0.1)}
+FOUND = nn.mlp(
+    (4,),
+    2,
+    widths=(16,),
+    spec=nn.Spec(num_steps=2, neuron=nn.lif(learn_threshold=False, found_threshold=True)),
+    rngs=nnx.Rngs(0),
+)
 
 RUN = {
     "model": nn.mlp((5, 5, 2), 3, widths=(2,), spec=nn.Spec(num_steps=2), rngs=nnx.Rngs(0)),
@@ -76,6 +83,10 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     (training.warmup_cosine, {"learning_rate": 0.1, "warmup": 1, "total": 4}),
     (training.warmup_steps, {"learning_rate": 0.1, "milestones": (2,)}),
     (training.slowed, {"rule": optax.sgd(0.1), "factor": 0.1, "chosen": {"gate": True}}),
+    *(
+        (kind, {"model": FOUND, "variables": nn.variables_of(FOUND), "inputs": jnp.ones((2, 4))} | options)
+        for kind, options in ((training.find_thresholds, {}), (training.find_threshold, {"path": "layers.1"}))
+    ),
     (training.start, TRAINING),
     (training.Trainer, TRAINING | RUN),
     (nn.Conv, {"in_channels": 1, "out_channels": 1, "rngs": RNGS}),

@@ -18,6 +18,7 @@ from hdlif_jax.training.recalibrate import recalibrate
 from hdlif_jax.training.schedules import warmup_cosine, warmup_steps
 from hdlif_jax.training.steps import StepMetrics, TrainState, TrainStep, initial_state, make_train_step, start
 from hdlif_jax.training.temperature import choose_temperature
+from hdlif_jax.training.thresholds import find_threshold, find_thresholds
 from hdlif_jax.training.weights import (
     Transfer,
     Weights,
@@ -50,6 +51,8 @@ __all__ = [
     "choose_temperature",
     "decaying_kernels",
     "explain_non_finite",
+    "find_threshold",
+    "find_thresholds",
     "initial_state",
     "load_run",
     "load_weights",

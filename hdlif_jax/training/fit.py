@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from hdlif_jax import nn
 from hdlif_jax.checks import Amount, Count, Recalibrate, Seed, check, check_arguments
 from hdlif_jax.data import BatchReader, Dataset, Source
-from hdlif_jax.encodings import Encoding, reads_normalized
+from hdlif_jax.encodings import Encoding
 from hdlif_jax.learning import Batch, Loss, Rule
 from hdlif_jax.training.adjust import Adjust, adjusted
 from hdlif_jax.training.callbacks import Callbacks, Interrupted, Nowhere, Trained, diverged, of_epoch
@@ -98,8 +98,7 @@ class Trainer:
             preprocess = make_preprocess(dataset.mean, dataset.std, dataset.num_classes, encoding=encoding)
         self.normalize = make_normalize(dataset.mean, dataset.std, encoding)
         check_match(dataset, model, self.normalize)
-        if encoding is not None and not reads_normalized(encoding):
-            check_intensities(dataset)
+        check_intensities(dataset, encoding)
         on_all, rows = replicated(self.mesh), batch_sharding(self.mesh)
         self._optimizer, self._preprocess = optimizer, preprocess
         network = nn.training_form(model, dtype=dtype)
