@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 
 from hdlif_jax import analysis, deploy, learning, losses, nn, rollout, training
+from hdlif_jax.checks import HOW
 from hdlif_jax.learning import Batch, Learner
 
 B, F, K, T = 4, 5, 2, 3
