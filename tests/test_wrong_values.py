@@ -63,6 +63,7 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     *((kind, {}) for kind in (losses.cross_entropy, losses.mean_squared_error, losses.distance_to, losses.tet)),
     *((kind, {"loss": losses.cross_entropy()}) for kind in (losses.of_mean_output, losses.of_each_step)),
     *((kind, {}) for kind in (learning.random_k, learning.stbp, learning.accumulate, learning.every_step)),
+    *((kind, {}) for kind in (learning.traced, learning.ratio_trace)),
     *((kind, {"num_steps": 2}) for kind in (encodings.poisson, encodings.latency, encodings.dct)),
     *((kind, {"block": 4}) for kind in (encodings.dct_matrix, encodings.zigzag)),
     (encodings.dct_slices, {"images": jnp.zeros((1, 4, 4, 1))}),
@@ -95,6 +96,8 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     (nn.Dropout, {}),
     (nn.mlp, NETWORK | {"widths": (2,)}),
     (nn.conv_net, NETWORK | {"widths": (2,)}),
+    (nn.vgg, NETWORK | {"widths": (2,)}),
+    (nn.AdaptiveAverage, {"size": 2}),
     *((kind, NETWORK | {"width": 1}) for kind in (nn.resnet18, nn.resnet19, nn.resnet34)),
     *((kind, NETWORK | {"input_shape": (16, 16, 2), "width": 1}) for kind in (nn.vgg13, nn.vgg_snn)),
 ]

@@ -23,6 +23,7 @@ REASONS = {
     "hd-lif": "its spikes carry the strength m − θ, which NIR's spikes (0 or 1) cannot, and λ and θ change from step "
     "to step, where NIR's parameters are constant",
     "parallel": "it has no membrane, its spikes carry the strength I − θ, and θ changes from step to step",
+    "glif": "its gates mix leaks and resets that NIR's neurons have one each of",
     "relu": "it hands on real numbers, and NIR's spikes are 0 or 1",
     "lif": "it does not reset, and NIR's LIF neurons do",
 }

@@ -17,6 +17,7 @@ from hdlif_jax.training.reach import UnreachedParameters
 from hdlif_jax.training.recalibrate import recalibrate
 from hdlif_jax.training.schedules import warmup_cosine, warmup_steps
 from hdlif_jax.training.steps import StepMetrics, TrainState, TrainStep, initial_state, make_train_step, start
+from hdlif_jax.training.temperature import choose_temperature
 from hdlif_jax.training.thresholds import find_threshold, find_thresholds
 from hdlif_jax.training.weights import (
     Transfer,
@@ -47,6 +48,7 @@ __all__ = [
     "Weights",
     "accuracy_per_step",
     "by_name",
+    "choose_temperature",
     "decaying_kernels",
     "explain_non_finite",
     "find_threshold",

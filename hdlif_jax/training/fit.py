@@ -133,8 +133,7 @@ class Trainer:
 
     def batch(self, step: int) -> Batch:
         """Inputs and labels of a step: a function of (seed, step) alone, so that a resumed run goes on exactly."""
-        examples: Any = BatchReader(self.plan.train, self.plan.batch_size, self.seed)(step)
-        return Batch(*examples)
+        return Batch._make(BatchReader(self.plan.train, self.plan.batch_size, self.seed)(step))
 
     def runner(self) -> Runner:
         """What trains on those batches: from the device's memory where they fit, else read from disk."""

@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from hdlif_jax import data, learning, losses, nn
-from hdlif_jax.commands import registry
+from hdlif_jax.commands import make, registry
 from hdlif_jax.commands.config import DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig
 from hdlif_jax.neurons import surrogates
 
@@ -28,6 +28,7 @@ CHOICES = [
     (ModelConfig, "architecture", registry.NETWORKS),
     (LearningConfig, "rule", registry.RULES),
     (LearningConfig, "loss", registry.LOSSES),
+    (LearningConfig, "trace", registry.TRACES),
     (OptimizerConfig, "name", registry.OPTIMIZERS),
     (OptimizerConfig, "schedule", registry.SCHEDULES),
     (DataConfig, "encoding", registry.ENCODINGS),
@@ -65,7 +66,7 @@ def test_networks_are_built_by_name_with_their_size(architecture):
     entry = registry.NETWORKS[architecture]
     size = {"widths": (2, 4, 4)} if entry.size == "widths" else {"width": 2}
     config = ModelConfig(architecture=architecture, num_steps=2, **size)
-    model = registry.make_model(config, (16, 16, 2), 3, seed=0)
+    model = make.make_model(config, (16, 16, 2), 3, seed=0)
     assert (model.num_steps, model.num_classes) == (2, 3)
     kernels = [leaf for leaf in jax.tree.leaves(nn.variables_of(model).params) if leaf.ndim == 4]
     assert min(kernel.shape[-1] for kernel in kernels) == 2
@@ -74,7 +75,7 @@ def test_networks_are_built_by_name_with_their_size(architecture):
 def test_a_seed_decides_the_kernels():
     config = ModelConfig(widths=(4,), num_steps=2)
     first, again, other = (
-        nn.variables_of(registry.make_model(config, (6, 6, 1), 3, seed)).params["stem"]["kernel"] for seed in (0, 0, 1)
+        nn.variables_of(make.make_model(config, (6, 6, 1), 3, seed)).params["stem"]["kernel"] for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
@@ -94,20 +95,56 @@ def test_a_seed_decides_the_kernels():
     ],
 )
 def test_specs_have_the_neurons_of_the_configuration(fields, neuron, second):
-    spec = registry.make_spec(ModelConfig(**fields))
+    spec = make.make_spec(ModelConfig(**fields))
     assert (spec.neuron, spec.second_neuron) == (neuron, second)
 
 
 def test_rules_and_losses_take_their_numbers_from_the_configuration():
     config = LearningConfig(rule="random_k", k=3, label_smoothing=0.2)
-    assert registry.make_rule(config) == learning.random_k(3)
-    assert registry.make_loss(config) == losses.cross_entropy(0.2)
-    assert registry.make_rule(LearningConfig(rule="stbp", stbp_segment=2)) == learning.stbp(2)
+    assert make.make_rule(config) == learning.random_k(3)
+    assert make.make_loss(config, 4) == losses.cross_entropy(0.2)
+    assert make.make_rule(LearningConfig(rule="stbp", stbp_segment=2)) == learning.stbp(2)
+
+
+def test_the_online_systems_by_their_words():
+    """SLTT, SLTT-K, OTTT-A, OTTT-O and NDOT, and their losses."""
+    decay, ratio = learning.decay_trace(), learning.ratio_trace("code")
+    for fields, rule in (
+        ({"rule": "accumulate"}, learning.accumulate()),
+        ({"rule": "random_k", "early_stop": False}, learning.random_k(2, early_stop=False)),
+        ({"rule": "accumulate", "trace": "decay"}, learning.traced(learning.accumulate(), decay)),
+        ({"rule": "every_step", "trace": "decay"}, learning.traced(learning.every_step(), decay)),
+        ({"rule": "every_step", "trace": "ratio-code"}, learning.traced(learning.every_step(), ratio)),
+    ):
+        assert make.make_rule(LearningConfig(**fields)) == rule
+    logits, labels = jax.random.normal(jax.random.key(0), (4, 3)), jnp.arange(4) % 3
+    options = {"loss": "cross-entropy+mse", "label_smoothing": 0.0, "mse_weight": 0.2, "mean_over_steps": True}
+    entropy = losses.cross_entropy()(logits, labels)
+    for target, compared in (("one-hot", jax.nn.one_hot(labels, 3)), ("constant", jnp.ones((4, 3)))):
+        loss = make.make_loss(LearningConfig(**options, mse_target=target), 6)
+        expected = (0.8 * entropy + 0.2 * jnp.mean((logits - compared) ** 2)) / 6
+        np.testing.assert_allclose(loss(logits, labels), expected, rtol=1e-6)
+    options = {"rule": "stbp", "loss": "tet", "label_smoothing": 0.0, "tet_weight": 0.3, "tet_constant": 2.0}
+    expected = 0.7 * entropy + 0.3 * jnp.mean((logits - 2) ** 2)
+    np.testing.assert_allclose(make.make_loss(LearningConfig(**options), 1)(logits[None], labels), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rule": "stbp", "trace": "decay"}, "trace='decay' is for online rules, and stbp goes back through time"),
+        ({"rule": "stbp", "loss": "tet", "mean_over_steps": True}, "mean_over_steps=True with loss='tet', which is a"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(fields, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        LearningConfig(**fields)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("loss", registry.LOSSES)
 def test_losses_of_whole_sequences_need_a_rule_that_sees_them(loss):
-    assert jnp.shape(registry.make_loss(LearningConfig(rule="stbp", loss=loss))(logits_for(loss), jnp.arange(3))) == ()
+    assert jnp.shape(make.make_loss(LearningConfig(rule="stbp", loss=loss), 3)(logits_for(loss), jnp.arange(3))) == ()
     if is_of_sequences(loss):
         with pytest.raises(ValueError, match=f"loss='{loss}' is of the whole sequence, and random_step learns from"):
             LearningConfig(loss=loss)
@@ -116,7 +153,7 @@ def test_losses_of_whole_sequences_need_a_rule_that_sees_them(loss):
 
 
 def is_of_sequences(name):
-    return isinstance(registry.make_loss(LearningConfig(rule="stbp", loss=name)), losses.SequenceLoss)
+    return isinstance(make.make_loss(LearningConfig(rule="stbp", loss=name), 3), losses.SequenceLoss)
 
 
 def logits_for(name):
@@ -125,7 +162,7 @@ def logits_for(name):
 
 def updated(config, grads, count=4, rate=0.1):
     """Parameters, which begin at 1, after some updates."""
-    optimizer = registry.make_optimizer(config, lambda count: jnp.float32(rate), NETWORK)
+    optimizer = make.make_optimizer(config, lambda count: jnp.float32(rate), NETWORK)
     params, state = PARAMS, optimizer.init(PARAMS)
     for _ in range(count):
         with jax.numpy_dtype_promotion("standard"):  # optax' Adam mixes its counter with floats
@@ -200,18 +237,18 @@ def test_rates_of_what_neurons_do_not_have_are_refused():
     fixed = nn.Spec(num_steps=2, neuron=nn.lif(learn_decay=False, learn_threshold=False))
     network = nn.training_form(nn.mlp((3,), 2, widths=(4,), spec=fixed, rngs=nnx.Rngs(0)))
     with pytest.raises(ValueError, match=r"^cell_rate=0.1 is of what neurons learn, and these learn nothing; leave"):
-        registry.make_optimizer(OptimizerConfig(cell_rate=0.1), lambda count: 0.1, network)
+        make.make_optimizer(OptimizerConfig(cell_rate=0.1), lambda count: 0.1, network)
     with pytest.raises(ValueError, match=r"^gate_factor=0.1 is of the gates of neurons such as glif, and these have"):
-        registry.make_optimizer(OptimizerConfig(gate_factor=0.1), lambda count: 0.1, network)
+        make.make_optimizer(OptimizerConfig(gate_factor=0.1), lambda count: 0.1, network)
 
 
 def rates(epochs=12, **fields):
-    schedule = registry.make_schedule(OptimizerConfig(learning_rate=0.4, **fields), 10, epochs)
+    schedule = make.make_schedule(OptimizerConfig(learning_rate=0.4, **fields), 10, epochs)
     return [float(schedule(epoch * 10)) for epoch in range(epochs)]
 
 
 def test_schedules_count_epochs():
-    schedule = registry.make_schedule(OptimizerConfig(learning_rate=0.4, warmup_epochs=2), 10, epochs=12)
+    schedule = make.make_schedule(OptimizerConfig(learning_rate=0.4, warmup_epochs=2), 10, epochs=12)
     np.testing.assert_allclose(
         [schedule(0), schedule(20), schedule(70), schedule(120)], [0.004, 0.4, 0.2, 0], atol=1e-6
     )
@@ -253,7 +290,7 @@ def small_config(**changes):
 
 def make_trainer(**changes):
     with jax.numpy_dtype_promotion("standard"):  # optax' schedules mix types
-        return registry.make_trainer(small_config(**changes), small_dataset())
+        return make.make_trainer(small_config(**changes), small_dataset())
 
 
 @pytest.mark.parametrize("rule", registry.RULES)

@@ -5,7 +5,7 @@ import itertools
 from typing import Literal
 
 import hdlif_jax as hd
-from hdlif_jax.checks import Count, NotNegative, Positive, Share, check_fields
+from hdlif_jax.checks import Count, NotNegative, Positive, Probability, Share, check_fields
 from hdlif_jax.commands import registry
 from hdlif_jax.commands.config.fields import require
 
@@ -71,6 +71,11 @@ class LearningConfig:
     over all steps. every_step: an update after every step. stbp: the full gradient through time, for comparison."""
     k: Count = 2
     """K of random_k."""
+    early_stop: bool = True
+    """Of random_k: nothing runs after the last of the K steps. False, as in SLTT-K: the others run forward."""
+    trace: Literal[tuple(registry.TRACES)] = "none"  # type: ignore[valid-type]
+    """What weights behind neurons learn from, with an online rule. none: the spikes of the step (SLTT). decay: their
+    trace (OTTT). ratio-code, ratio-paper: the trace of NDOT as its authors ran it, and as they wrote it."""
     stbp_segment: Count | None = None
     """Of stbp: steps between states that are kept; the others are computed again (gradient checkpointing). None keeps
     all."""
@@ -78,6 +83,16 @@ class LearningConfig:
     """Label smoothing of the cross-entropy."""
     loss: Literal[tuple(registry.LOSSES)] = "cross-entropy"  # type: ignore[valid-type]
     """Loss of the logits of each step that teaches; with rule stbp also of all steps together (mean-output, tet)."""
+    mse_weight: Probability = 0.05
+    """Of cross-entropy+mse: weight a of the squared distance; the cross-entropy has 1 − a."""
+    mse_target: Literal["one-hot", "constant"] = "one-hot"
+    """Of cross-entropy+mse: what the logits are compared with, the label or 1 for every class."""
+    mean_over_steps: bool = False
+    """Divide the loss of a step by T, as SLTT, OTTT and NDOT are published: the mean over the steps, not the sum."""
+    tet_weight: Probability = 0.05
+    """Of tet: weight λ of the distance of all logits from a constant."""
+    tet_constant: float = 1.0
+    """Of tet: this constant, φ."""
 
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError for values that are none of a field, or do not go together."""
@@ -87,9 +102,18 @@ class LearningConfig:
             f"stbp_segment={self.stbp_segment} is for rule stbp; {self.rule} keeps no more than one step anyway",
         )
         require(
+            self.trace == "none" or self.rule != "stbp",
+            f"trace={self.trace!r} is for online rules, and stbp goes back through time itself; use rule=accumulate "
+            "(OTTT-A) or every_step (OTTT-O), or trace=none",
+        )
+        require(
             not self.is_of_sequences or isinstance(registry.RULES[self.rule](self), hd.learning.stbp),
             f"loss={self.loss!r} is of the whole sequence, and {self.rule} learns from single time-steps; use "
             "rule=stbp, or loss=cross-entropy",
+        )
+        require(
+            not (self.is_of_sequences and self.mean_over_steps),
+            f"mean_over_steps=True with loss={self.loss!r}, which is a mean over the steps already; leave it False",
         )
 
     @property

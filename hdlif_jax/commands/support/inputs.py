@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hdlif_jax.commands.config import TrainConfig
-from hdlif_jax.commands.registry import make_encoding, make_normalize
+from hdlif_jax.commands.make import make_encoding, make_normalize
 from hdlif_jax.commands.support.runs import input_spec
 from hdlif_jax.data import Dataset
 from hdlif_jax.encodings import reads_normalized
