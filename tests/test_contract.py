@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 
 from hdlif_jax import analysis, deploy, learning, losses, nn, rollout
-from hdlif_jax.commands import registry
+from hdlif_jax.commands import make, registry
 from hdlif_jax.commands.config import DataConfig, LearningConfig, ModelConfig, OptimizerConfig
 from hdlif_jax.neurons import surrogates
 
@@ -183,10 +183,20 @@ def test_every_loss(name):
     check_learns(conv_net(), learning.stbp(), loss)
 
 
+@functools.cache
+def teacher():
+    model = conv_net(nn.relu(), num_steps=1)
+    return learning.Teacher(model, nn.variables_of(model))
+
+
 @pytest.mark.parametrize("name", registry.RULES)
 def test_every_rule(name):
-    rule = registry.RULES[name](LearningConfig(rule=name, k=1))
-    assert rule == registry.RULES[name](LearningConfig(rule=name, k=1))
+    entry, config = registry.RULES[name], LearningConfig(rule=name, k=1)
+    rule = entry(config, teacher())
+    assert rule == entry(config, teacher())
+    if entry.has_teacher:
+        with pytest.raises(ValueError, match=f"rule='{name}' learns from a teacher"):
+            entry(config)
     found = {}
     for num_steps in (NUM_STEPS, 1):
         model = conv_net(num_steps=num_steps)
@@ -218,7 +228,24 @@ def test_every_rule(name):
         lambda variables: learning.stbp().gradient(nn.training_form(one), LOSS, variables, batch_for(one)).grads
     )(nn.variables_of(one))
     expected = jax.tree.map(lambda param, grad: param - 0.1 * grad, nn.variables_of(one).params, full)
+    if entry.has_teacher:  # of the labels, the readout alone learns
+        found[1], expected = found[1]["head"], expected["head"]
     chex.assert_trees_all_close(found[1], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", registry.TRACES)
+def test_every_trace(name):
+    """It learns, and at one step, without a past, it is none."""
+    rule = make.make_rule(LearningConfig(rule="accumulate", trace=name))
+    assert rule == make.make_rule(LearningConfig(rule="accumulate", trace=name))
+    check_learns(conv_net(nn.lif()), rule)
+    model = conv_net(nn.lif(), num_steps=1)
+    network, variables, batch = nn.training_form(model), nn.variables_of(model), batch_for(model)
+    traced, plain = (
+        jax.jit(lambda variables, rule=rule: rule.gradient(network, LOSS, variables, batch).grads)(variables)
+        for rule in (rule, learning.accumulate())
+    )
+    chex.assert_trees_all_close(traced, plain, atol=1e-6)
 
 
 SIDE = 32  # the least that all networks read
@@ -261,8 +288,9 @@ def test_every_network_in_training(name):
 @pytest.mark.parametrize("name", registry.OPTIMIZERS)
 def test_every_optimizer_lowers_a_loss(name):
     config = OptimizerConfig(name=name, learning_rate=0.05)
-    params = {"a": jnp.ones((3, 2)), "b": jnp.ones(2)}
-    optimizer = registry.make_optimizer(config, lambda count: 0.05, jax.tree.map(lambda leaf: False, params))
+    model = conv_net(nn.lif())
+    params = jax.tree.map(jnp.ones_like, nn.variables_of(model).params)
+    optimizer = make.make_optimizer(config, lambda count: 0.05, nn.training_form(model))
     state = optimizer.init(params)
     value = lambda params: sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(params))  # noqa: E731
     start = value(params)
@@ -273,9 +301,22 @@ def test_every_optimizer_lowers_a_loss(name):
     assert value(params) < start
 
 
+@pytest.mark.parametrize("name", registry.SCHEDULES)
+def test_every_schedule_is_positive_to_the_end_and_reaches_its_rate(name):
+    fields = {"milestones": (2, 3)} if name == "steps" else {}
+    config = OptimizerConfig(schedule=name, learning_rate=0.5, warmup_epochs=1, **fields)
+    schedule = make.make_schedule(config, 10, 4)
+    found = np.asarray(jax.vmap(schedule)(jnp.arange(40)))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [jax.jit(schedule)(count) for count in range(40)], rtol=1e-6)
+    assert np.all(found > 0)
+    np.testing.assert_allclose([found[0], found.max(), found[10]], [0.005, 0.5, 0.5], rtol=1e-6)
+    assert np.all(np.diff(found[10:]) <= 0)
+
+
 @pytest.mark.parametrize("name", registry.ENCODINGS)
 def test_every_encoding(name):
-    encoding = registry.make_encoding(DataConfig(encoding=name), NUM_STEPS)
+    encoding = make.make_encoding(DataConfig(encoding=name), NUM_STEPS)
     inputs = jax.random.uniform(jax.random.key(0), (BATCH, *SHAPE))
     if encoding is None:  # the input itself, shown at every step
         return
@@ -284,7 +325,7 @@ def test_every_encoding(name):
     assert frames.dtype == inputs.dtype
     np.testing.assert_array_equal(frames, encoding(jax.random.key(1), inputs))
     chex.assert_tree_all_finite(frames)
-    assert 0 <= frames.min() < frames.max() <= 1
+    assert {1} < set(np.unique(frames)) <= {-1, 0, 1}  # as deployed networks read codes
 
 
 @pytest.mark.parametrize("name", registry.DATASETS)

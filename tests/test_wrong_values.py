@@ -26,6 +26,7 @@ from hdlif_jax.checks import Limit, field_kinds
 from hdlif_jax.commands.config import (
     DataConfig,
     LearningConfig,
+    LIFConfig,
     ModelConfig,
     OptimizerConfig,
     TrainConfig,
@@ -40,23 +41,47 @@ SHAPE, RNGS = (4, 4, 1), nnx.Rngs(0)
 MODEL = nn.mlp((4,), 2, widths=(3,), spec=nn.Spec(num_steps=2), rngs=nnx.Rngs(0))
 NETWORK = {"input_shape": SHAPE, "num_classes": 2, "spec": nn.Spec(num_steps=1), "rngs": RNGS}
 TRAINING = {"model": MODEL, "rule": learning.random_step(), "loss": losses.cross_entropy(), "optimizer": optax.sgd(0.1)}
+FOUND = nn.mlp(
+    (4,),
+    2,
+    widths=(16,),
+    spec=nn.Spec(num_steps=2, neuron=nn.lif(learn_threshold=False, found_threshold=True)),
+    rngs=nnx.Rngs(0),
+)
 
 RUN = {
     "model": nn.mlp((5, 5, 2), 3, widths=(2,), spec=nn.Spec(num_steps=2), rngs=nnx.Rngs(0)),
     "plan": training.plan(make_dataset(), epochs=1, batch_size=4),
 }
 
+SPIKES = nn.lif(surrogates.dspike(), height=1.0)
+SETTABLE = nn.mlp((4,), 2, widths=(3,), spec=nn.Spec(num_steps=2, neuron=SPIKES), rngs=nnx.Rngs(0))
+TEMPERATURE = {
+    "network": nn.training_form(SETTABLE),
+    "loss": losses.cross_entropy(),
+    "variables": nn.variables_of(SETTABLE),
+    "batch": learning.Batch(jnp.ones((2, 4)), jnp.arange(2)),
+    "num_weights": None,
+}
+
 # What is called, and good arguments for what has no default or would take long with it.
 DOORS: list[tuple[Any, dict[str, Any]]] = [
     *((kind, {}) for kind in (DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig, Execution)),
+    (LIFConfig, {}),
     *((kind, {}) for kind in (nn.Spec, nn.lif, nn.adaptive_lif, nn.hd_lif, nn.mem_bn, nn.parallel, nn.batch_norm)),
     *((kind, {}) for kind in (surrogates.triangle, surrogates.rectangle, surrogates.sigmoid, surrogates.arctan)),
-    *((kind, {}) for kind in (surrogates.fast_sigmoid, surrogates.gaussian)),
+    *((kind, {}) for kind in (surrogates.fast_sigmoid, surrogates.gaussian, surrogates.dspike, surrogates.smooth_step)),
+    *((kind, {}) for kind in (nn.glif, nn.relu)),
+    (training.choose_temperature, TEMPERATURE),
     (surrogates.custom, {"function": jnp.exp}),
     *((kind, {}) for kind in (losses.cross_entropy, losses.mean_squared_error, losses.distance_to, losses.tet)),
     *((kind, {"loss": losses.cross_entropy()}) for kind in (losses.of_mean_output, losses.of_each_step)),
     *((kind, {}) for kind in (learning.random_k, learning.stbp, learning.accumulate, learning.every_step)),
-    *((kind, {"num_steps": 2}) for kind in (encodings.poisson, encodings.latency)),
+    *((kind, {}) for kind in (learning.traced, learning.ratio_trace)),
+    *((kind, {"num_steps": 2}) for kind in (encodings.poisson, encodings.latency, encodings.dct)),
+    *((kind, {"block": 4}) for kind in (encodings.dct_matrix, encodings.zigzag)),
+    (encodings.dct_slices, {"images": jnp.zeros((1, 4, 4, 1))}),
+    (encodings.dct_thresholds, {"slices": jnp.zeros((16, 1, 4, 4, 1))}),
     (data.hold_out, {"source": make_dataset().train, "fraction": 0.5}),
     (
         data.Dataset.from_arrays,
@@ -70,6 +95,12 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     (training.make_preprocess, {"mean": (0.5,), "std": (0.25,), "num_classes": 2}),
     (training.make_normalize, {"mean": (0.5,), "std": (0.25,)}),
     (training.warmup_cosine, {"learning_rate": 0.1, "warmup": 1, "total": 4}),
+    (training.warmup_steps, {"learning_rate": 0.1, "milestones": (2,)}),
+    (training.slowed, {"rule": optax.sgd(0.1), "factor": 0.1, "chosen": {"gate": True}}),
+    *(
+        (kind, {"model": FOUND, "variables": nn.variables_of(FOUND), "inputs": jnp.ones((2, 4))} | options)
+        for kind, options in ((training.find_thresholds, {}), (training.find_threshold, {"path": "layers.1"}))
+    ),
     (training.start, TRAINING),
     (training.Trainer, TRAINING | RUN),
     (nn.Conv, {"in_channels": 1, "out_channels": 1, "rngs": RNGS}),
@@ -201,7 +232,7 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
     return simple[kind]
 
 
-@pytest.mark.parametrize("kind", [DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig])
+@pytest.mark.parametrize("kind", [DataConfig, LearningConfig, LIFConfig, ModelConfig, OptimizerConfig, TrainConfig])
 def test_any_mix_of_values_is_a_configuration_that_json_keeps_or_is_refused_in_one_line(kind):
     fields = {name: hint for name, (hint, _) in field_kinds(kind).items() if not dataclasses.is_dataclass(hint)}
 

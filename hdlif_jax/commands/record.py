@@ -54,7 +54,7 @@ def record_of(directory: RunDirectory) -> dict[str, Any]:
     description = read_json(directory.path / "config.json")
     preset = PRESETS.get(config.preset)
     paper = preset.paper if preset else None
-    changed = {} if preset is None else differences(to_dict(preset.config), to_dict(config))
+    changed = {} if preset is None else differences(to_dict(preset.recipe(config.recipe)), to_dict(config))
     return {
         "summary": read_json(directory.path / "summary.json"),
         "paper": None if paper is None else str(paper),
@@ -96,6 +96,8 @@ def write_table(folder: pathlib.Path) -> None:
     ]
     for file in sorted(file for file in folder.glob("*.json") if not is_hidden(file.name)):
         record = read_json(file)
+        if "summary" not in record:  # of several runs, such as a table of `experiments.baselines`
+            continue
         summary = record["summary"]
         changed = "".join(f", {name}={value}" for name, value in record.get("changed", {}).items())
         lines.append(

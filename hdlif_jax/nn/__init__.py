@@ -4,19 +4,23 @@ from hdlif_jax.nn import inits
 from hdlif_jax.nn.arrays import variables_of, with_variables
 from hdlif_jax.nn.attention import SECA
 from hdlif_jax.nn.blocks import Downsample, ResidualBlock
-from hdlif_jax.nn.cell import BINARY, Cell, CellFactory, NeuronCell, PerStepParam, PerStepStat, SpikeInput
+from hdlif_jax.nn.cell import BINARY, Cell, CellFactory, NeuronCell, PerStepParam, PerStepStat, Setting, SpikeInput
 from hdlif_jax.nn.cells import (
     AdaptiveLIFCell,
     Dropout,
+    GLIFCell,
     HDLIFCell,
     LIFCell,
     MemBNHDLIFCell,
     ParallelHDLIFCell,
+    ReLUCell,
     adaptive_lif,
+    glif,
     hd_lif,
     lif,
     mem_bn,
     parallel,
+    relu,
 )
 from hdlif_jax.nn.forms import inference_form, init_state, training_form
 from hdlif_jax.nn.intercept import intercept, modules
@@ -57,6 +61,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Form",
+    "GLIFCell",
     "GlobalAverage",
     "HDLIFCell",
     "Identity",
@@ -74,10 +79,12 @@ __all__ = [
     "PerStepParam",
     "PerStepStat",
     "PostActivationResNet",
+    "ReLUCell",
     "ResidualBlock",
     "Scale",
     "SequenceOutput",
     "Sequential",
+    "Setting",
     "Spec",
     "SpikeInput",
     "SpikeResNet",
@@ -92,6 +99,7 @@ __all__ = [
     "adaptive_lif",
     "batch_norm",
     "conv_net",
+    "glif",
     "glif_resnet18",
     "hd_lif",
     "inference_form",
@@ -108,6 +116,7 @@ __all__ = [
     "post_resnet18",
     "post_resnet19",
     "post_resnet34",
+    "relu",
     "resnet18",
     "resnet19",
     "resnet34",

@@ -60,6 +60,18 @@ class PerStepStat(nnx.BatchStat[jax.Array]):
     """A running statistic whose leading axis is time, `[T, ...]`."""
 
 
+class Setting(nnx.BatchStat[jax.Array]):
+    """A number that whoever trains sets, such as a threshold that is found, and that no step moves.
+
+    It lies among the statistics, which outlive a sequence and have no gradient, and is not one of them.
+    """
+
+
+def has_running_statistics(module: Any) -> bool:
+    """Whether a module itself holds statistics that training steps move."""
+    return any(isinstance(leaf, nnx.BatchStat) and not isinstance(leaf, Setting) for leaf in vars(module).values())
+
+
 class Cell(Stateful):
     """A module without stateful parts of its own; write `advance`, and `start` if v_0 is not zeros of x's shape.
 

@@ -37,6 +37,7 @@ REFUSED = {
         ["digit"],
         ["--epochs", "0"],
         ["--model.weights", "int4"],
+        ["--learning.rule", "stbp", "--learning.loss", "tet", "--epochs", "0"],
         ["--resume", "nowhere"],
         ["--config", "no"],
         ["--init-from", "no"],
@@ -48,6 +49,8 @@ REFUSED = {
     "separability": [["--preset", "digit"], ["--updates", "0"]],
     "prepare_data": [["digits"], ["mnist"]],
     "record": [["nowhere"]],
+    "study": [["quikc"], ["nowhere.yaml"], ["quick", "--only", "3/2"], ["quick", "--scale", "no"]],
+    "compare": [["nowhere"], []],
 }
 
 
