@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -160,18 +159,25 @@ def make_augmentation(config: DataConfig) -> training.Augmentation:
 
 def make_adjust(config: TrainConfig, model: nn.SpikingNetwork, loss: learning.Loss) -> training.Adjust | None:
     """What is chosen before each epoch and not learned, such as the temperature of Dspike; None for nothing."""
-    if not SURROGATES[config.model.surrogate].is_chosen:
-        return None
     import jax
 
-    choose = jax.jit(functools.partial(hd.training.choose_temperature, hd.nn.training_form(model), loss))
+    def find(epoch: int, variables: nn.Variables, batch: learning.Batch) -> nn.Variables:
+        return variables if epoch else hd.training.find_thresholds(model, variables, batch.inputs)
 
-    def adjust(epoch: int, variables: nn.Variables, batch: learning.Batch) -> nn.Variables:
-        key = jax.random.fold_in(jax.random.key(config.seed), epoch)
-        chosen: nn.Variables = choose(variables, batch, key=key)
-        return chosen
+    if config.model.lif.found_threshold:
+        return find
+    if not SURROGATES[config.model.surrogate].is_chosen:
+        return None
+    network = hd.nn.training_form(model)
+    chosen = jax.jit(
+        lambda variables, batch, key: hd.training.choose_temperature(network, loss, variables, batch, key=key)
+    )
 
-    return adjust
+    def choose(epoch: int, variables: nn.Variables, batch: learning.Batch) -> nn.Variables:
+        with_other: nn.Variables = chosen(variables, batch, jax.random.fold_in(jax.random.key(config.seed), epoch))
+        return with_other
+
+    return choose
 
 
 def make_trainer(

@@ -77,9 +77,7 @@ def test_a_neuron_has_the_traces_that_its_entry_says(name, trace):
         if has:
             run()
         else:
-            with pytest.raises(
-                ValueError, match=f"of model.neuron={name} have none: use model.neuron=lif"
-            ):
+            with pytest.raises(ValueError, match=f"of model.neuron={name} have none: use model.neuron=lif"):
                 run()
 
 
@@ -400,3 +398,46 @@ def test_augmentations_of_pictures_are_for_images(options):
     with pytest.raises(ValueError, match=f"^{name} is for images, and nmnist is made of events; use flip, roll and"):
         DataConfig(name="nmnist", **options)
     assert getattr(registry.make_augmentation(DataConfig(**options)), name) == options[name]
+
+
+def adjusted(epoch, **model):
+    """A trainer's first variables, and what is made of them before an epoch."""
+    learning_config = LearningConfig(rule="stbp", loss="mean-output")
+    config = ModelConfig(widths=(4,), num_steps=3, weights="float", **model)
+    with jax.numpy_dtype_promotion("standard"):
+        config = small_config(model=config, learning=learning_config)
+        trainer = make.make_trainer(config, small_dataset())
+    variables, batch = nn.variables_of(trainer.model), trainer.batch(0)
+    adjust = make.make_adjust(config, trainer.model, trainer.loss)
+    batch = learning.Batch(trainer.normalize(batch.inputs), batch.labels)
+    return variables, [adjust(epoch, variables, batch) for _ in range(2)]
+
+
+def test_the_temperature_of_dspike_is_chosen_before_each_epoch():
+    options = {"neuron": "lif", "lif": LIFConfig(threshold=0.5, reset="hard"), "surrogate": "dspike"}
+    for epoch in (0, 1):
+        before, (after, again) = adjusted(epoch, **options)
+        jax.tree.map(np.testing.assert_array_equal, after, again)  # so that a resumed run is the same
+        jax.tree.map(np.testing.assert_array_equal, before.params, after.params)
+        (start,), (chosen,) = ({float(leaf) for leaf in temperatures(variables)} for variables in (before, after))
+        assert start == 3
+        assert abs(chosen - start) == pytest.approx(0.2, abs=1e-5) or chosen == start
+
+
+def temperatures(variables):
+    named = jax.tree_util.tree_leaves_with_path(variables.batch_stats)
+    return [leaf for path, leaf in named if path[-1].key == "surrogate_value"]
+
+
+def test_thresholds_are_found_before_the_first_epoch_alone():
+    lif = LIFConfig(order="fire-charge", relative=True, learn_threshold=False, found_threshold=True)
+    for epoch in (0, 1):
+        before, (after, again) = adjusted(epoch, neuron="lif", lif=lif)
+        jax.tree.map(np.testing.assert_array_equal, after, again)
+        moved = [bool(np.any(new != old)) for new, old in zip(*map(jax.tree.leaves, (after, before)), strict=True)]
+        assert any(moved) == (epoch == 0)
+
+
+def test_nothing_is_chosen_for_others():
+    trainer = make_trainer()
+    assert make.make_adjust(small_config(), trainer.model, trainer.loss) is None
