@@ -137,8 +137,8 @@ BAD_ARGUMENTS = {
     ),
     "a teacher with spikes": (
         ["digits-ltl-online", "--first.preset", "digits-hd-lif"],
-        "first.preset='digits-hd-lif' has spikes (model.neuron=hd-lif), and a teacher has none; name a preset or run with "
-        "model.neuron=relu, such as digits-ltl-teacher",
+        "first.preset='digits-hd-lif' has spikes (model.neuron=hd-lif), and a teacher has none; name a preset or run "
+        "with model.neuron=relu, such as digits-ltl-teacher",
     ),
     "batch size": (["--batch-size", "5000"], "batch_size=5000 is more than the 1295 training examples"),
     "no configuration": (["--config", "nowhere.yaml"], "nowhere.yaml is no file; name a run's config.json"),
