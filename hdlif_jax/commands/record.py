@@ -54,7 +54,7 @@ def record_of(directory: RunDirectory) -> dict[str, Any]:
     description = read_json(directory.path / "config.json")
     preset = PRESETS.get(config.preset)
     paper = preset.paper if preset else None
-    changed = {} if preset is None else differences(to_dict(preset.config), to_dict(config))
+    changed = {} if preset is None else differences(to_dict(preset.recipe(config.recipe)), to_dict(config))
     return {
         "summary": read_json(directory.path / "summary.json"),
         "paper": None if paper is None else str(paper),

@@ -26,18 +26,19 @@ from hdlif_jax.nn.forms import inference_form, init_state, training_form
 from hdlif_jax.nn.intercept import intercept, modules
 from hdlif_jax.nn.module import Carry, Form, Module, Stateful, Tick
 from hdlif_jax.nn.network import Network, Params, SequenceOutput, SpikingNetwork, StepOutput, Variables
-from hdlif_jax.nn.norms import BatchNorm, NormFactory, batch_norm
-from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage, MaxPool3x3
+from hdlif_jax.nn.norms import BatchNorm, Identity, NormFactory, batch_norm, no_norm
+from hdlif_jax.nn.pooling import AdaptiveAverage, AvgPool2x2, Flatten, GlobalAverage, MaxPool3x3
 from hdlif_jax.nn.resnet import SpikingResNet, conv_net, resnet18, resnet19, resnet34
 from hdlif_jax.nn.sequential import Sequential, mlp
 from hdlif_jax.nn.spec import Spec
 from hdlif_jax.nn.steps import with_num_steps
 from hdlif_jax.nn.synapses import Conv, Linear, Synapse
-from hdlif_jax.nn.vgg import SpikingVGG, vgg13, vgg_snn
+from hdlif_jax.nn.vgg import SpikingVGG, vgg, vgg13, vgg_snn
 
 __all__ = [
     "BINARY",
     "SECA",
+    "AdaptiveAverage",
     "AdaptiveLIFCell",
     "AvgPool2x2",
     "BatchNorm",
@@ -52,6 +53,7 @@ __all__ = [
     "GLIFCell",
     "GlobalAverage",
     "HDLIFCell",
+    "Identity",
     "LIFCell",
     "Linear",
     "MaxPool3x3",
@@ -92,6 +94,7 @@ __all__ = [
     "mem_bn",
     "mlp",
     "modules",
+    "no_norm",
     "parallel",
     "relu",
     "resnet18",
@@ -99,6 +102,7 @@ __all__ = [
     "resnet34",
     "training_form",
     "variables_of",
+    "vgg",
     "vgg13",
     "vgg_snn",
     "with_num_steps",

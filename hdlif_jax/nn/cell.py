@@ -41,6 +41,13 @@ class SpikeInput(NamedTuple):
             return None
         return self.quantizer.scale / self.pooled
 
+    @property
+    def off_grid(self) -> "SpikeInput":
+        """The same spikes after something that leaves no levels, such as dropout, which scales up what it keeps."""
+        if self.quantizer is None:
+            return self
+        return self._replace(quantizer=dataclasses.replace(self.quantizer, softness=None))
+
 
 BINARY = SpikeInput(None)
 
@@ -148,6 +155,11 @@ def emits_levels(cell: NeuronCell, kind: type[NeuronCell], quantizer: SpikeQuant
     if runs.advance is kind.advance and runs.__call__ is kind.__call__:
         return SpikeInput(quantizer)
     return SpikeInput(dataclasses.replace(quantizer, softness=None))
+
+
+def emitted(neuron: NeuronCell, dropout: Cell | None) -> SpikeInput:
+    """What the layer behind neurons reads, of whose spikes some may be dropped."""
+    return neuron.emits if dropout is None else neuron.emits.off_grid
 
 
 CellFactory = Callable[[int, int], NeuronCell]  # (num_steps, num_channels)

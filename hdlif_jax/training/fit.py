@@ -26,13 +26,14 @@ from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
 from hdlif_jax.training.explain import all_finite, explain_step
 from hdlif_jax.training.match import check_intensities, check_match
 from hdlif_jax.training.monitor import make_firing_rates, warn_of_firing
-from hdlif_jax.training.optimizers import Optimizer, rates_of
+from hdlif_jax.training.optimizers import Optimizer
 from hdlif_jax.training.plan import Plan
 from hdlif_jax.training.preprocess import Preprocess, make_normalize, make_preprocess
 from hdlif_jax.training.reach import warn_of_reach
 from hdlif_jax.training.recalibrate import RECALIBRATION_BATCHES
 from hdlif_jax.training.recalibrate import recalibrate as estimate_anew
 from hdlif_jax.training.runners import Ran, ResidentRunner, Runner, StreamingRunner
+from hdlif_jax.training.schedules import rates_of
 from hdlif_jax.training.sharding import batch_sharding, check_shared, make_mesh, place, replicated
 from hdlif_jax.training.steps import TrainState, check_alive, initial_state, keys_of_step, make_train_step
 
@@ -97,8 +98,7 @@ class Trainer:
             preprocess = make_preprocess(dataset.mean, dataset.std, dataset.num_classes, encoding=encoding)
         self.normalize = make_normalize(dataset.mean, dataset.std, encoding)
         check_match(dataset, model, self.normalize)
-        if encoding is not None:
-            check_intensities(dataset)
+        check_intensities(dataset, encoding)
         on_all, rows = replicated(self.mesh), batch_sharding(self.mesh)
         self._optimizer, self._preprocess = optimizer, preprocess
         network = nn.training_form(model, dtype=dtype)
@@ -133,8 +133,7 @@ class Trainer:
 
     def batch(self, step: int) -> Batch:
         """Inputs and labels of a step: a function of (seed, step) alone, so that a resumed run goes on exactly."""
-        examples: Any = BatchReader(self.plan.train, self.plan.batch_size, self.seed)(step)
-        return Batch(*examples)
+        return Batch._make(BatchReader(self.plan.train, self.plan.batch_size, self.seed)(step))
 
     def runner(self) -> Runner:
         """What trains on those batches: from the device's memory where they fit, else read from disk."""

@@ -71,7 +71,7 @@ class ModelConfig:
     architecture: Literal[tuple(registry.NETWORKS)] = "conv-net"  # type: ignore[valid-type]
     """Network family."""
     widths: Widths = (32, 64, 64)
-    """Channels per stage of conv-net."""
+    """Channels per stage of conv-net and vgg."""
     width: Count | None = None
     """Channels of the first stage of the other architectures, whose later stages are multiples; None is the paper's."""
     surrogate: Literal[tuple(registry.SURROGATES)] = "triangle"  # type: ignore[valid-type]
@@ -87,7 +87,17 @@ class ModelConfig:
     relu_ceiling: Positive | None = None
     """The largest output of neuron=relu; None for none."""
     norm: Literal[tuple(registry.NORMS)] = "batch-norm"  # type: ignore[valid-type]
-    """Normaliser of the currents."""
+    """Normaliser of the currents. batch-norm takes its statistics of each time-step by itself, tdbn of all together."""
+    norm_gain: Positive = 1.0
+    """Constant factor of normalised currents: α·θ of tdBN."""
+    residual_gain: Positive = 1.0
+    """A further factor where branches are added; 0.7071 halves the variance of each, as tdBN does."""
+    identity_norm: bool = False
+    """Whether shortcuts that keep the shape have a normaliser too, as in GLIF."""
+    bias: bool = False
+    """Whether convolutions have a bias."""
+    dropout: Share = 0.0
+    """Share of spikes that are dropped in training, the same ones at all time-steps."""
     init: Literal[tuple(registry.INITS)] = "he-normal"  # type: ignore[valid-type]
     """Where quantised kernels start. uniform: in [0, 0.001), as in the authors' code; `experiments/benchmarks/inits.sh`
     compares."""
@@ -142,6 +152,10 @@ class ModelConfig:
             self.relu_ceiling is None or self.neuron == "relu",
             f"relu_ceiling={self.relu_ceiling} is for neuron='relu'; leave it unset",
         )
+        require(
+            self.norm != "none" or self.norm_gain == self.residual_gain == 1,
+            "norm='none' normalises nothing that norm_gain or residual_gain could be a factor of; leave them at 1",
+        )
         if architecture.size == "widths":
             require(
                 self.width is None,
@@ -150,7 +164,8 @@ class ModelConfig:
         else:
             require(
                 self.widths == ModelConfig.widths,
-                f"widths={self.widths} are conv-net's; set width, the channels of {self.architecture}'s first stage",
+                f"widths={self.widths} are for conv-net and vgg; set width, the channels of the first stage of "
+                f"{self.architecture}",
             )
 
     @property

@@ -122,7 +122,7 @@ class RunDirectory:
             "schema": SCHEMA,
             "config": to_dict(config),
             "num_classes": num_classes,
-            "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
+            "versions": {name: version_of(name) for name in PACKAGES} | {"python": platform.python_version()},
             "git_commit": _git_commit(),
             "command": typed(),
         }
@@ -273,7 +273,8 @@ def _lines(path: pathlib.Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """Version of an installed package; None where it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
