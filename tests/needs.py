@@ -89,8 +89,14 @@ def choose_temperature(network=nn.training_form(DSPIKE), loss=LOSS, key=KEY):
 
 OF_A_NETWORK["choose_temperature"] = lambda network: choose_temperature(network)
 LEARNS = ["random_step", "random_k", "accumulate", "stbp", "layerwise", "every_step", "gradient_at_steps", "traced"]
-LEARNS += ["make_train_step", "stbp_gradients", "online_gradients", "make_rule_comparison", "own_gradient"]
-LEARNS += ["choose_temperature"]
+LEARNS += [
+    "choose_temperature",
+    "make_train_step",
+    "stbp_gradients",
+    "online_gradients",
+    "make_rule_comparison",
+    "own_gradient",
+]
 OF_A_KEY = {
     "random_step": lambda key: learning.random_step().gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
     "random_k": lambda key: learning.random_k(2).gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
@@ -123,8 +129,8 @@ OF_A_LOSS = {
     "accumulate": lambda loss: learning.accumulate().gradient(TRAINS, loss, VARIABLES, BATCH),
     "stbp": lambda loss: learning.stbp().gradient(TRAINS, loss, VARIABLES, BATCH),
     "every_step": lambda loss: every_step(loss=loss),
-    "start": lambda loss: training.start(MODEL, learning.random_step(), loss, optax.sgd(0.1)),
     "choose_temperature": lambda loss: choose_temperature(loss=loss),
+    "start": lambda loss: training.start(MODEL, learning.random_step(), loss, optax.sgd(0.1)),
     "make_comparison": lambda loss: SEPARABILITY.make_comparison(TRAINS, loss),
     "make_rule_comparison": lambda loss: SEPARABILITY.make_rule_comparison(TRAINS, learning.stbp(), loss),
     "own_gradient": lambda loss: SEPARABILITY.own_gradient(learning.stbp(), TRAINS, loss, VARIABLES, BATCH),

@@ -96,6 +96,8 @@ def write_table(folder: pathlib.Path) -> None:
     ]
     for file in sorted(file for file in folder.glob("*.json") if not is_hidden(file.name)):
         record = read_json(file)
+        if "summary" not in record:  # of several runs, such as a table of `experiments.baselines`
+            continue
         summary = record["summary"]
         changed = "".join(f", {name}={value}" for name, value in record.get("changed", {}).items())
         lines.append(

@@ -12,14 +12,22 @@ from flax import nnx
 
 from hdlif_jax import data, learning, losses, nn
 from hdlif_jax.commands import make, registry
-from hdlif_jax.commands.config import DataConfig, LearningConfig, LIFConfig, ModelConfig, OptimizerConfig, TrainConfig
+from hdlif_jax.commands.config import (
+    DataConfig,
+    FirstConfig,
+    LearningConfig,
+    LIFConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
 from hdlif_jax.neurons import surrogates
 
 MODEL = nn.mlp((3,), 2, widths=(4,), spec=nn.Spec(num_steps=4, neuron=nn.lif()), rngs=nnx.Rngs(0))
 NETWORK = nn.training_form(MODEL)
-HARD = nn.lif(reset="hard", decay=0.25)
 PARAMS = jax.tree.map(jnp.ones_like, nn.variables_of(MODEL).params)
 SGD = OptimizerConfig(weight_decay=0.5)
+HARD = nn.lif(reset="hard", decay=0.25)
 
 CHOICES = [
     (ModelConfig, "neuron", registry.NEURONS),
@@ -55,11 +63,35 @@ def test_a_neuron_reads_what_its_entry_says(name):
     assert hasattr(factory, "surrogate") == (entry.reads == "surrogate")
 
 
+@pytest.mark.parametrize("trace", [name for name, trace in registry.TRACES.items() if trace is not None])
+@pytest.mark.parametrize("name", registry.NEURONS)
+def test_a_neuron_has_the_traces_that_its_entry_says(name, trace):
+    """Also if it is a LIF without the soft reset that ratios need; what has none is refused in the configuration."""
+    options = [LIFConfig(reset=reset) for reset in ("soft", "hard", "none")] if name == "lif" else [LIFConfig()]
+    for lif in options:
+        model = ModelConfig(neuron=name, lif=lif, parallel=False if name != "parallel" else None)
+        cell = registry.NEURONS[name](model)(2, 3)
+        has = registry.TRACES[trace]().refusal(cell) is None
+        assert (trace in registry.NEURONS[name].traces(model)) == has
+        run = functools.partial(TrainConfig, model=model, learning=LearningConfig(rule="accumulate", trace=trace))
+        if has:
+            run()
+        else:
+            with pytest.raises(ValueError, match=f"of model.neuron={name} have none: use model.neuron=lif"):
+                run()
+
+
 @pytest.mark.parametrize("name", registry.LOSSES)
 def test_a_loss_is_of_sequences_if_its_entry_says_so(name):
     entry = registry.LOSSES[name]
     loss = entry(LearningConfig(loss=name, rule="stbp"))
     assert isinstance(loss, losses.SequenceLoss) == entry.of_sequences
+
+
+@pytest.mark.parametrize("name", registry.RULES)
+def test_a_rule_is_of_sequences_if_its_entry_says_so(name):
+    entry = registry.RULES[name]
+    assert isinstance(entry(LearningConfig(rule=name), NoTeacher()), learning.stbp) == entry.of_sequences
 
 
 @pytest.mark.parametrize("architecture", registry.NETWORKS)
@@ -305,6 +337,13 @@ def test_fields_of_another_schedule_or_optimiser_are_refused(fields, message):
         OptimizerConfig(**fields)
 
 
+class NoTeacher:
+    """Of rules that are made and do not run."""
+
+    def activations(self, inputs):
+        raise NotImplementedError
+
+
 def small_dataset():
     pixels = np.random.default_rng(0).integers(0, 256, (40, 6, 6, 1), np.uint8)
     split = data.Split(pixels, np.arange(40, dtype=np.int32) % 4)
@@ -316,14 +355,17 @@ def small_config(**changes):
     return dataclasses.replace(config, **changes)
 
 
-def make_trainer(**changes):
+def make_trainer(rule="random_step", **changes):
+    if registry.RULES[rule].has_teacher:
+        changes["first"] = FirstConfig("digits-ltl-teacher", use="teacher")
+    config = small_config(learning=LearningConfig(rule=rule), **changes)
     with jax.numpy_dtype_promotion("standard"):  # optax' schedules mix types
-        return make.make_trainer(small_config(**changes), small_dataset())
+        return make.make_trainer(config, small_dataset(), teacher=NoTeacher())
 
 
 @pytest.mark.parametrize("rule", registry.RULES)
 def test_the_learning_rate_falls_by_updates(rule):
-    trainer = make_trainer(learning=LearningConfig(rule=rule))
+    trainer = make_trainer(rule)
     assert trainer.updates_per_step == (3 if rule == "every_step" else 1)
     assert trainer.plan.total_steps == 2 * (36 // 8)
 
