@@ -390,3 +390,11 @@ def test_encodings_reach_training_and_evaluation(encoding):
 def test_encodings_are_for_images():
     with pytest.raises(ValueError, match="encoding='poisson' makes a sequence of an image, and nmnist is made of"):
         DataConfig(name="nmnist", encoding="poisson")
+
+
+@pytest.mark.parametrize("options", [{"auto_augment": True}, {"resized_crop": True}, {"erasing": 0.5}], ids=str)
+def test_augmentations_of_pictures_are_for_images(options):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"^{name} is for images, and nmnist is made of events; use flip, roll and"):
+        DataConfig(name="nmnist", **options)
+    assert getattr(registry.make_augmentation(DataConfig(**options)), name) == options[name]
