@@ -137,10 +137,3 @@ def test_a_schedule_of_steps_falls_at_its_epochs_and_a_constant_one_never():
 def test_fields_of_another_schedule_or_optimiser_are_refused(fields, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         OptimizerConfig(**fields)
-
-
-class NoTeacher:
-    """Of rules that are made and do not run."""
-
-    def activations(self, inputs):
-        raise NotImplementedError

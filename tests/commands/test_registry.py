@@ -164,6 +164,13 @@ def logits_for(name):
     return jnp.ones((2, 3, 4)) if is_of_sequences(name) else jnp.ones((3, 4))
 
 
+class NoTeacher:
+    """Of rules that are made and do not run."""
+
+    def activations(self, inputs):
+        raise AssertionError("nothing is to be learned")
+
+
 def small_dataset():
     pixels = np.random.default_rng(0).integers(0, 256, (40, 6, 6, 1), np.uint8)
     split = data.Split(pixels, np.arange(40, dtype=np.int32) % 4)
