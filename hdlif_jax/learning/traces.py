@@ -98,10 +98,15 @@ class ratio_trace:
     def refusal(self, cell: NeuronCell) -> str | None:
         """See `Trace`; there is one for the LIF of soft reset."""
         kind: Any = original(type(cell))
-        if not isinstance(cell, LIFCell) or kind.advance is not LIFCell.advance or cell.options.reset != "soft":
-            what = f"reset={cell.options.reset!r}" if isinstance(cell, LIFCell) else kind.__name__
-            return f"{what} has no ratio of potentials as NDOT takes it; use nn.lif(reset='soft'), or decay_trace()"
-        return None
+        if not isinstance(cell, LIFCell) or kind.advance is not LIFCell.advance:
+            what = kind.__name__
+        elif cell.options.reset != "soft":
+            what = f"reset={cell.options.reset!r}"
+        elif cell.options.order != "charge-fire":
+            what = f"order={cell.options.order!r}"
+        else:
+            return None
+        return f"{what} has no ratio of potentials as NDOT takes it; use nn.lif(reset='soft'), or decay_trace()"
 
     def start(self, spikes: jax.Array) -> RatioMemory:
         """Zeros."""
