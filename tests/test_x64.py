@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 INPUTS = np.random.default_rng(0).standard_normal((6, 6, 6, 2))  # float64, as numpy makes them
 LABELS = np.arange(6) % 3
-ALL = Augmentation(1, True, False, 2, 1, 10.0, 0.5, 0.5, 0.5)
+ALL = Augmentation(1, True, False, 2, 1, 10.0, 0.5, 0.5, 0.5, resized_crop=True, erasing=0.5)
 
 
 def network(num_steps=2, neuron=nn.mem_bn()):

@@ -17,6 +17,7 @@ import numpy as np
 
 import hdlif_jax as hd
 from hdlif_jax.checks import Probability, check
+from hdlif_jax.commands.config import DataConfig
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.program import program
 from hdlif_jax.data.formats.hidden import is_hidden
@@ -78,7 +79,9 @@ def read_array(path: pathlib.Path, network: Deployed) -> Iterator[tuple[str, np.
     if array.dtype != np.uint8 or array.shape[-len(shape) :] != shape:
         found = f"{array.dtype} of shape {list(array.shape)}"
         way = "; of floats in [0, 1]: np.round(255 * inputs).astype(np.uint8)" if array.dtype.kind == "f" else ""
-        raise ValueError(f"{path} holds {found}; expected uint8 {list(shape)}, or a batch of those{way}")
+        raise ValueError(
+            f"{path} holds {found}; expected uint8 {list(shape)}, or a batch of those{way}{of_code(network)}"
+        )
     if array.ndim == len(shape):
         yield str(path), np.array(array)
     elif array.ndim == len(shape) + 1:
@@ -96,7 +99,10 @@ def read_picture(path: pathlib.Path, network: Deployed, resize: bool) -> np.ndar
     """A picture as uint8 `[H, W, C]`, read as those that networks are trained on; see `decode_image`."""
     shape = network.manifest.input_shape
     if network.manifest.input_kind != "image" or len(shape) != 3 or shape[-1] not in (1, 3):
-        raise ValueError(f"{path} is a picture, but the network reads {list(network.input_shape)}; give it a .npy file")
+        raise ValueError(
+            f"{path} is a picture, but the network reads {list(network.input_shape)}; give it a .npy file"
+            f"{of_code(network)}"
+        )
     height, width, channels = shape
     pixels = decode_image(path.read_bytes(), str(path), channels=channels)
     if pixels.shape[:2] != (height, width) and not resize:
@@ -105,6 +111,15 @@ def read_picture(path: pathlib.Path, network: Deployed, resize: bool) -> np.ndar
             "crop it to what it was trained on, or let --resize scale it"
         )
     return resize_image(pixels, (height, width))
+
+
+def of_code(network: Deployed) -> str:
+    """For messages what a network reads whose inputs are encoded before it; empty for all others."""
+    data = network.manifest.config.get("data")
+    encoding = data.get("encoding", DataConfig.encoding) if isinstance(data, dict) else DataConfig.encoding
+    if encoding == DataConfig.encoding:
+        return ""
+    return f"; it reads images in the code {encoding!r}, which hdlif_jax.encodings makes, plus 1"
 
 
 @contextlib.contextmanager

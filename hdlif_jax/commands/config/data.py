@@ -31,12 +31,16 @@ class DataConfig:
     """Height and width of event frames; None is what the dataset usually has, such as 48 for dvs-cifar10."""
     image_size: Count = 224
     """Height and width that images of varying size (imagenet) are cut to: a random resized crop in training."""
+    resized_crop: bool = False
+    """A box of 8 to 100 % of each training image is enlarged to its size (random resized crop)."""
     crop_padding: Amount = 0
     """Training images are shifted by up to this many pixels (random crop with padding)."""
     flip: bool = False
     """Training images are mirrored with probability ½."""
     auto_augment: bool = False
     """Training images go through AutoAugment's policy for CIFAR-10."""
+    erasing: Probability = 0.0
+    """Probability that a box of 2 to 40 % of a training image is set to one random grey (random erasing)."""
     cutout: Amount = 0
     """Side of the square of each training image that is set to the mean."""
     roll: Amount = 0
@@ -57,10 +61,11 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError for values that are none of a field, or do not go together."""
         check_fields(self)
-        require(
-            not (self.auto_augment and self.is_events),
-            f"auto_augment is for images, and {self.name} is made of events; use flip, roll and rotation",
-        )
+        for name in ("auto_augment", "resized_crop", "erasing"):
+            require(
+                not (getattr(self, name) and self.is_events),
+                f"{name} is for images, and {self.name} is made of events; use flip, roll and rotation",
+            )
         require(
             self.encoding == DataConfig.encoding or not self.is_events,
             f"encoding={self.encoding!r} makes a sequence of an image, and {self.name} is made of sequences already; "
