@@ -278,6 +278,18 @@ def test_every_network(name):
     check_folds_exactly_or_is_refused(model)
 
 
+@pytest.mark.parametrize("name", marked(registry.NETWORKS))
+def test_every_network_hands_traces_on(name):
+    """From neurons to the layers that read their spikes, which refuse to learn without."""
+    model = narrow(name, num_steps=1)
+    network, variables, batch = nn.training_form(model), nn.variables_of(model), batch_for(model)
+    rule = learning.traced(learning.accumulate(unroll=False))
+    found = jax.eval_shape(
+        lambda variables: rule.gradient(network, LOSS, variables, batch, jax.random.key(0)).grads, variables
+    )
+    assert jax.tree.structure(found) == jax.tree.structure(variables.params)
+
+
 @pytest.mark.slow  # deep networks compile for long
 @pytest.mark.parametrize("name", registry.NETWORKS)
 def test_every_network_in_training(name):
