@@ -268,3 +268,14 @@ def test_thresholds_are_found_before_the_first_epoch_alone():
 def test_nothing_is_chosen_for_others():
     trainer = make_trainer()
     assert make.make_adjust(small_config(), trainer.model, trainer.loss) is None
+
+
+def test_norms_of_a_configuration():
+    spec = make.make_spec(ModelConfig(norm="tdbn", norm_gain=0.5, residual_gain=0.5, identity_norm=True, bias=True))
+    assert spec.norm == nn.batch_norm(statistics="sequence", gain=0.5, unbiased=True)
+    assert spec.residual_norm == nn.batch_norm(statistics="sequence", gain=0.25, unbiased=True)
+    assert (spec.identity_norm, spec.bias) == (True, True)
+    assert make.make_spec(ModelConfig()).residual_norm is None
+    assert make.make_spec(ModelConfig(norm="none")).norm == nn.no_norm()
+    assert make.make_spec(ModelConfig(weights="standardized")).first_weights == "standardized"
+    assert make.make_spec(ModelConfig(weights="ternary")).first_weights == "float"
