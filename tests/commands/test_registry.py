@@ -10,7 +10,7 @@ import optax
 import pytest
 from flax import nnx
 
-from hdlif_jax import data, learning, losses, nn
+from hdlif_jax import data, learning, losses, nn, training
 from hdlif_jax.commands import make, registry
 from hdlif_jax.commands.config import (
     DataConfig,
@@ -77,9 +77,7 @@ def test_a_neuron_has_the_traces_that_its_entry_says(name, trace):
         if has:
             run()
         else:
-            with pytest.raises(
-                ValueError, match=f"of model.neuron={name} have none: use model.neuron=lif"
-            ):
+            with pytest.raises(ValueError, match=f"of model.neuron={name} have none: use model.neuron=lif"):
                 run()
 
 
@@ -304,6 +302,26 @@ def test_rates_of_what_neurons_do_not_have_are_refused():
         make.make_optimizer(OptimizerConfig(gate_factor=0.1), lambda count: 0.1, network)
 
 
+def test_the_gates_of_glif_move_by_a_share():
+    """Beside its other neuron parameters, which move as all else."""
+    spec = make.make_spec(ModelConfig(neuron="glif", num_steps=3))
+    network = nn.training_form(nn.mlp((3,), 2, widths=(4,), spec=spec, rngs=nnx.Rngs(0)))
+    params = nn.variables_of(network.model).params
+    found = []
+    for factor in (1.0, 0.1):
+        optimizer = make.make_optimizer(OptimizerConfig(gate_factor=factor), lambda count: jnp.float32(0.5), network)
+        updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
+        found.append({keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(updates)})
+    gates = [path for path in found[0] if ".gates." in path]
+    assert len(gates) == 3
+    for path, leaf in found[0].items():
+        np.testing.assert_allclose(found[1][path], leaf * (0.1 if path in gates else 1), rtol=1e-6)
+
+
+def keystr(path):
+    return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
 def rates(epochs=12, **fields):
     schedule = make.make_schedule(OptimizerConfig(learning_rate=0.4, **fields), 10, epochs)
     return [float(schedule(epoch * 10)) for epoch in range(epochs)]
@@ -399,4 +417,25 @@ def test_augmentations_of_pictures_are_for_images(options):
     (name,) = options
     with pytest.raises(ValueError, match=f"^{name} is for images, and nmnist is made of events; use flip, roll and"):
         DataConfig(name="nmnist", **options)
-    assert getattr(registry.make_augmentation(DataConfig(**options)), name) == options[name]
+    assert getattr(make.make_augmentation(DataConfig(**options)), name) == options[name]
+
+
+@jax.numpy_dtype_promotion("standard")  # optax' schedules mix types
+def test_thresholds_are_found_before_the_first_epoch_and_stay():
+    lif = LIFConfig(learn_threshold=False, found_threshold=True, order="fire-charge", relative=True, height=1.0)
+    model = ModelConfig(widths=(4,), num_steps=4, neuron="lif", lif=lif)
+    config = small_config(model=model, data=DataConfig(encoding="dct"), learning=LearningConfig(rule="stbp"))
+    trainer = make.make_trainer(config, small_dataset())
+    start = trainer.initial_state.variables
+    inputs = trainer.normalize(jnp.asarray(trainer.batch(0).inputs))
+    expected = training.find_thresholds(trainer.model, start, inputs).batch_stats
+    state = trainer.fit(callbacks=training.Callbacks(on_warning=lambda message: None)).state
+    names = [path for path, _ in jax.tree_util.tree_leaves_with_path(expected) if path[-1].key == "threshold"]
+    assert len(names) == 2
+    for path in names:
+        found, wanted, first = (
+            float(functools.reduce(lambda tree, key: tree[key.key], path, tree))
+            for tree in (state.variables.batch_stats, expected, start.batch_stats)
+        )
+        assert (found, first) == (wanted, 1)
+        assert wanted != 1
