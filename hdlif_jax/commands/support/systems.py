@@ -99,9 +99,7 @@ def start_of(run: RunDirectory, trainer: Trainer) -> nn.Variables:
 
 
 def full_loss(trainer: Trainer) -> Loss:
-    """The loss whose gradient through time a rule is compared with: its own, or, where layers have losses of their own,
-    that of the mean output.
-    """
+    """The loss whose full gradient a rule is compared with: its own, or of layers with losses of theirs the mean's."""
     local = isinstance(trainer.rule, hd.learning.layer_local)
     return hd.losses.of_mean_output(trainer.loss) if local else trainer.loss
 
