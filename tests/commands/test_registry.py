@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hdlif_jax import data, learning, losses, nn
+from hdlif_jax import data, learning, losses, nn, training
 from hdlif_jax.commands import make, registry
 from hdlif_jax.commands.config import (
     DataConfig,
@@ -279,3 +279,24 @@ def test_norms_of_a_configuration():
     assert make.make_spec(ModelConfig(norm="none")).norm == nn.no_norm()
     assert make.make_spec(ModelConfig(weights="standardized")).first_weights == "standardized"
     assert make.make_spec(ModelConfig(weights="ternary")).first_weights == "float"
+
+
+@jax.numpy_dtype_promotion("standard")  # optax' schedules mix types
+def test_thresholds_are_found_before_the_first_epoch_and_stay():
+    lif = LIFConfig(learn_threshold=False, found_threshold=True, order="fire-charge", relative=True, height=1.0)
+    model = ModelConfig(widths=(4,), num_steps=4, neuron="lif", lif=lif)
+    config = small_config(model=model, data=DataConfig(encoding="dct"), learning=LearningConfig(rule="stbp"))
+    trainer = make.make_trainer(config, small_dataset())
+    start = trainer.initial_state.variables
+    inputs = trainer.normalize(jnp.asarray(trainer.batch(0).inputs))
+    expected = training.find_thresholds(trainer.model, start, inputs).batch_stats
+    state = trainer.fit(callbacks=training.Callbacks(on_warning=lambda message: None)).state
+    names = [path for path, _ in jax.tree_util.tree_leaves_with_path(expected) if path[-1].key == "threshold"]
+    assert len(names) == 2
+    for path in names:
+        found, wanted, first = (
+            float(functools.reduce(lambda tree, key: tree[key.key], path, tree))
+            for tree in (state.variables.batch_stats, expected, start.batch_stats)
+        )
+        assert (found, first) == (wanted, 1)
+        assert wanted != 1
