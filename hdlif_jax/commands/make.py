@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -158,26 +159,23 @@ def make_augmentation(config: DataConfig) -> training.Augmentation:
 
 
 def make_adjust(config: TrainConfig, model: nn.SpikingNetwork, loss: learning.Loss) -> training.Adjust | None:
-    """What is chosen before each epoch and not learned, such as the temperature of Dspike; None for nothing."""
+    """What is chosen and not learned: thresholds before the first epoch, temperatures before each; None for nothing."""
+    finds, chooses = config.model.lif.found_threshold, SURROGATES[config.model.surrogate].is_chosen
+    if not finds and not chooses:
+        return None
     import jax
 
-    def find(epoch: int, variables: nn.Variables, batch: learning.Batch) -> nn.Variables:
-        return variables if epoch else hd.training.find_thresholds(model, variables, batch.inputs)
+    choose = jax.jit(functools.partial(hd.training.choose_temperature, hd.nn.training_form(model), loss))
 
-    if config.model.lif.found_threshold:
-        return find
-    if not SURROGATES[config.model.surrogate].is_chosen:
-        return None
-    network = hd.nn.training_form(model)
-    chosen = jax.jit(
-        lambda variables, batch, key: hd.training.choose_temperature(network, loss, variables, batch, key=key)
-    )
+    def adjust(epoch: int, variables: nn.Variables, batch: learning.Batch) -> nn.Variables:
+        if finds and epoch == 0:
+            variables = hd.training.find_thresholds(model, variables, batch.inputs)
+        if chooses:
+            key = jax.random.fold_in(jax.random.key(config.seed), epoch)
+            variables = choose(variables, batch, key=key)
+        return variables
 
-    def choose(epoch: int, variables: nn.Variables, batch: learning.Batch) -> nn.Variables:
-        with_other: nn.Variables = chosen(variables, batch, jax.random.fold_in(jax.random.key(config.seed), epoch))
-        return with_other
-
-    return choose
+    return adjust
 
 
 def make_trainer(
