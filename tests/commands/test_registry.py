@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hdlif_jax import data, learning, losses, nn
+from hdlif_jax import data, learning, losses, nn, training
 from hdlif_jax.commands import make, registry
 from hdlif_jax.commands.config import (
     DataConfig,
@@ -225,3 +225,78 @@ def test_augmentations_of_pictures_are_for_images(options):
     with pytest.raises(ValueError, match=f"^{name} is for images, and nmnist is made of events; use flip, roll and"):
         DataConfig(name="nmnist", **options)
     assert getattr(make.make_augmentation(DataConfig(**options)), name) == options[name]
+
+
+def adjusted(epoch, **model):
+    """A trainer's first variables, and what is made of them before an epoch."""
+    learning_config = LearningConfig(rule="stbp", loss="mean-output")
+    config = ModelConfig(widths=(4,), num_steps=3, weights="float", **model)
+    with jax.numpy_dtype_promotion("standard"):
+        config = small_config(model=config, learning=learning_config)
+        trainer = make.make_trainer(config, small_dataset())
+    variables, batch = nn.variables_of(trainer.model), trainer.batch(0)
+    adjust = make.make_adjust(config, trainer.model, trainer.loss)
+    batch = learning.Batch(trainer.normalize(batch.inputs), batch.labels)
+    return variables, [adjust(epoch, variables, batch) for _ in range(2)]
+
+
+def test_the_temperature_of_dspike_is_chosen_before_each_epoch():
+    options = {"neuron": "lif", "lif": LIFConfig(threshold=0.5, reset="hard"), "surrogate": "dspike"}
+    for epoch in (0, 1):
+        before, (after, again) = adjusted(epoch, **options)
+        jax.tree.map(np.testing.assert_array_equal, after, again)  # so that a resumed run is the same
+        jax.tree.map(np.testing.assert_array_equal, before.params, after.params)
+        (start,), (chosen,) = ({float(leaf) for leaf in temperatures(variables)} for variables in (before, after))
+        assert start == 3
+        assert abs(chosen - start) == pytest.approx(0.2, abs=1e-5) or chosen == start
+
+
+def temperatures(variables):
+    named = jax.tree_util.tree_leaves_with_path(variables.batch_stats)
+    return [leaf for path, leaf in named if path[-1].key == "surrogate_value"]
+
+
+def test_thresholds_are_found_before_the_first_epoch_alone():
+    lif = LIFConfig(order="fire-charge", relative=True, learn_threshold=False, found_threshold=True)
+    for epoch in (0, 1):
+        before, (after, again) = adjusted(epoch, neuron="lif", lif=lif)
+        jax.tree.map(np.testing.assert_array_equal, after, again)
+        moved = [bool(np.any(new != old)) for new, old in zip(*map(jax.tree.leaves, (after, before)), strict=True)]
+        assert any(moved) == (epoch == 0)
+
+
+def test_nothing_is_chosen_for_others():
+    trainer = make_trainer()
+    assert make.make_adjust(small_config(), trainer.model, trainer.loss) is None
+
+
+def test_norms_of_a_configuration():
+    spec = make.make_spec(ModelConfig(norm="tdbn", norm_gain=0.5, residual_gain=0.5, identity_norm=True, bias=True))
+    assert spec.norm == nn.batch_norm(statistics="sequence", gain=0.5, unbiased=True)
+    assert spec.residual_norm == nn.batch_norm(statistics="sequence", gain=0.25, unbiased=True)
+    assert (spec.identity_norm, spec.bias) == (True, True)
+    assert make.make_spec(ModelConfig()).residual_norm is None
+    assert make.make_spec(ModelConfig(norm="none")).norm == nn.no_norm()
+    assert make.make_spec(ModelConfig(weights="standardized")).first_weights == "standardized"
+    assert make.make_spec(ModelConfig(weights="ternary")).first_weights == "float"
+
+
+@jax.numpy_dtype_promotion("standard")  # optax' schedules mix types
+def test_thresholds_are_found_before_the_first_epoch_and_stay():
+    lif = LIFConfig(learn_threshold=False, found_threshold=True, order="fire-charge", relative=True, height=1.0)
+    model = ModelConfig(widths=(4,), num_steps=4, neuron="lif", lif=lif)
+    config = small_config(model=model, data=DataConfig(encoding="dct"), learning=LearningConfig(rule="stbp"))
+    trainer = make.make_trainer(config, small_dataset())
+    start = trainer.initial_state.variables
+    inputs = trainer.normalize(jnp.asarray(trainer.batch(0).inputs))
+    expected = training.find_thresholds(trainer.model, start, inputs).batch_stats
+    state = trainer.fit(callbacks=training.Callbacks(on_warning=lambda message: None)).state
+    names = [path for path, _ in jax.tree_util.tree_leaves_with_path(expected) if path[-1].key == "threshold"]
+    assert len(names) == 2
+    for path in names:
+        found, wanted, first = (
+            float(functools.reduce(lambda tree, key: tree[key.key], path, tree))
+            for tree in (state.variables.batch_stats, expected, start.batch_stats)
+        )
+        assert (found, first) == (wanted, 1)
+        assert wanted != 1
