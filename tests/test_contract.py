@@ -251,7 +251,7 @@ def test_every_trace(name):
 SIDE = 32  # the least that all networks read
 
 
-LIVELY = nnx.initializers.normal(1.0)  # kernels with which spikes get through layers without norms
+LIVELY = nnx.initializers.normal(0.5)  # kernels with which spikes get through layers without norms
 
 
 def narrow(name, num_steps):
