@@ -74,6 +74,7 @@ def write_and_verify(run: Run, dataset: Dataset, out: pathlib.Path) -> tuple[dep
         input_kind="image" if len(dataset.test.shape) == 4 else "sequence",
         class_names=dataset.class_names,
         config=to_dict(run.config),
+        input_type=str(dataset.test.dtype),
     )
     try:
         return folded, hd.deploy.verify.verify(run.model, out, dataset.test, variables=run.variables, **moments)
@@ -104,7 +105,7 @@ def main() -> None:
         run = load_run(arguments.run, data_dir=arguments.data_dir)
     check_inputs(run)
     use_compilation_cache()
-    dataset = load_dataset(run.config)
+    dataset = load_dataset(run.config, run.info)
     started = time.perf_counter()
     with phase(f"folding, compiling, and verifying on {dataset.test.shape[0]:,} test inputs"):
         folded, verification = write_and_verify(run, dataset, arguments.out)
@@ -134,7 +135,7 @@ def report(arguments: Arguments, run: Run, dataset: Dataset, folded: deploy.Fold
         },
     )
     console.print(
-        f"{run.config.preset}, checkpoint of step {run.step}; {dataset.test.shape[0]} test inputs of "
+        f"{run.config.title}, checkpoint of step {run.step}; {dataset.test.shape[0]} test inputs of "
         f"{dataset.name}; {verification.arithmetic} arithmetic on this machine, "
         f"{manifest.integer_layers} layers of integers"
     )

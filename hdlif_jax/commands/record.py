@@ -53,7 +53,8 @@ def record_of(directory: RunDirectory) -> dict[str, Any]:
         raise CommandError(f"{directory.path} is not finished; go on with it: --resume {directory.path}")
     description = read_json(directory.path / "config.json")
     preset = PRESETS.get(config.preset)
-    paper = preset.paper if preset else None
+    same_data = preset is not None and preset.config.data.name == config.data.name
+    paper = preset.paper if preset is not None and same_data else None
     changed = {} if preset is None else differences(to_dict(preset.config), to_dict(config))
     return {
         "summary": read_json(directory.path / "summary.json"),

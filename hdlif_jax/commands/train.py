@@ -115,8 +115,9 @@ def parse_arguments(argv: list[str]) -> Request:
         )
     if arguments.init_from is not None and not arguments.init_from.exists():
         raise CommandError(f"--init-from {arguments.init_from} does not exist; name a run or a file of weights")
-    directory = RunDirectory.of_now(arguments.preset) if arguments.out is None else RunDirectory(arguments.out)
-    return Request(directory, arguments.config, False, arguments.execution, arguments.init_from)
+    config = arguments.config
+    directory = RunDirectory.of_now(config.title) if arguments.out is None else RunDirectory(arguments.out)
+    return Request(directory, config, False, arguments.execution, arguments.init_from)
 
 
 def starting_point(argv: list[str]) -> tuple[str, str, TrainConfig, list[str]]:

@@ -24,7 +24,7 @@ BATCH = 64
 TOLERANCE = 0.002  # of accuracy: folding rounds differently, and a current at the edge of a level may change it
 ROUNDING = 1e-4  # of the largest logit: sums in another order are within this, and a spike of another level is not
 
-LogitsFunction = Callable[[np.ndarray], Any]  # uint8 inputs [B, ...] or sequences [B, T, ...] to logits [T, B, K]
+LogitsFunction = Callable[[np.ndarray], Any]  # inputs [B, ...] or sequences [B, T, ...] to logits [T, B, K]
 
 
 class Comparison(NamedTuple):
@@ -76,10 +76,10 @@ def verify(
     Args:
       model: the network.
       directory: of the artifact.
-      source: uint8 inputs and labels, such as a dataset's test set.
-      mean: per channel, of inputs in [0, 1], as the network was trained; for other inputs than normalised ones use
-        `compare(logits_function(model, preprocess), ...)`.
-      std: per channel, of inputs in [0, 1].
+      source: inputs and labels, such as a dataset's test set.
+      mean: per channel, as the network was trained: of uint8 inputs in [0, 1], of floats in their own unit; for other
+        inputs than normalised ones use `compare(logits_function(model, preprocess), ...)`.
+      std: per channel, likewise.
       variables: its trained parameters and statistics; those of the model by default.
       tolerance: how far accuracies may be apart.
 
@@ -87,7 +87,7 @@ def verify(
       ValueError: they differ by more.
       ArtifactError: the artifact is damaged.
     """
-    network = logits_function(model, normalization(mean, std), variables)
+    network = logits_function(model, normalization(mean, std, str(source.dtype)), variables)
     return compare(network, directory, source, tolerance=tolerance)
 
 
@@ -126,11 +126,11 @@ def compare(
 def logits_function(
     model: nn.SpikingNetwork, preprocess: Preprocess, variables: nn.Variables | None = None
 ) -> LogitsFunction:
-    """The network in inference form as a compiled function of uint8 inputs.
+    """The network in inference form as a compiled function of inputs.
 
     Args:
       model: the network.
-      preprocess: uint8 inputs `[..., *input_shape]` to what the network was trained on.
+      preprocess: inputs `[..., *input_shape]` to what the network was trained on.
       variables: its trained parameters and statistics; those of the model by default.
     """
     network = nn.inference_form(model)

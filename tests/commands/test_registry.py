@@ -26,7 +26,7 @@ CHOICES = [
     (LearningConfig, "loss", registry.LOSSES),
     (OptimizerConfig, "name", registry.OPTIMIZERS),
     (DataConfig, "encoding", registry.ENCODINGS),
-    (DataConfig, "name", registry.DATASETS),
+    (DataConfig, "name", (*registry.DATASETS, *registry.OWN_DATA)),
 ]
 
 

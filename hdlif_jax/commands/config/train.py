@@ -1,6 +1,7 @@
 """A whole run."""
 
 import dataclasses
+import pathlib
 from typing import Literal
 
 from hdlif_jax.checks import Amount, Count, Recalibrate, Seed, check_fields
@@ -40,6 +41,11 @@ class TrainConfig:
     float32 with either, and so is evaluation."""
     coherence_every: Amount = 0
     """Batches between comparisons of the online with the STBP gradient, on one batch; 0 for none."""
+
+    @property
+    def title(self) -> str:
+        """What a run of this is called: its preset, or its own data."""
+        return pathlib.Path(self.data.dir).resolve().stem if self.data.is_own else self.preset
 
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError for values that are none of a field, or do not go together."""
