@@ -118,6 +118,7 @@ class Dataset:
         """
         train = Split(as_inputs(images, layout, f"{name}, images"), as_labels(labels, f"{name}, labels"))
         check_lengths(train, f"{name}, images")
+        check_finite(train.inputs, f"{name}, images")  # before statistics are taken, and examples are moved
         if (test_images is None) != (test_labels is None):
             raise ValueError(f"{name}: test_images and test_labels belong together; give both, or a test_fraction")
         if test_images is None:
@@ -142,7 +143,6 @@ class Dataset:
                 )
             class_names = tuple(str(label) for label in range(int(used.max(initial=0)) + 1))
         check_names(class_names, name)
-        check_finite(train.inputs, f"{name}, train split")  # before statistics are taken
         return cls(name, tuple(map(str, class_names)), train, test, *statistics(train.inputs))
 
     @property

@@ -4,6 +4,7 @@ import pathlib
 
 import numpy as np
 
+from hdlif_jax.checks import Count, check_arguments
 from hdlif_jax.data.dataset import TEST_FRACTION, Dataset
 from hdlif_jax.data.errors import DataError
 from hdlif_jax.data.formats.archives import files_in, folders_in
@@ -17,8 +18,9 @@ from hdlif_jax.data.source import held_out
 TRAIN, TEST = "train", "test"
 
 
+@check_arguments
 def open_folder(
-    folder: pathlib.Path | str, *, image_size: int | None = None, info: DatasetInfo | None = None
+    folder: pathlib.Path | str, *, image_size: Count | None = None, info: DatasetInfo | None = None
 ) -> Dataset:
     """The dataset of a folder of pictures, `folder/<class>/…`, or `folder/train/<class>/…` and `folder/test/<class>/…`.
 

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from hdlif_jax.checks import Count, check_arguments
 from hdlif_jax.data.arrays import CHANNELS
 from hdlif_jax.data.dataset import Dataset
 from hdlif_jax.data.errors import DataError
@@ -17,7 +18,8 @@ PARTS = ("x_train", "y_train", "x_test", "y_test")  # as Keras names them
 NAMES = "class_names"  # may be there besides
 
 
-def open_npz(path: pathlib.Path | str, *, num_steps: int, info: DatasetInfo | None = None) -> Dataset:
+@check_arguments
+def open_npz(path: pathlib.Path | str, *, num_steps: Count, info: DatasetInfo | None = None) -> Dataset:
     """The dataset in a .npz file.
 
     It holds `inputs` and `labels`, of which a fifth of each class is held out as the test set, or `x_train`, `y_train`,
@@ -62,7 +64,7 @@ def open_npz(path: pathlib.Path | str, *, num_steps: int, info: DatasetInfo | No
     return dataset if info is None else info.applied_to(dataset)
 
 
-def check_inputs(inputs: np.ndarray, num_steps: int, where: str) -> None:
+def check_inputs(inputs: np.ndarray, num_steps: Count, where: str) -> None:
     """Checks the axes of images or frames.
 
     Raises:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from hdlif_jax.checks import Count, check_arguments
 from hdlif_jax.data.dataset import TEST_FRACTION, Dataset
 from hdlif_jax.data.entry import IMAGE_SIZE
 from hdlif_jax.data.errors import DataError
@@ -21,8 +22,9 @@ TRAIN, TESTS = "train", ("test", "validation")  # the first that there is
 AT_ONCE = 256  # pictures that are counted together
 
 
+@check_arguments
 def open_tfds(
-    directory: pathlib.Path | str, *, image_size: int | None = None, info: DatasetInfo | None = None
+    directory: pathlib.Path | str, *, image_size: Count | None = None, info: DatasetInfo | None = None
 ) -> Dataset:
     """The dataset in a folder that tensorflow-datasets prepared in array_record files; needs no TensorFlow.
 
