@@ -10,10 +10,11 @@ from PIL import Image
 from hdlif_jax import deploy
 from hdlif_jax.commands import costs, evaluate, infer, train
 from hdlif_jax.commands import deploy as deploy_command
-from hdlif_jax.commands.support.run_directory import RunDirectory
 from hdlif_jax.commands.support.runs import load_dataset, load_run
+from hdlif_jax.data import prepare
 from tests.commands.conftest import read_json
 from tests.commands.survival import final_arrays
+from tests.data.originals import write_mnist
 from tests.data.own.make import CLASSES, frames, write_folder
 
 TINY = ("--model.widths", "4", "--model.num-steps", "2", "--batch-size", "8", "--optimizer.warmup-epochs", "0")
@@ -134,9 +135,27 @@ def test_a_run_goes_on_with_its_own_data_alone(run, tmp_path, capsys):
 
 
 def test_a_run_directory_is_named_after_the_data(tmp_path):
-    request = train.parse_arguments(["--data.name", "folder", "--data.dir", str(tmp_path / "flowers")])
-    assert request.directory.path.name.startswith("flowers-")
-    assert isinstance(request.directory, RunDirectory)
+    for name, own, expected in (
+        ("folder", "flowers", "flowers-"),
+        ("npz", "small.flowers.npz", "small.flowers-"),
+        ("tfds", "flowers/3.0.1", "flowers-3.0.1-"),
+    ):
+        request = train.parse_arguments(["--data.name", name, "--data.dir", str(tmp_path / own)])
+        assert request.directory.path.name.startswith(expected)
+    assert train.parse_arguments([]).directory.path.name.startswith("digits-")
+
+
+@pytest.mark.slow
+def test_what_tensorflow_datasets_prepared(run, tmp_path):
+    write_mnist(tmp_path, np.random.default_rng(0), sizes=(60, 20))
+    own = prepare("mnist", tmp_path, tmp_path / "data", partial=True)
+    out, artifact = tmp_path / "run", tmp_path / "artifact"
+    printed = run(train, "--data.name", "tfds", "--data.dir", own, *TINY, "--epochs", 1, "--out", out)
+    assert "10 classes, 28×28×1 uint8, 60 train and 20 test examples" in printed
+    assert "mnist-3.0.1, step 7: test accuracy" in run(evaluate, out)
+    run(deploy_command, out, artifact)
+    Image.new("L", (28, 28)).save(tmp_path / "black.png")
+    assert "black.png" in run(infer, artifact, tmp_path / "black.png")
 
 
 @pytest.mark.slow

@@ -45,7 +45,11 @@ class TrainConfig:
     @property
     def title(self) -> str:
         """What a run of this is called: its preset, or its own data."""
-        return pathlib.Path(self.data.dir).resolve().stem if self.data.is_own else self.preset
+        if not self.data.is_own:
+            return self.preset
+        path = pathlib.Path(self.data.dir).resolve()
+        is_version = path.name.replace(".", "").isdigit()  # of a dataset of tensorflow-datasets
+        return f"{path.parent.name}-{path.name}" if is_version else path.name.removesuffix(".npz")
 
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError for values that are none of a field, or do not go together."""
