@@ -1,13 +1,14 @@
 """What memory, operations and energy are counted as: the formulas behind Tables 1-2 of the paper, on plain numbers.
 
-A kind of weights is "float", "ternary" (1.5 bit) or "binary" (1 bit), as in `quantize.WeightKind`.
+A kind of weights is "float", "ternary" (1.5 bit), "binary" (1 bit) or "standardized" (floats again), as in
+`quantize.WeightKind`.
 """
 
 import math
 from typing import NamedTuple
 
 FLOAT_BYTES = 4
-PAPER_BYTES: dict[str, float] = {"float": 4.0, "ternary": 0.375, "binary": 0.25}  # of a weight
+PAPER_BYTES: dict[str, float] = {"float": 4.0, "standardized": 4.0, "ternary": 0.375, "binary": 0.25}  # of a weight
 WEIGHTS_PER_BYTE: dict[str, int] = {"ternary": 5, "binary": 8}  # packed: 3⁵ = 243 ≤ 2⁸
 FULL_BITS = 32  # spikes of n bits take n of 32 parts of the energy
 ACCUMULATE_PJ = 0.9
@@ -33,7 +34,7 @@ def paper_bytes(num_weights: int, kind: str) -> float:
 
 def packed_bytes(num_weights: int, kind: str) -> int:
     """Memory of weights in whole bytes of 5 ternary or 8 binary ones, without their scales."""
-    return FLOAT_BYTES * num_weights if kind == "float" else -(-num_weights // WEIGHTS_PER_BYTE[kind])
+    return -(-num_weights // WEIGHTS_PER_BYTE[kind]) if kind in WEIGHTS_PER_BYTE else FLOAT_BYTES * num_weights
 
 
 def layer_bytes(kernel_shape: tuple[int, ...], kind: str, num_biases: int = 0) -> LayerBytes:
@@ -45,7 +46,7 @@ def layer_bytes(kernel_shape: tuple[int, ...], kind: str, num_biases: int = 0) -
       num_biases: entries of its bias, float32 in either way of counting.
     """
     num_weights = math.prod(kernel_shape)
-    num_scales = {"float": 0, "ternary": 1, "binary": kernel_shape[-1]}[kind]
+    num_scales = {"ternary": 1, "binary": kernel_shape[-1]}.get(kind, 0)
     return LayerBytes(
         paper_bytes(num_weights, kind) + FLOAT_BYTES * num_biases,
         packed_bytes(num_weights, kind) + FLOAT_BYTES * (num_scales + num_biases),

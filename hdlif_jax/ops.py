@@ -128,6 +128,20 @@ def global_average(x: jax.Array) -> jax.Array:
     return jnp.mean(x, (-3, -2))
 
 
+def adaptive_average(x: jax.Array, size: int) -> jax.Array:
+    """Average over a grid of size × size windows that cover the image, `[..., H, W, C]` to `[..., size, size, C]`.
+
+    Window i of a side of n is ⌊i·n/size⌋ … ⌈(i+1)·n/size⌉ − 1, as in PyTorch: a smaller image is repeated.
+    """
+    _check_images(x)
+    for axis in (-3, -2):
+        side = x.shape[axis]
+        windows = [slice(i * side // size, -(-(i + 1) * side // size)) for i in range(size)]
+        means = [jnp.mean(jax.lax.slice_in_dim(x, w.start, w.stop, axis=axis), axis, keepdims=True) for w in windows]
+        x = jnp.concatenate(means, axis)
+    return x
+
+
 def channel_attention(kernel: jax.Array, bias: jax.Array, current: jax.Array) -> jax.Array:
     """σ(Conv1d(GAP(I))) ⊙ I: one filter over the channels (Eq. 9), computed in float32.
 

@@ -3,12 +3,17 @@
 Nothing here changes a number. On other backends every function gives the plain choice.
 """
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 STEPS_PER_DISPATCH = 32  # of training, where a loop can be rolled around a step
+
+_rolled = contextvars.ContextVar("rolled", default=False)
 
 
 def on_cpu() -> bool:
@@ -22,7 +27,20 @@ def unrolls_gradients() -> bool:
     The gradient of a convolution inside a rolled loop is about 80 times slower than outside it (jax 0.10 to 0.12). Ends
     with the version whose rolled `accumulate` is as fast as its unrolled one (`experiments.benchmarks.memory`).
     """
-    return on_cpu()
+    return on_cpu() and not _rolled.get()
+
+
+@contextlib.contextmanager
+def rolled() -> Iterator[None]:
+    """Loops that are traced within stay rolled: of programs that are compiled to ask for their memory, and never run.
+
+    XLA takes minutes to compile 32 unrolled steps, and plans the same memory for rolled ones.
+    """
+    token = _rolled.set(True)
+    try:
+        yield
+    finally:
+        _rolled.reset(token)
 
 
 def steps_per_dispatch() -> int:

@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from hdlif_jax import analysis, deploy, learning, losses, nn, rollout
-from hdlif_jax.commands import registry
+from hdlif_jax.commands import make, registry
 from hdlif_jax.commands.config import DataConfig, LearningConfig, ModelConfig, OptimizerConfig
 from hdlif_jax.neurons import surrogates
 
@@ -58,9 +58,15 @@ def check_layer_by_layer_is_step_by_step(model, train=True):
         chex.assert_trees_all_close(sequence_stats, stats, atol=1e-6)
 
 
+def over_sequence(model):
+    """Whether it has normalisers of all time-steps together, so that it learns layer by layer alone."""
+    return any(nn.module.is_over_sequence(module) for _, module in nn.modules(model))
+
+
 def check_learns(model, rule=None, loss=LOSS):
     """It compiles once, and its gradient is finite and not all zero."""
-    rule = learning.random_step() if rule is None else rule
+    if rule is None:
+        rule = learning.stbp(layerwise=True) if over_sequence(model) else learning.random_step()
     network, variables, batch = nn.training_form(model), nn.variables_of(model), batch_for(model)
     chex.clear_trace_counter()
 
@@ -120,8 +126,9 @@ def check_everything(build):
     """The whole contract of a network: `build(num_steps=…)`."""
     model = build(num_steps=NUM_STEPS)
     check_learns(model)
-    check_online_is_stbp_at_one_step(build)
-    check_layer_by_layer_is_step_by_step(model)
+    if not over_sequence(model):
+        check_online_is_stbp_at_one_step(build)
+    check_layer_by_layer_is_step_by_step(model, train=not over_sequence(model))
     check_costs(model)
     check_folds_exactly_or_is_refused(model)
 
@@ -213,6 +220,21 @@ def test_every_rule(name):
     chex.assert_trees_all_close(found[1], expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", registry.TRACES)
+def test_every_trace(name):
+    """It learns, and at one step, without a past, it is none."""
+    rule = make.make_rule(LearningConfig(rule="accumulate", trace=name))
+    assert rule == make.make_rule(LearningConfig(rule="accumulate", trace=name))
+    check_learns(conv_net(nn.lif()), rule)
+    model = conv_net(nn.lif(), num_steps=1)
+    network, variables, batch = nn.training_form(model), nn.variables_of(model), batch_for(model)
+    traced, plain = (
+        jax.jit(lambda variables, rule=rule: rule.gradient(network, LOSS, variables, batch).grads)(variables)
+        for rule in (rule, learning.accumulate())
+    )
+    chex.assert_trees_all_close(traced, plain, atol=1e-6)
+
+
 def narrow(name, num_steps):
     """A network of the registry, two channels wide."""
     architecture = registry.NETWORKS[name]
@@ -240,8 +262,9 @@ def test_every_network_in_training(name):
 @pytest.mark.parametrize("name", registry.OPTIMIZERS)
 def test_every_optimizer_lowers_a_loss(name):
     config = OptimizerConfig(name=name, learning_rate=0.05)
-    params = {"a": jnp.ones((3, 2)), "b": jnp.ones(2)}
-    optimizer = registry.make_optimizer(config, lambda count: 0.05, jax.tree.map(lambda leaf: False, params))
+    model = conv_net(nn.lif())
+    params = jax.tree.map(jnp.ones_like, nn.variables_of(model).params)
+    optimizer = make.make_optimizer(config, lambda count: 0.05, nn.training_form(model))
     state = optimizer.init(params)
     value = lambda params: sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(params))  # noqa: E731
     start = value(params)
@@ -252,9 +275,22 @@ def test_every_optimizer_lowers_a_loss(name):
     assert value(params) < start
 
 
+@pytest.mark.parametrize("name", registry.SCHEDULES)
+def test_every_schedule_is_positive_to_the_end_and_reaches_its_rate(name):
+    fields = {"milestones": (2, 3)} if name == "steps" else {}
+    config = OptimizerConfig(schedule=name, learning_rate=0.5, warmup_epochs=1, **fields)
+    schedule = make.make_schedule(config, 10, 4)
+    found = np.asarray(jax.vmap(schedule)(jnp.arange(40)))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [jax.jit(schedule)(count) for count in range(40)], rtol=1e-6)
+    assert np.all(found > 0)
+    np.testing.assert_allclose([found[0], found.max(), found[10]], [0.005, 0.5, 0.5], rtol=1e-6)
+    assert np.all(np.diff(found[10:]) <= 0)
+
+
 @pytest.mark.parametrize("name", registry.ENCODINGS)
 def test_every_encoding(name):
-    encoding = registry.make_encoding(DataConfig(encoding=name), NUM_STEPS)
+    encoding = make.make_encoding(DataConfig(encoding=name), NUM_STEPS)
     inputs = jax.random.uniform(jax.random.key(0), (BATCH, *SHAPE))
     if encoding is None:  # the input itself, shown at every step
         return
@@ -263,7 +299,7 @@ def test_every_encoding(name):
     assert frames.dtype == inputs.dtype
     np.testing.assert_array_equal(frames, encoding(jax.random.key(1), inputs))
     chex.assert_tree_all_finite(frames)
-    assert 0 <= frames.min() < frames.max() <= 1
+    assert -1 <= frames.min() < frames.max() <= 1
 
 
 @pytest.mark.parametrize("name", registry.DATASETS)

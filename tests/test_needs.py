@@ -21,8 +21,7 @@ SILENT = nn.training_form(MODEL)
 VARIABLES, KEY, LOSS = nn.variables_of(MODEL), jax.random.key(0), losses.cross_entropy()
 BATCH = Batch(jnp.ones((B, F)), jnp.arange(B) % K)
 X = BATCH.inputs
-STATE = training.initial_state(MODEL, optax.sgd(0.1))
-SEPARABILITY = analysis.separability
+STATE, SEPARABILITY = training.initial_state(MODEL, optax.sgd(0.1)), analysis.separability
 
 
 def update(grads, opt_state, params, learned):
@@ -52,6 +51,9 @@ OF_A_MODEL = {
     "cell_at": lambda model: SEPARABILITY.cell_at(model, "layers.1"),
     "first_layer": SEPARABILITY.first_layer,
     "coherence_observer": lambda model: coherence_observer(model),
+    "with_reset_gradient": SEPARABILITY.with_reset_gradient,
+    "find_thresholds": lambda model: training.find_thresholds(model, VARIABLES, X),
+    "find_threshold": lambda model: training.find_threshold(model, VARIABLES, X, "layers.1"),
 }
 OF_A_NETWORK = {
     "init_state": lambda network: nn.init_state(network, VARIABLES, B),
@@ -66,16 +68,21 @@ OF_A_NETWORK = {
     "stbp": lambda network: learning.stbp().gradient(network, LOSS, VARIABLES, BATCH),
     "layerwise": lambda network: learning.stbp(layerwise=True).gradient(network, LOSS, VARIABLES, BATCH),
     "every_step": lambda network: every_step(network),
+    "traced": lambda network: learning.traced().gradient(network, LOSS, VARIABLES, BATCH),
+    "with_traces": lambda network: learning.with_traces(network, learning.decay_trace()),
     "gradient_at_steps": lambda network: learning.gradient_at_steps(network, LOSS, VARIABLES, BATCH, jnp.array([0])),
     "make_train_step": lambda network: training.make_train_step(network, learning.accumulate(), LOSS, optax.sgd(0.1)),
     "make_eval_step": lambda network: training.make_eval_step(network, lambda x: x)(VARIABLES, X, BATCH.labels),
     "make_comparison": lambda network: SEPARABILITY.make_comparison(network, LOSS),
     "stbp_gradients": lambda network: SEPARABILITY.stbp_gradients(network, LOSS, VARIABLES, BATCH),
     "online_gradients": lambda network: SEPARABILITY.online_gradients(network, LOSS, VARIABLES, BATCH),
+    "neuron_params": training.neuron_params,
+    "params_named": lambda network: training.params_named(network, "gates"),
+    "make_rule_comparison": lambda network: SEPARABILITY.make_rule_comparison(network, learning.stbp(), LOSS),
+    "own_gradient": lambda network: SEPARABILITY.own_gradient(learning.stbp(), network, LOSS, VARIABLES, BATCH),
 }
-LEARNS = ["random_step", "random_k", "accumulate", "stbp", "layerwise", "every_step", "gradient_at_steps"]
-LEARNS += ["make_train_step"]
-LEARNS += ["stbp_gradients", "online_gradients"]
+LEARNS = ["random_step", "random_k", "accumulate", "stbp", "layerwise", "every_step", "gradient_at_steps", "traced"]
+LEARNS += ["make_train_step", "stbp_gradients", "online_gradients", "make_rule_comparison", "own_gradient"]
 OF_A_KEY = {
     "random_step": lambda key: learning.random_step().gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
     "random_k": lambda key: learning.random_k(2).gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
@@ -100,6 +107,7 @@ OF_RNGS = {
     "conv_net": lambda rngs: nn.conv_net((8, 8, 1), K, rngs=rngs),
     "resnet18": lambda rngs: nn.resnet18((8, 8, 1), K, width=1, rngs=rngs),
     "vgg_snn": lambda rngs: nn.vgg_snn((16, 16, 2), K, width=1, rngs=rngs),
+    "vgg": lambda rngs: nn.vgg((8, 8, 1), K, widths=(1,), rngs=rngs),
 }
 OF_A_LOSS = {
     "random_step": lambda loss: learning.random_step().gradient(TRAINS, loss, VARIABLES, BATCH, KEY),
@@ -108,6 +116,8 @@ OF_A_LOSS = {
     "every_step": lambda loss: every_step(loss=loss),
     "start": lambda loss: training.start(MODEL, learning.random_step(), loss, optax.sgd(0.1)),
     "make_comparison": lambda loss: SEPARABILITY.make_comparison(TRAINS, loss),
+    "make_rule_comparison": lambda loss: SEPARABILITY.make_rule_comparison(TRAINS, learning.stbp(), loss),
+    "own_gradient": lambda loss: SEPARABILITY.own_gradient(learning.stbp(), TRAINS, loss, VARIABLES, BATCH),
 }
 
 
@@ -265,6 +275,13 @@ def test_rules_and_optimisers_are_asked_for_by_name(rule, optimizer, message):
         (lambda: losses.tet(losses.cross_entropy), "loss=cross_entropy is not called yet"),
         (lambda: training.warmup_cosine(-0.1, warmup=0, total=3), "learning_rate=-0.1 must be positive"),
         (lambda: training.warmup_cosine(0.1, warmup=0, total=0), "total=0 must be at least 1"),
+        (lambda: training.warmup_steps(0.1, milestones=(-1,)), "milestones[0]=-1 must not be negative"),
+        (lambda: training.slowed(optax.sgd(0.1), 0.5, {"a": False}), "chosen is True at no parameter"),
+        (lambda: training.slowed(optax.sgd, 0.5, {"a": True}), "sgd is not called yet; write sgd(...)"),
+        (
+            lambda: training.with_own_rule(optax.sgd(0.1), optax.adam, {"a": True}),
+            "adam is not called yet; write adam(...)",
+        ),
         (lambda: nn.init_state(RUNS, VARIABLES, 0), "batch_size=0 must be at least 1"),
         (lambda: nn.init_state(RUNS, VARIABLES, 2.0), "batch_size=2.0 must be an integer"),
         (lambda: nn.training_form(MODEL, dtype=jnp.int32), "dtype=int32 is none that currents flow in"),
@@ -302,14 +319,8 @@ def test_steps_in_order_are_taken_in_any_notation():
 ELSEWHERE = {  # what is called with them before, and classes and functions of the same code
     "model": {"intercept", "modules", "neuron_figures", "recalibrate", "save_weights", "load_weights", "transfer"},
     "network": {"forward_step", "is_static", "batch_size", "observed"},
-    "key": {
-        "forward_step",
-        "observed",
-        "study",
-        "explain_non_finite",
-        "stbp_gradients",
-        "online_gradients",
-    },
+    "key": {"forward_step", "observed", "study", "explain_non_finite", "stbp_gradients", "online_gradients"}
+    | {"own_gradient"},
     "rngs": {"resnet19", "resnet34", "vgg13"},
 }
 

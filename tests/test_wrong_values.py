@@ -40,6 +40,13 @@ SHAPE, RNGS = (4, 4, 1), nnx.Rngs(0)
 MODEL = nn.mlp((4,), 2, widths=(3,), spec=nn.Spec(num_steps=2), rngs=nnx.Rngs(0))
 NETWORK = {"input_shape": SHAPE, "num_classes": 2, "spec": nn.Spec(num_steps=1), "rngs": RNGS}
 TRAINING = {"model": MODEL, "rule": learning.random_step(), "loss": losses.cross_entropy(), "optimizer": optax.sgd(0.1)}
+FOUND = nn.mlp(
+    (4,),
+    2,
+    widths=(16,),
+    spec=nn.Spec(num_steps=2, neuron=nn.lif(learn_threshold=False, found_threshold=True)),
+    rngs=nnx.Rngs(0),
+)
 
 RUN = {
     "model": nn.mlp((5, 5, 2), 3, widths=(2,), spec=nn.Spec(num_steps=2), rngs=nnx.Rngs(0)),
@@ -56,7 +63,11 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     *((kind, {}) for kind in (losses.cross_entropy, losses.mean_squared_error, losses.distance_to, losses.tet)),
     *((kind, {"loss": losses.cross_entropy()}) for kind in (losses.of_mean_output, losses.of_each_step)),
     *((kind, {}) for kind in (learning.random_k, learning.stbp, learning.accumulate, learning.every_step)),
-    *((kind, {"num_steps": 2}) for kind in (encodings.poisson, encodings.latency)),
+    *((kind, {}) for kind in (learning.traced, learning.ratio_trace)),
+    *((kind, {"num_steps": 2}) for kind in (encodings.poisson, encodings.latency, encodings.dct)),
+    *((kind, {"block": 4}) for kind in (encodings.dct_matrix, encodings.zigzag)),
+    (encodings.dct_slices, {"images": jnp.zeros((1, 4, 4, 1))}),
+    (encodings.dct_thresholds, {"slices": jnp.zeros((16, 1, 4, 4, 1))}),
     (data.hold_out, {"source": make_dataset().train, "fraction": 0.5}),
     (
         data.Dataset.from_arrays,
@@ -70,6 +81,12 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     (training.make_preprocess, {"mean": (0.5,), "std": (0.25,), "num_classes": 2}),
     (training.make_normalize, {"mean": (0.5,), "std": (0.25,)}),
     (training.warmup_cosine, {"learning_rate": 0.1, "warmup": 1, "total": 4}),
+    (training.warmup_steps, {"learning_rate": 0.1, "milestones": (2,)}),
+    (training.slowed, {"rule": optax.sgd(0.1), "factor": 0.1, "chosen": {"gate": True}}),
+    *(
+        (kind, {"model": FOUND, "variables": nn.variables_of(FOUND), "inputs": jnp.ones((2, 4))} | options)
+        for kind, options in ((training.find_thresholds, {}), (training.find_threshold, {"path": "layers.1"}))
+    ),
     (training.start, TRAINING),
     (training.Trainer, TRAINING | RUN),
     (nn.Conv, {"in_channels": 1, "out_channels": 1, "rngs": RNGS}),
@@ -79,6 +96,8 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     (nn.Dropout, {}),
     (nn.mlp, NETWORK | {"widths": (2,)}),
     (nn.conv_net, NETWORK | {"widths": (2,)}),
+    (nn.vgg, NETWORK | {"widths": (2,)}),
+    (nn.AdaptiveAverage, {"size": 2}),
     *((kind, NETWORK | {"width": 1}) for kind in (nn.resnet18, nn.resnet19, nn.resnet34)),
     *((kind, NETWORK | {"input_shape": (16, 16, 2), "width": 1}) for kind in (nn.vgg13, nn.vgg_snn)),
 ]

@@ -38,3 +38,10 @@ def test_other_backends_have_the_plain_choice(backend, monkeypatch):
     assert (xla_cpu.steps_per_dispatch() == 1) == on_cpu
     assert xla_cpu.prefers_integers((3, 3, 64, 24)) == on_cpu
     assert not xla_cpu.prefers_integers((3, 3, 16, 16))
+
+
+def test_loops_stay_rolled_within_a_block_alone(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    with xla_cpu.rolled():
+        assert not xla_cpu.unrolls_gradients()
+    assert xla_cpu.unrolls_gradients()

@@ -17,6 +17,7 @@ from hdlif_jax.checks import check
 from hdlif_jax.nn import NeuronCell, SpikingNetwork
 from hdlif_jax.nn.intercept import modules
 from hdlif_jax.nn.needs import check_model
+from hdlif_jax.quantize import has_levels
 from hdlif_jax.rollout import batch_size, is_static
 
 
@@ -294,5 +295,5 @@ def _power(kernel: Kernel, sops: float, macs: int) -> tuple[float, float]:
         return 0.0, accounting.multiply_accumulate_mj(macs)
     paper = accounting.accumulate_mj(sops, None if spikes.quantizer is None else spikes.bits)
     is_binary = spikes.quantizer is None and spikes.pooled == 1
-    multiplies = kernel.weights == "float" and not is_binary
+    multiplies = not has_levels(kernel.weights) and not is_binary
     return paper, accounting.multiply_accumulate_mj(sops) if multiplies else paper

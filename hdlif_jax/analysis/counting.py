@@ -26,7 +26,6 @@ from hdlif_jax.nn.declared import definer
 from hdlif_jax.nn.forms import in_form
 from hdlif_jax.nn.intercept import intercept, modules
 from hdlif_jax.nn.module import is_over_sequence
-from hdlif_jax.quantize import weight_quantizer
 from hdlif_jax.rollout import batch_size, is_static
 
 
@@ -63,7 +62,7 @@ def make_counter(model: SpikingNetwork, *, batch_statistics: bool = False) -> Ca
     module: Any
     for _, module in modules(counted):
         if isinstance(module, Synapse):
-            module.kernel[...] = weight_quantizer(module.weights)(module.kernel[...])
+            module.kernel[...] = module.quantized_kernel()
     graphdef, arrays = nnx.split(counted)
     if batch_statistics and any(is_over_sequence(module) for module in layers.values()):
         return functools.partial(_layer_by_layer(model, graphdef, layers, form), arrays)

@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import hdlif_jax as hd
 from hdlif_jax.commands.config import TrainConfig, to_dict
+from hdlif_jax.commands.make import make_encoding, make_loss, make_model, make_optimizer, make_rule, make_schedule
 from hdlif_jax.commands.presets import PRESETS, PaperFigures
-from hdlif_jax.commands.registry import (
-    make_encoding,
-    make_loss,
-    make_model,
-    make_optimizer,
-    make_rule,
-    make_schedule,
-)
 from hdlif_jax.commands.support.cli import conf, console, did_you_mean, parse, where_presets_are
 from hdlif_jax.commands.support.cost_tables import layer_table, neuron_table, total_table
 from hdlif_jax.commands.support.entry import command
@@ -135,7 +128,7 @@ def training_cost(subject: Subject) -> analysis.CompiledCost:
     config, spec, model = subject.config, subject.spec, subject.model
     network = hd.nn.training_form(model)
     schedule = make_schedule(config.optimizer, 1000, config.epochs)  # how long it is changes nothing
-    optimizer = make_optimizer(config.optimizer, schedule, network.per_step)
+    optimizer = make_optimizer(config.optimizer, schedule, network)
     channels = spec.shape[-1]
     preprocess = hd.training.make_preprocess(
         (0.0,) * channels,
@@ -143,7 +136,7 @@ def training_cost(subject: Subject) -> analysis.CompiledCost:
         spec.num_classes,
         encoding=make_encoding(config.data, config.model.num_steps),
     )
-    rule, loss = make_rule(config.learning), make_loss(config.learning)
+    rule, loss = make_rule(config.learning), make_loss(config.learning, config.model.num_steps)
     step = jax.jit(
         hd.training.make_train_step(network, rule, loss, optimizer, preprocess=preprocess, seed=config.seed),
         donate_argnums=0,

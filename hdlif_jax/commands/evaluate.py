@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import hdlif_jax as hd
-from hdlif_jax.commands.registry import make_normalize
+from hdlif_jax.commands.make import make_normalize
 from hdlif_jax.commands.support.cli import conf, console, parse
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.execution import one_device, use_compilation_cache

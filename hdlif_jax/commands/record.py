@@ -55,7 +55,7 @@ def record_of(directory: RunDirectory) -> dict[str, Any]:
     preset = PRESETS.get(config.preset)
     same_data = preset is not None and preset.config.data.name == config.data.name
     paper = preset.paper if preset is not None and same_data else None
-    changed = {} if preset is None else differences(to_dict(preset.config), to_dict(config))
+    changed = {} if preset is None else differences(to_dict(preset.recipe(config.recipe)), to_dict(config))
     return {
         "summary": read_json(directory.path / "summary.json"),
         "paper": None if paper is None else str(paper),

@@ -15,12 +15,10 @@ import hdlif_jax as hd
 from hdlif_jax import data
 
 if TYPE_CHECKING:
-    import jax
     import optax
-    from jax.sharding import Mesh
 
-    from hdlif_jax import encodings, learning, losses, nn, training
-    from hdlif_jax.commands.config import DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig
+    from hdlif_jax import encodings, learning, losses, nn
+    from hdlif_jax.commands.config import DataConfig, LearningConfig, ModelConfig, OptimizerConfig
     from hdlif_jax.neurons import surrogates
 
     Mask = Callable[[nn.Params], Any]  # params -> True at those that decay
@@ -33,13 +31,49 @@ class Neuron(NamedTuple):
       make: `(config)`, gives what makes the cells.
       reads: what it reads of the configuration: the levels of the quantiser of its spikes, or the surrogate derivative
         of spikes that are a step.
+      holds_surrogate: whether its cells hold the number of a surrogate that changes while a network trains.
     """
 
     make: Callable[[ModelConfig], nn.CellFactory]
     reads: Literal["levels", "surrogate"] | None = None
+    holds_surrogate: bool = False
 
     def __call__(self, config: ModelConfig) -> nn.CellFactory:
         """What makes the cells of a configuration."""
+        return self.make(config)
+
+
+class Surrogate(NamedTuple):
+    """A surrogate derivative.
+
+    Attributes:
+      make: `(config)`, gives the spike function.
+      reads: what it reads of the configuration besides its scale.
+      is_held: whether it has a number that changes while a network trains, and that the cells hold.
+    """
+
+    make: Callable[[ModelConfig], surrogates.SpikeFunction]
+    reads: Literal["height", "noise"] | None = None
+    is_held: bool = False
+
+    def __call__(self, config: ModelConfig) -> surrogates.SpikeFunction:
+        """The spike function of a configuration."""
+        return self.make(config)
+
+
+class Norm(NamedTuple):
+    """A normaliser.
+
+    Attributes:
+      make: `(config)`, gives what makes the normalisers.
+      over_sequence: whether they normalise all time-steps together, which online rules cannot use.
+    """
+
+    make: Callable[[ModelConfig], nn.NormFactory]
+    over_sequence: bool = False
+
+    def __call__(self, config: ModelConfig) -> nn.NormFactory:
+        """What makes the normalisers of a configuration."""
         return self.make(config)
 
 
@@ -74,24 +108,37 @@ class Architecture(NamedTuple):
 
 
 NEURONS: dict[str, Neuron] = {
-    "lif": Neuron(lambda config: hd.nn.lif(SURROGATES[config.surrogate](config)), "surrogate"),
+    "lif": Neuron(lambda config: _lif(config), "surrogate", holds_surrogate=True),
     "adaptive-lif": Neuron(lambda config: hd.nn.adaptive_lif(SURROGATES[config.surrogate](config)), "surrogate"),
+    "glif": Neuron(lambda config: hd.nn.glif()),
     "hd-lif": Neuron(lambda config: hd.nn.hd_lif(config.spike_bits, config.spike_scale), "levels"),
     "mem-bn": Neuron(lambda config: hd.nn.mem_bn(config.spike_bits, config.spike_scale), "levels"),
     "parallel": Neuron(lambda config: hd.nn.parallel(config.spike_bits, config.spike_scale), "levels"),
+    "relu": Neuron(lambda config: hd.nn.relu(config.relu_ceiling)),
 }
 
-SURROGATES: dict[str, Callable[[ModelConfig], surrogates.SpikeFunction]] = {
-    "triangle": lambda config: hd.neurons.surrogates.triangle(),
-    "rectangle": lambda config: hd.neurons.surrogates.rectangle(),
-    "sigmoid": lambda config: hd.neurons.surrogates.sigmoid(),
-    "arctan": lambda config: hd.neurons.surrogates.arctan(),
-    "fast-sigmoid": lambda config: hd.neurons.surrogates.fast_sigmoid(),
-    "gaussian": lambda config: hd.neurons.surrogates.gaussian(),
+SURROGATES: dict[str, Surrogate] = {
+    "triangle": Surrogate(
+        lambda config: hd.neurons.surrogates.triangle(**_scale(config, "width"), height=config.surrogate_height),
+        "height",
+    ),
+    "rectangle": Surrogate(
+        lambda config: hd.neurons.surrogates.rectangle(**_scale(config, "width"), height=config.surrogate_height),
+        "height",
+    ),
+    "sigmoid": Surrogate(lambda config: hd.neurons.surrogates.sigmoid(**_scale(config, "slope"))),
+    "arctan": Surrogate(lambda config: hd.neurons.surrogates.arctan(**_scale(config, "slope"))),
+    "fast-sigmoid": Surrogate(lambda config: hd.neurons.surrogates.fast_sigmoid(**_scale(config, "slope"))),
+    "gaussian": Surrogate(lambda config: hd.neurons.surrogates.gaussian(**_scale(config, "width"))),
+    "dspike": Surrogate(lambda config: hd.neurons.surrogates.dspike(**_scale(config, "temperature")), is_held=True),
+    "smooth-sigmoid": Surrogate(lambda config: _smooth_step(config, "sigmoid"), "noise", is_held=True),
+    "smooth-ramp": Surrogate(lambda config: _smooth_step(config, "ramp"), "noise", is_held=True),
 }
 
-NORMS: dict[str, Callable[[ModelConfig], nn.NormFactory]] = {
-    "batch-norm": lambda config: hd.nn.batch_norm(),
+NORMS: dict[str, Norm] = {
+    "batch-norm": Norm(lambda config: hd.nn.batch_norm(gain=config.norm_gain)),
+    "tdbn": Norm(lambda config: _tdbn(config), over_sequence=True),
+    "none": Norm(lambda config: hd.nn.no_norm()),
 }
 
 INITS: dict[str, Callable[[ModelConfig], nn.inits.Init]] = {
@@ -104,6 +151,7 @@ NETWORKS: dict[str, Architecture] = {
     "resnet18": Architecture(lambda *args, **options: hd.nn.resnet18(*args, **options)),
     "resnet19": Architecture(lambda *args, **options: hd.nn.resnet19(*args, **options)),
     "resnet34": Architecture(lambda *args, **options: hd.nn.resnet34(*args, **options)),
+    "vgg": Architecture(lambda *args, **options: hd.nn.vgg(*args, **options), size="widths", has_blocks=False),
     "vgg13": Architecture(lambda *args, **options: hd.nn.vgg13(*args, **options), has_blocks=False),
     "vgg-snn": Architecture(lambda *args, **options: hd.nn.vgg_snn(*args, **options), has_blocks=False),
 }
@@ -111,30 +159,55 @@ NETWORKS: dict[str, Architecture] = {
 LOSSES: dict[str, Loss] = {
     "cross-entropy": Loss(lambda config: _cross_entropy(config)),
     "mean-squared-error": Loss(lambda config: hd.losses.mean_squared_error()),
-    "cross-entropy+mse": Loss(
-        lambda config: hd.losses.weighted((0.95, _cross_entropy(config)), (0.05, hd.losses.mean_squared_error()))
-    ),
+    "cross-entropy+mse": Loss(lambda config: _cross_entropy_and_mse(config)),
     "mean-output": Loss(lambda config: hd.losses.of_mean_output(_cross_entropy(config)), of_sequences=True),
-    "tet": Loss(lambda config: hd.losses.tet(_cross_entropy(config)), of_sequences=True),
+    "tet": Loss(
+        lambda config: hd.losses.tet(_cross_entropy(config), weight=config.tet_weight, constant=config.tet_constant),
+        of_sequences=True,
+    ),
 }
 
 RULES: dict[str, Callable[[LearningConfig], learning.Rule]] = {
     "random_step": lambda config: hd.learning.random_step(),
-    "random_k": lambda config: hd.learning.random_k(config.k),
+    "random_k": lambda config: hd.learning.random_k(config.k, config.early_stop),
     "accumulate": lambda config: hd.learning.accumulate(),
     "every_step": lambda config: hd.learning.every_step(),
     "stbp": lambda config: _stbp(config),
 }
 
+TRACES: dict[str, Callable[[], learning.Trace] | None] = {
+    "none": None,
+    "decay": lambda: hd.learning.decay_trace(),
+    "ratio-code": lambda: hd.learning.ratio_trace("code"),
+    "ratio-paper": lambda: hd.learning.ratio_trace("paper"),
+}
+
 OPTIMIZERS: dict[str, Callable[[OptimizerConfig, optax.Schedule, Mask], optax.GradientTransformation]] = {
     "sgd": lambda config, rate, decays: _sgd(config, rate, decays),
+    "adam": lambda config, rate, decays: _adam(config, rate, decays),
     "adamw": lambda config, rate, decays: _adamw(config, rate, decays),
+}
+
+SCHEDULES: dict[str, Callable[[OptimizerConfig, int, int], optax.Schedule]] = {  # of updates an epoch, and epochs
+    "cosine": lambda config, updates, epochs: hd.training.warmup_cosine(
+        config.learning_rate, warmup=round(config.warmup_epochs * updates), total=updates * epochs
+    ),
+    "steps": lambda config, updates, epochs: hd.training.warmup_steps(
+        config.learning_rate,
+        warmup=round(config.warmup_epochs * updates),
+        milestones=tuple(round(milestone * updates) for milestone in config.milestones),
+        factor=config.decay_factor,
+    ),
+    "constant": lambda config, updates, epochs: hd.training.warmup_steps(
+        config.learning_rate, warmup=round(config.warmup_epochs * updates)
+    ),
 }
 
 ENCODINGS: dict[str, Callable[[DataConfig, int], encodings.Encoding]] = {  # of T steps
     "direct": lambda config, num_steps: hd.encodings.direct(),
     "poisson": lambda config, num_steps: hd.encodings.poisson(num_steps),
     "latency": lambda config, num_steps: hd.encodings.latency(num_steps),
+    "dct": lambda config, num_steps: hd.encodings.dct(num_steps),
 }
 
 DATASETS: dict[str, data.Entry] = data.CATALOG
@@ -147,145 +220,31 @@ OWN_DATA: dict[str, Callable[[DataConfig, int, data.DatasetInfo | None], data.Da
 }
 
 
-def make_spec(config: ModelConfig) -> nn.Spec:
-    """What a network of a configuration is made of."""
-    in_blocks = NETWORKS[config.architecture].has_blocks
-    return hd.nn.Spec(
-        num_steps=config.num_steps,
-        neuron=NEURONS[config.neuron](config),
-        second_neuron=NEURONS[config.second_neuron](config) if in_blocks else None,
-        norm=NORMS[config.norm](config),
-        weights=config.weights,
-        attention=config.attention,
-        init=INITS[config.init](config),
-    )
+def _lif(config: ModelConfig) -> nn.CellFactory:
+    options = {field.name: getattr(config.lif, field.name) for field in dataclasses.fields(config.lif)}
+    return hd.nn.lif(SURROGATES[config.surrogate](config), **options)
 
 
-def make_model(config: ModelConfig, input_shape: tuple[int, ...], num_classes: int, seed: int) -> nn.SpikingNetwork:
-    """The network of a configuration.
-
-    Args:
-      config: which network.
-      input_shape: of one input at one time-step.
-      num_classes: width of the output.
-      seed: of the initial kernels.
-
-    Raises:
-      ValueError: an input shape or options that the architecture does not have.
-    """
-    from flax import nnx
-
-    build, size, _ = NETWORKS[config.architecture]
-    chosen = {} if getattr(config, size) is None else {size: getattr(config, size)}
-    return build(input_shape, num_classes, spec=make_spec(config), rngs=nnx.Rngs(seed), **chosen)
+def _scale(config: ModelConfig, name: str) -> dict[str, float]:
+    """The width, slope or temperature of a surrogate by its name; empty for the usual one."""
+    return {} if config.surrogate_scale is None else {name: config.surrogate_scale}
 
 
-def make_rule(config: LearningConfig) -> learning.Rule:
-    """The learning rule of a configuration."""
-    return RULES[config.rule](config)
+def _smooth_step(config: ModelConfig, shape: Literal["sigmoid", "ramp"]) -> surrogates.SpikeFunction:
+    return hd.neurons.surrogates.smooth_step(shape, **_scale(config, "width"), noise=config.surrogate_noise)
 
 
-def make_loss(config: LearningConfig) -> learning.Loss:
-    """The loss of a configuration."""
-    return LOSSES[config.loss](config)
-
-
-def make_schedule(config: OptimizerConfig, updates_per_epoch: int, epochs: int) -> optax.Schedule:
-    """The learning rate of a configuration, by number of updates."""
-    return hd.training.warmup_cosine(
-        config.learning_rate,
-        warmup=round(config.warmup_epochs * updates_per_epoch),
-        total=updates_per_epoch * epochs,
-    )
-
-
-def make_optimizer(
-    config: OptimizerConfig, learning_rate: optax.Schedule, per_step: nn.Params
-) -> optax.GradientTransformation:
-    """The optimiser of a configuration.
-
-    Args:
-      config: rule and hyper-parameters.
-      learning_rate: by number of updates.
-      per_step: True at the parameters that are indexed by time, as in `nn.Network.per_step`.
-    """
-    import jax
-
-    def everything(params: nn.Params) -> nn.Params:
-        return jax.tree.map(lambda leaf: True, params)
-
-    decays = everything if config.decay_all else hd.training.decaying_kernels(per_step)
-    return OPTIMIZERS[config.name](config, learning_rate, decays)
-
-
-def make_encoding(config: DataConfig, num_steps: int) -> encodings.Encoding | None:
-    """The encoding of a configuration; None is direct, of normalised inputs instead of intensities."""
-    encoding = ENCODINGS[config.encoding](config, num_steps)
-    return None if isinstance(encoding, hd.encodings.direct) else encoding
-
-
-def make_normalize(config: TrainConfig, dataset: data.Dataset) -> Callable[[jax.Array], jax.Array]:
-    """What inputs of a dataset go through when nothing is learned: uint8 to a network's input, for jit."""
-    return hd.training.make_normalize(dataset.mean, dataset.std, make_encoding(config.data, config.model.num_steps))
-
-
-def make_augmentation(config: DataConfig) -> training.Augmentation:
-    """What happens to training images."""
-    names = [field.name for field in dataclasses.fields(hd.training.Augmentation)]
-    return hd.training.Augmentation(**{name: getattr(config, name) for name in names})
-
-
-def make_trainer(config: TrainConfig, dataset: data.Dataset, mesh: Mesh | None = None) -> training.Trainer:
-    """A configured run: its data, its compiled functions and its first state.
-
-    Args:
-      config: what to train and how.
-      dataset: what to train on.
-      mesh: the devices to train on, which change nothing of what is computed; all by default.
-
-    Raises:
-      ValueError: a dataset or devices that do not fit the configuration.
-    """
-    plan = hd.training.plan(
-        dataset,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        validation_fraction=config.data.validation_fraction,
-        resident=None if config.data.feed == "auto" else config.data.feed == "resident",
-        resident_limit_gib=config.data.resident_limit_gib,
-    )
-    model = make_model(config.model, dataset.input_shape, dataset.num_classes, config.seed)
-    rule = make_rule(config.learning)
-    updates_per_epoch = plan.steps_per_epoch * rule.updates_per_batch(model.num_steps)
-    schedule = make_schedule(config.optimizer, updates_per_epoch, config.epochs)
-    encoding = make_encoding(config.data, config.model.num_steps)
-    return hd.training.Trainer(
-        plan,
-        model,
-        rule,
-        make_loss(config.learning),
-        make_optimizer(config.optimizer, schedule, hd.nn.training_form(model).per_step),
-        preprocess=hd.training.make_preprocess(
-            dataset.mean,
-            dataset.std,
-            dataset.num_classes,
-            augmentation=make_augmentation(config.data),
-            encoding=encoding,
-        ),
-        encoding=encoding,
-        learning_rate=schedule,
-        recalibrate=config.recalibrate,
-        seed=config.seed,
-        dtype=config.precision,
-        checkpoint_every_epochs=config.checkpoint_every_epochs,
-        checkpoint_every_steps=config.checkpoint_every_steps,
-        workers=config.data.workers,
-        mesh=mesh,
-    )
+def _tdbn(config: ModelConfig) -> nn.NormFactory:
+    return hd.nn.batch_norm(statistics="sequence", gain=config.norm_gain, unbiased=True)
 
 
 def _cross_entropy(config: LearningConfig) -> losses.StepLoss:
     return hd.losses.cross_entropy(config.label_smoothing)
+
+
+def _cross_entropy_and_mse(config: LearningConfig) -> losses.StepLoss:
+    distance = hd.losses.mean_squared_error() if config.mse_target == "one-hot" else hd.losses.distance_to(1.0)
+    return hd.losses.weighted((1 - config.mse_weight, _cross_entropy(config)), (config.mse_weight, distance))
 
 
 def _stbp(config: LearningConfig) -> learning.Rule:
@@ -300,7 +259,13 @@ def _sgd(config: OptimizerConfig, rate: optax.Schedule, decays: Mask) -> optax.G
     import optax
 
     decay = optax.add_decayed_weights(config.weight_decay, decays)
-    return optax.chain(decay, optax.sgd(rate, config.momentum, nesterov=True))
+    return optax.chain(decay, optax.sgd(rate, config.momentum, nesterov=config.nesterov))
+
+
+def _adam(config: OptimizerConfig, rate: optax.Schedule, decays: Mask) -> optax.GradientTransformation:
+    import optax
+
+    return optax.chain(optax.add_decayed_weights(config.weight_decay, decays), optax.adam(rate, b1=config.momentum))
 
 
 def _adamw(config: OptimizerConfig, rate: optax.Schedule, decays: Mask) -> optax.GradientTransformation:

@@ -1,16 +1,18 @@
-"""Compares the gradients of neuron models: `python -m hdlif_jax.commands.separability [--models lif ...]`."""
+"""Compares the gradients of neurons, or of systems: `python -m hdlif_jax.commands.separability [--models lif ...]`."""
 
 from __future__ import annotations
 
 import dataclasses
 import pathlib
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import hdlif_jax as hd
+from hdlif_jax.checks import Count, check_fields
 from hdlif_jax.commands.config import ModelConfig, TrainConfig
+from hdlif_jax.commands.make import make_loss, make_model, make_trainer
 from hdlif_jax.commands.presets import PRESETS
-from hdlif_jax.commands.registry import NETWORKS, NEURONS, make_loss, make_model, make_trainer
+from hdlif_jax.commands.registry import NETWORKS, NEURONS
 from hdlif_jax.commands.support.cli import console, did_you_mean, parse, where_presets_are
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
@@ -38,22 +40,30 @@ USUAL = "20 trainings of 300 updates, the default, take about ten minutes on two
 class Arguments:
     """Trains each model on a preset, or loads it from an earlier call, and compares online gradients with STBP.
 
-    The default takes about ten minutes on two cores; --seeds 0 takes a fifth.
+    The default takes about ten minutes on two cores; --seeds 0 takes a fifth. Of systems, named by their presets, each
+    one's own gradient is compared with STBP of its own network.
     """
 
-    models: tuple[Literal[tuple(NEURONS)], ...] = ("lif", "hd-lif", "parallel", "mem-bn")  # type: ignore[valid-type]
-    """Neuron models: lif (triangle surrogate), hd-lif, parallel (half of the neurons; in a VGG all), mem-bn."""
+    models: tuple[str, ...] = ("lif", "hd-lif", "parallel", "mem-bn")
+    """Neuron models: lif (triangle surrogate), hd-lif, parallel (half of the neurons; in a VGG all), mem-bn. Or
+    systems: presets of one dataset, such as digits-ottt; each is trained as the preset says."""
     preset: str = "digits"
-    """Preset whose data, network size and optimiser all models get."""
+    """Preset whose data, network size and optimiser all neuron models get."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Of the initial kernels, the data order and the drawn time-steps; figures are means over them."""
     updates: int = 300
-    """Updates of training before the second comparison."""
+    """Updates of training of neuron models before the second comparison."""
+    epochs: Count | None = None
+    """Epochs of training of systems before the second comparison; None is the preset's."""
+    runs: pathlib.Path | None = None
+    """Folder of runs of systems, NAME/seed-SEED, as `python -m experiments.baselines` leaves them; those that are there
+    and finished are not trained again. OUT/systems by default."""
     out: pathlib.Path | None = None
     """Where results and trained models go; runs/separability-TIME by default. A second call loads the models."""
 
     def __post_init__(self):
-        """Raises ValueError for values out of range."""
+        """Raises TypeError or ValueError for values out of range, and for names of nothing."""
+        check_fields(self)
         for name in ("models", "seeds"):
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
@@ -65,6 +75,24 @@ class Arguments:
         if self.preset not in PRESETS:
             nearest = did_you_mean(self.preset, PRESETS)
             raise ValueError(f"unknown preset {self.preset!r}; {nearest}{where_presets_are()}")
+        for name in self.models:
+            if name not in NEURONS and name not in PRESETS:
+                nearest = did_you_mean(name, [*NEURONS, *PRESETS])
+                raise ValueError(f"--models {name!r} is no neuron model and no preset; {nearest}{where_presets_are()}")
+        datasets = {PRESETS[name].config.data.name: name for name in self.systems}
+        if len(datasets) > 1:
+            one, other, *_ = datasets.values()
+            raise ValueError(f"--models {one} and {other} are of different datasets; compare systems of one")
+
+    @property
+    def neurons(self) -> tuple[str, ...]:
+        """Those of the models that are neurons."""
+        return tuple(name for name in self.models if name in NEURONS)
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """Those of the models that are presets."""
+        return tuple(name for name in self.models if name not in NEURONS)
 
 
 def table(studies: dict[str, ModelStudy]) -> str:
@@ -160,7 +188,9 @@ def study_neurons(
     from hdlif_jax.commands.support.inputs import comparison_batch
 
     batch = comparison_batch(make_trainer(of_seed(seeds[0]), dataset, one_device()))
-    return hd.analysis.separability.study(untrained, make_loss(base.learning), batch, trained, seeds, layer=layer)
+    return hd.analysis.separability.study(
+        untrained, make_loss(base.learning, base.model.num_steps), batch, trained, seeds, layer=layer
+    )
 
 
 def trained_variables(config: TrainConfig, dataset: Dataset, updates: int, folder: pathlib.Path) -> Variables:
@@ -191,44 +221,90 @@ def trained_variables(config: TrainConfig, dataset: Dataset, updates: int, folde
     return state.variables
 
 
+class Countdown:
+    """Says how long the rest of equal parts will take."""
+
+    def __init__(self, parts: int):
+        self._parts, self._done, self._started = parts, 0, time.perf_counter()
+
+    def part(self, name: str) -> None:
+        """Says that a part is done."""
+        self._done += 1
+        seconds = time.perf_counter() - self._started
+        left = (self._parts - self._done) * seconds / self._done
+        console.print(f"{name}: done after {seconds:.0f} s" + (f", about {left:.0f} s left" if left else ""))
+
+
+def show_neurons(out: pathlib.Path, studies: dict[str, ModelStudy], samples: dict[str, Contributions]) -> None:
+    """Draws and prints what was found of neuron models."""
+    from hdlif_jax.analysis.separability.figures import plot_all
+
+    with phase("drawing"):
+        plot_all(out, studies, samples)
+    console.print(table(studies))
+
+
+def show_systems(out: pathlib.Path, systems: dict[str, Any], dataset: str, seeds: tuple[int, ...]) -> None:
+    """Draws and prints what was found of systems, the best first."""
+    from hdlif_jax.analysis.separability.systems_figure import systems_figure
+    from hdlif_jax.commands.support.system_tables import systems_markdown, systems_table
+    from hdlif_jax.commands.support.systems import by_cosine, short_names
+
+    systems = by_cosine(dict(zip(short_names(list(systems)), systems.values(), strict=True)))
+    title = "Each system's own gradient against STBP of its own network"
+    with phase("drawing"):
+        figure = systems_figure(systems, f"{title}: {dataset}, {len(seeds)} seed{'s' * (len(seeds) > 1)}")
+        figure.savefig(out / "systems.png", dpi=120)
+    (out / "systems.md").write_text(systems_markdown(systems))
+    console.print(systems_table(systems))
+
+
 @command
 def main() -> None:
     """Entry point."""
     arguments = parse(Arguments, "separability")
     out = output_directory(arguments)
-    config = PRESETS[arguments.preset].config
-    studies: dict[str, ModelStudy] = {}
-    samples: dict[str, Contributions] = {}
-    seeds, updates = arguments.seeds, arguments.updates
-    trainings = len(arguments.models) * len(seeds)
-    console.print(f"{trainings} trainings of {updates} updates on {config.data.name}, and comparisons.\n{USUAL}")
-    use_compilation_cache()
-    started = time.perf_counter()
-    for number, name in enumerate(arguments.models, 1):
-        with phase(f"{name}: training {len(seeds)} networks and comparing gradients"):
-            studies[name], samples[name] = study_neurons(name, config, seeds, updates, out / "models" / name)
-        seconds = time.perf_counter() - started
-        left = (len(arguments.models) - number) * seconds / number
-        console.print(f"{name}: done after {seconds:.0f} s" + (f", about {left:.0f} s left" if left else ""))
-    write_json(
-        out / "separability.json",
-        {
-            "preset": arguments.preset,
-            "updates": arguments.updates,
-            "seeds": list(arguments.seeds),
-            "num_steps": config.model.num_steps,
-            "device": device_name(),
-            "models": studies,
-        },
+    base, names, seeds, updates = (
+        PRESETS[arguments.preset].config,
+        arguments.neurons,
+        arguments.seeds,
+        arguments.updates,
     )
+    results: dict[str, Any] = {
+        "preset": arguments.preset,
+        "updates": updates,
+        "seeds": list(seeds),
+        "num_steps": base.model.num_steps,
+        "device": device_name(),
+        "models": {},
+        "systems": {},
+    }
+    samples: dict[str, Contributions] = {}
+    use_compilation_cache()
+    if names:
+        trainings = len(names) * len(seeds)
+        console.print(f"{trainings} trainings of {updates} updates on {base.data.name}, and comparisons.\n{USUAL}")
+    clock = Countdown(len(arguments.models))
+    for name in names:
+        with phase(f"{name}: training {len(seeds)} networks and comparing gradients"):
+            results["models"][name], samples[name] = study_neurons(name, base, seeds, updates, out / "models" / name)
+        clock.part(name)
+    for name in arguments.systems:
+        from hdlif_jax.commands.support.systems import study_system
+
+        config = PRESETS[name].config
+        config = config if arguments.epochs is None else dataclasses.replace(config, epochs=arguments.epochs)
+        results["systems"][name] = study_system(config, seeds, (arguments.runs or out / "systems") / name)
+        write_json(out / "separability.json", results)  # after each, as they take long
+        clock.part(name)
+    write_json(out / "separability.json", results)
     import matplotlib
 
-    from hdlif_jax.analysis.separability.figures import plot_all
-
     matplotlib.use("Agg")  # pictures are files
-    with phase("drawing"):
-        plot_all(out, studies, samples)
-    console.print(table(studies))
+    if names:
+        show_neurons(out, results["models"], samples)
+    if arguments.systems:
+        show_systems(out, results["systems"], PRESETS[arguments.systems[0]].config.data.name, seeds)
     console.print(f"results in {out}")
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 from hdlif_jax.checks import Count, check_fields
 from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.presets import PRESETS
-from hdlif_jax.commands.support import cli
+from hdlif_jax.commands.support import cli, stages
 from hdlif_jax.commands.support.cli import conf, console, did_you_mean, where_presets_are
 from hdlif_jax.commands.support.config_file import read_config
 from hdlif_jax.commands.support.entry import command
@@ -113,8 +113,17 @@ def parse_arguments(argv: list[str]) -> Request:
             f"unknown option {unknown[0]}; {did_you_mean(unknown[0], names)}"
             f"`{program('train')} {name} --help` explains all"
         )
+    if arguments.recipe != config.recipe:
+        raise CommandError(f"--recipe is of a preset, and {name} is a configuration as it is; leave it out")
     if arguments.init_from is not None and not arguments.init_from.exists():
         raise CommandError(f"--init-from {arguments.init_from} does not exist; name a run or a file of weights")
+    if arguments.first.preset is not None:
+        stages.first_config(arguments.config)  # refuses what does not exist
+        if arguments.init_from is not None and arguments.first.use == "weights":
+            raise CommandError(
+                f"--init-from {arguments.init_from} and first.preset={arguments.first.preset!r} both say what weights "
+                "the run starts with; leave out one"
+            )
     config = arguments.config
     directory = RunDirectory.of_now(config.title) if arguments.out is None else RunDirectory(arguments.out)
     return Request(directory, config, False, arguments.execution, arguments.init_from)
@@ -133,7 +142,20 @@ def starting_point(argv: list[str]) -> tuple[str, str, TrainConfig, list[str]]:
     name, options = (DEFAULT_PRESET, argv) if not argv or argv[0].startswith("-") else (argv[0], argv[1:])
     if name not in PRESETS:
         raise CommandError(f"unknown preset {name!r}; {did_you_mean(name, PRESETS)}{where_presets_are()}")
-    return name, PRESETS[name].description, PRESETS[name].config, options
+    try:
+        config = PRESETS[name].recipe(recipe_of(options))
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    return name, PRESETS[name].description, config, options
+
+
+def recipe_of(words: list[str]) -> str:
+    """The recipe that options ask for, as it decides the defaults of all others."""
+    for index, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name == "--recipe":
+            return value if equals else next(iter(words[index + 1 :]), "")
+    return "own"
 
 
 def parse(kind: type[T], default: T, words: list[str], name: str, description: str) -> tuple[T, list[str]]:

@@ -13,7 +13,7 @@ from hdlif_jax import nn
 from hdlif_jax.deploy.graph import Add, Conv, Fields, Function, Linear, Neuron, NeuronStep, Node
 from hdlif_jax.deploy.register import rule_of
 from hdlif_jax.deploy.symbols import Call, Calls
-from hdlif_jax.quantize import SpikeQuantizer, WeightKind, binarize, ternarize
+from hdlif_jax.quantize import SpikeQuantizer, WeightKind, binarize, has_levels, standardize, ternarize
 
 QUANTIZERS = {"binary": jax.jit(binarize), "ternary": jax.jit(ternarize)}
 MAX_INT8 = 127
@@ -188,20 +188,24 @@ class Folding:
         self._renamed[name] = source
         self._num_readers[source] += self._num_readers[name] - 1
 
-    def synapse(self, source: str, kernel: "nnx.Param[Any]", weights: WeightKind, bias: Any = 0.0) -> "Synapse":
+    def synapse(
+        self, source: str, kernel: "nnx.Param[Any]", weights: WeightKind, bias: Any = None, gain: Any = None
+    ) -> "Synapse":
         """Arrays of a convolution or linear layer, and what its node says of them.
 
         Args:
           source: of its input.
           kernel: `[..., C_in, C_out]` before quantisation.
           weights: how it is quantised.
-          bias: `[C_out]`, or 0.
+          bias: `[C_out]`, or None.
+          gain: of a standardised kernel, `[C_out]`.
         """
         unit, max_level, reads = self.value(source)
         kernel_, channels = kernel[...], kernel.shape[-1]
-        arrays = {"bias": np.broadcast_to(float64(bias), (1, channels))}
-        if weights == "float":
-            return Synapse(False, reads, arrays | {"kernel": float64(kernel_) * unit})
+        arrays = {"bias": np.broadcast_to(float64(0.0 if bias is None else bias), (1, channels))}
+        if not has_levels(weights):
+            effective = kernel_ if gain is None else standardize(kernel_, gain[...])
+            return Synapse(False, reads, arrays | {"kernel": float64(effective) * unit})
         levels, scale = QUANTIZERS[weights](kernel_)
         arrays["scale"] = np.broadcast_to(float64(scale).reshape(1, -1) * unit, (1, channels))
         integer = max_level is not None and max_level <= MAX_INT8

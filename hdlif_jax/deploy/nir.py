@@ -23,8 +23,11 @@ REASONS = {
     "hd-lif": "its spikes carry the strength m − θ, which NIR's spikes (0 or 1) cannot, and λ and θ change from step "
     "to step, where NIR's parameters are constant",
     "parallel": "it has no membrane, its spikes carry the strength I − θ, and θ changes from step to step",
+    "glif": "its gates mix leaks and resets that NIR's neurons have one each of",
+    "relu": "it hands on real numbers, and NIR's spikes are 0 or 1",
     "lif": "it does not reset, and NIR's LIF neurons do",
 }
+DELAYS = "it fires before it charges, and NIR's LIF neurons charge first"
 FUNCTIONS = {
     "attention": "SECA multiplies currents by a function of their average",
     "maximum": "it is a maximum",
@@ -107,8 +110,9 @@ def _convert(
 
 def _lif(folded: Folded, node: Neuron, shape: Shape, dt: float) -> nir.LIF:
     reset, fires = node.traits.get("reset", ""), node.traits.get("tie", "")
-    if node.kind != "lif" or reset not in RESETS:
-        reason = REASONS.get(node.kind, "NIR has no such neuron")
+    delays = node.traits.get("order") == "fire-charge"
+    if node.kind != "lif" or reset not in RESETS or delays:
+        reason = DELAYS if delays else REASONS.get(node.kind, "NIR has no such neuron")
         raise ValueError(
             f"NIR cannot express the {node.kind} neuron {node.name}: {reason}; "
             "export a network of nn.lif() neurons that reset, or deploy this one as an artifact"

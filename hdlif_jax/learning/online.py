@@ -66,12 +66,15 @@ class random_k(GradientRule):
 
     Attributes:
       k: K ≥ 1.
+      early_stop: whether nothing runs after the last of them. As published, the others run forward, by which running
+        statistics move on; the gradient is the same.
 
     Raises:
       ValueError: k < 1; or, with a network, k > T.
     """
 
     k: Count = 2
+    early_stop: bool = True
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -85,7 +88,7 @@ class random_k(GradientRule):
             raise ValueError(f"k={self.k} random steps of {network.num_steps}; choose 1 ≤ k ≤ num_steps")
         steps = jax.random.permutation(required("random_k", key), jnp.arange(network.num_steps, dtype=jnp.int32))
         steps = jnp.sort(steps[: self.k])
-        return gradient_at_steps(network, loss, variables, batch, steps, key=key)
+        return gradient_at_steps(network, loss, variables, batch, steps, key=key, early_stop=self.early_stop)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,8 +133,9 @@ def gradient_at_steps(
     steps: jax.Array,
     *,
     key: jax.Array | None = None,
+    early_stop: bool = True,
 ) -> Gradient:
-    """The summed online gradients of the given steps; nothing runs after the last.
+    """The summed online gradients of the given steps.
 
     Args:
       network: in training form.
@@ -140,6 +144,7 @@ def gradient_at_steps(
       batch: inputs and labels.
       steps: `[K]` different steps in rising order, from 0; may be traced, so other steps do not recompile.
       key: for cells that draw.
+      early_stop: whether nothing runs after the last of them; else the others run forward.
 
     Raises:
       TypeError: a loss of the whole sequence, or steps that are no integers.
@@ -164,6 +169,9 @@ def gradient_at_steps(
             carry = step.state, step.batch_stats, _plus(totals, step)
             state, batch_stats, totals = xla_cpu.barrier(carry)
             start = t + 1
+        if not early_stop:
+            end = jnp.int32(network.num_steps)
+            _, batch_stats = jax.lax.fori_loop(start, end, forward_only, (state, batch_stats))
         return batch_stats, totals
 
     learned = jnp.zeros(network.num_steps, bool).at[steps].set(True)

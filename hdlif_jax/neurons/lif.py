@@ -9,6 +9,7 @@ from hdlif_jax.neurons.surrogates import SpikeFunction, triangle
 
 Reset = Literal["soft", "hard", "none"]
 Tie = Literal[">=", ">"]
+Order = Literal["charge-fire", "fire-charge"]
 
 
 def step(
@@ -21,6 +22,8 @@ def step(
     reset: Reset = "soft",
     tie: Tie = ">=",
     detach: bool = False,
+    order: Order = "charge-fire",
+    relative: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
     """One time-step: m = λ v + I, s = 1[m ≥ θ], v = m − θ s; by default the spikes are of height θ (Eq. 1).
 
@@ -33,12 +36,15 @@ def step(
       reset: "soft" subtracts θ on firing, "hard" sets to 0, "none" leaves the membrane.
       tie: whether a neuron fires at m = θ (">=") or only above (">").
       detach: whether 1[m ≥ θ] in the reset is a constant to the gradient.
+      order: "fire-charge" fires on v_{t−1}, what the step before left, then charges and resets, so that every layer
+        answers a step later (DCT-SNN, Garg et al., ICCV 2021).
+      relative: whether the spike function reads m / θ − 1 instead of m − θ, so that its derivative is in units of θ.
 
     Returns:
       v_t, and the spikes s_t ∈ {0, height}, both `[B, ...]`.
 
     Raises:
-      ValueError: an unknown reset or tie.
+      ValueError: an unknown reset, tie or order.
 
     Example:
       >>> import jax.numpy as jnp
@@ -51,8 +57,12 @@ def step(
       >>> potential.tolist()
       [0.75, 0.0, 0.0]
     """
+    if order not in ("charge-fire", "fire-charge"):
+        raise ValueError(f"order={order!r} is unknown; choose one of charge-fire, fire-charge")
     membrane = charge(params.decay, potential, current)
-    fires = spike_function(membrane - params.threshold, tie=tie)
+    compared = membrane if order == "charge-fire" else potential
+    excess = compared / params.threshold - 1 if relative else compared - params.threshold
+    fires = spike_function(excess, tie=tie)
     spikes = fires * (params.threshold if height is None else height)
     resets = jax.lax.stop_gradient(fires) if detach else fires
     if reset == "soft":

@@ -4,36 +4,41 @@ from hdlif_jax.nn import inits
 from hdlif_jax.nn.arrays import variables_of, with_variables
 from hdlif_jax.nn.attention import SECA
 from hdlif_jax.nn.blocks import Downsample, ResidualBlock
-from hdlif_jax.nn.cell import BINARY, Cell, CellFactory, NeuronCell, PerStepParam, PerStepStat, SpikeInput
+from hdlif_jax.nn.cell import BINARY, Cell, CellFactory, NeuronCell, PerStepParam, PerStepStat, Setting, SpikeInput
 from hdlif_jax.nn.cells import (
     AdaptiveLIFCell,
     Dropout,
+    GLIFCell,
     HDLIFCell,
     LIFCell,
     MemBNHDLIFCell,
     ParallelHDLIFCell,
+    ReLUCell,
     adaptive_lif,
+    glif,
     hd_lif,
     lif,
     mem_bn,
     parallel,
+    relu,
 )
 from hdlif_jax.nn.forms import inference_form, init_state, training_form
 from hdlif_jax.nn.intercept import intercept, modules
 from hdlif_jax.nn.module import Carry, Form, Module, Stateful, Tick
 from hdlif_jax.nn.network import Network, Params, SequenceOutput, SpikingNetwork, StepOutput, Variables
-from hdlif_jax.nn.norms import BatchNorm, NormFactory, batch_norm
-from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage, MaxPool3x3
+from hdlif_jax.nn.norms import BatchNorm, Identity, NormFactory, batch_norm, no_norm
+from hdlif_jax.nn.pooling import AdaptiveAverage, AvgPool2x2, Flatten, GlobalAverage, MaxPool3x3
 from hdlif_jax.nn.resnet import SpikingResNet, conv_net, resnet18, resnet19, resnet34
 from hdlif_jax.nn.sequential import Sequential, mlp
 from hdlif_jax.nn.spec import Spec
 from hdlif_jax.nn.steps import with_num_steps
 from hdlif_jax.nn.synapses import Conv, Linear, Synapse
-from hdlif_jax.nn.vgg import SpikingVGG, vgg13, vgg_snn
+from hdlif_jax.nn.vgg import SpikingVGG, vgg, vgg13, vgg_snn
 
 __all__ = [
     "BINARY",
     "SECA",
+    "AdaptiveAverage",
     "AdaptiveLIFCell",
     "AvgPool2x2",
     "BatchNorm",
@@ -45,8 +50,10 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Form",
+    "GLIFCell",
     "GlobalAverage",
     "HDLIFCell",
+    "Identity",
     "LIFCell",
     "Linear",
     "MaxPool3x3",
@@ -59,9 +66,11 @@ __all__ = [
     "Params",
     "PerStepParam",
     "PerStepStat",
+    "ReLUCell",
     "ResidualBlock",
     "SequenceOutput",
     "Sequential",
+    "Setting",
     "Spec",
     "SpikeInput",
     "SpikingNetwork",
@@ -75,6 +84,7 @@ __all__ = [
     "adaptive_lif",
     "batch_norm",
     "conv_net",
+    "glif",
     "hd_lif",
     "inference_form",
     "init_state",
@@ -84,12 +94,15 @@ __all__ = [
     "mem_bn",
     "mlp",
     "modules",
+    "no_norm",
     "parallel",
+    "relu",
     "resnet18",
     "resnet19",
     "resnet34",
     "training_form",
     "variables_of",
+    "vgg",
     "vgg13",
     "vgg_snn",
     "with_num_steps",

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from hdlif_jax.nn.arrays import described
-from hdlif_jax.nn.cell import Cell, NeuronCell
+from hdlif_jax.nn.cell import Cell, NeuronCell, has_running_statistics
 from hdlif_jax.nn.declared import definer, holds
 from hdlif_jax.nn.intercept import Interceptor, original
 from hdlif_jax.nn.module import Form, Module, Tick, is_over_sequence
@@ -77,7 +77,7 @@ class Calls:
                     f"{definer(kind, 'over_time').__name__}; write over_time(x [T, B, ...]) too"
                 )
             return lambda call, x: cast(Any, module).over_time(x)
-        if self._form.train and any(isinstance(leaf, nnx.BatchStat) for leaf in vars(module).values()):
+        if self._form.train and has_running_statistics(module):
             raise ValueError(
                 f"{path} is of type {kind.__name__} with running statistics and no over_time(x [T, B, ...]), so that "
                 "it would normalise all steps together in the layer-by-layer form; use nn.BatchNorm"
@@ -92,7 +92,7 @@ class Calls:
         if isinstance(module, Module) and module.composes and holds(kind, "composes", "__call__"):
             return None
         self._whole.append(path)
-        norms = [part for part in parts if any(isinstance(leaf, nnx.BatchStat) for leaf in vars(part).values())]
+        norms = [part for part in parts if has_running_statistics(part)]
         if not norms or not self._form.train:
             return _as_one_batch
         if any(is_over_sequence(norm) for norm in norms):

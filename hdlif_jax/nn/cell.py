@@ -41,6 +41,13 @@ class SpikeInput(NamedTuple):
             return None
         return self.quantizer.scale / self.pooled
 
+    @property
+    def off_grid(self) -> "SpikeInput":
+        """The same spikes after something that leaves no levels, such as dropout, which scales up what it keeps."""
+        if self.quantizer is None:
+            return self
+        return self._replace(quantizer=dataclasses.replace(self.quantizer, softness=None))
+
 
 BINARY = SpikeInput(None)
 
@@ -51,6 +58,18 @@ class PerStepParam(nnx.Param[jax.Array]):
 
 class PerStepStat(nnx.BatchStat[jax.Array]):
     """A running statistic whose leading axis is time, `[T, ...]`."""
+
+
+class Setting(nnx.BatchStat[jax.Array]):
+    """A number that whoever trains sets, such as a threshold that is found, and that no step moves.
+
+    It lies among the statistics, which outlive a sequence and have no gradient, and is not one of them.
+    """
+
+
+def has_running_statistics(module: Any) -> bool:
+    """Whether a module itself holds statistics that training steps move."""
+    return any(isinstance(leaf, nnx.BatchStat) and not isinstance(leaf, Setting) for leaf in vars(module).values())
 
 
 class Cell(Stateful):
@@ -136,6 +155,11 @@ def emits_levels(cell: NeuronCell, kind: type[NeuronCell], quantizer: SpikeQuant
     if runs.advance is kind.advance and runs.__call__ is kind.__call__:
         return SpikeInput(quantizer)
     return SpikeInput(dataclasses.replace(quantizer, softness=None))
+
+
+def emitted(neuron: NeuronCell, dropout: Cell | None) -> SpikeInput:
+    """What the layer behind neurons reads, of whose spikes some may be dropped."""
+    return neuron.emits if dropout is None else neuron.emits.off_grid
 
 
 CellFactory = Callable[[int, int], NeuronCell]  # (num_steps, num_channels)

@@ -4,6 +4,8 @@
 parameters, statistics and state, which jit, grad and scan treat as they treat any other.
 """
 
+import functools
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -108,11 +110,7 @@ def network_of(model: SpikingNetwork, form: Form, watch: Choose | None = None) -
     if form.dtype not in DTYPES:
         raise TypeError(f"dtype={form.dtype} is none that currents flow in; choose one of {', '.join(DTYPES)}")
     module = in_form(model, form)
-    quantizers = {
-        (*path, "kernel"): weight_quantizer(child.weights)
-        for path, child in nnx.iter_modules(module)
-        if isinstance(child, Synapse)
-    }
+    synapses = {path: child for path, child in nnx.iter_modules(module) if isinstance(child, Synapse)}
     cells = cells_of(module)
     graphdef, *templates = split(module)
     per_step = nnx.to_pure_dict(
@@ -125,8 +123,12 @@ def network_of(model: SpikingNetwork, form: Form, watch: Choose | None = None) -
 
     def quantize(params: Params) -> Params:
         def effective(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
-            quantizer = quantizers.get(tuple(entry.key for entry in path))
-            return leaf if quantizer is None else quantizer(leaf)
+            *layer, name = (entry.key for entry in path)
+            synapse = synapses.get(tuple(layer)) if name == "kernel" else None
+            if synapse is None:
+                return leaf
+            gains = (_at(params, [*layer, "gain"]),) if synapse.weights == "standardized" else ()
+            return weight_quantizer(synapse.weights)(leaf, *gains)
 
         check_arrays("params", params, nnx.to_pure_dict(templates[0]))
         quantized: Params = jax.tree_util.tree_map_with_path(effective, params)
@@ -234,6 +236,13 @@ def _name_of_dtype(dtype: jax.typing.DTypeLike) -> str:
     if dtype is None:  # which numpy takes for float64
         raise TypeError(f"dtype=None is none that currents flow in; choose one of {', '.join(DTYPES)}")
     return jnp.dtype(dtype).name
+
+
+def _at(tree: Params, path: list[Any]) -> jax.Array:
+    """The leaf at a path."""
+    leaf: Any = functools.reduce(operator.getitem, path, tree)
+    array: jax.Array = leaf
+    return array
 
 
 def _numbers(x: jax.Array) -> jax.Array:

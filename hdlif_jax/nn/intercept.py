@@ -60,6 +60,11 @@ def original(kind: type[nnx.Module]) -> type[nnx.Module]:
     return next(base for base in kind.__mro__ if MARK not in vars(base))
 
 
+def release(module: nnx.Module) -> None:
+    """Lets calls of a module be its own again, in place, whatever they went through."""
+    module.__class__ = original(type(module))
+
+
 def _attribute(kind: type[nnx.Module]) -> str:
     """Where the function of an intercepting class lies; each class of a chain has its own."""
     return f"_interceptor{len(kind.__mro__)}"

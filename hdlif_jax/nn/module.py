@@ -119,6 +119,12 @@ class Carry:
         output: jax.Array = y
         return output
 
+    def through(self, x: jax.Array, *modules: Stateful | None) -> jax.Array:
+        """One step of each module after the other; None stands for no module."""
+        for module in modules:
+            x = x if module is None else self(module, x)
+        return x
+
     @property
     def state(self) -> tuple[Any, ...]:
         """What the modules left."""

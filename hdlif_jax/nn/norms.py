@@ -1,4 +1,4 @@
-"""Batch normalisation of currents, with a choice of what its statistics are taken over."""
+"""Batch normalisation of currents, with a choice of what its statistics are taken over, and no normalisation."""
 
 import dataclasses
 from collections.abc import Callable
@@ -26,6 +26,9 @@ class batch_norm:  # noqa: N801 - a class that is called as a function
       statistics: "step" normalises every time-step by its own batch; "sequence" all steps together, over (T, B), which
         needs the layer-by-layer form while training.
       gain: constant factor of the normalised value.
+      unbiased: whether the running variance moves towards Σ(x − μ)² / (n − 1) of a batch, as PyTorch's does; else
+        towards Σ(x − μ)² / n, as Flax's. n is the number of values of a channel, over all steps where they are
+        normalised together.
 
     Raises:
       ValueError: a value out of range.
@@ -35,6 +38,7 @@ class batch_norm:  # noqa: N801 - a class that is called as a function
     epsilon: Positive = 1e-5
     statistics: Statistics = "step"
     gain: Positive = 1.0
+    unbiased: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -49,12 +53,25 @@ class batch_norm:  # noqa: N801 - a class that is called as a function
         return BatchNorm(num_channels, self)
 
 
-class BatchNorm(Module):
-    """BatchNorm over batch and space, in float32, whose parameters and running statistics are shared over time.
+@dataclasses.dataclass(frozen=True)
+class no_norm:  # noqa: N801 - a class that is called as a function
+    """No normaliser, for networks whose weights are standardised or whose neurons' thresholds were found."""
 
-    The running variance moves towards the variance of a batch as it is, Σ(x − μ)² / n, as in Flax; PyTorch's towards
-    Σ(x − μ)² / (n − 1), which is larger by one part in n, the values of a channel in a batch.
-    """
+    def __call__(self, num_channels: int, rngs: nnx.Rngs) -> "Identity":
+        """The same module for any number of channels."""
+        return Identity()
+
+
+class Identity(Module):
+    """Its input as it is."""
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """`[B, ...]` to itself."""
+        return x
+
+
+class BatchNorm(Module):
+    """BatchNorm over batch and space, in float32, whose parameters and running statistics are shared over time."""
 
     @check_arguments
     def __init__(self, num_channels: Count, options: batch_norm = batch_norm()):
@@ -97,7 +114,9 @@ class BatchNorm(Module):
             # Running statistics are for inference only: no gradient may pass through them.
             kept, new = self.options.momentum, 1 - self.options.momentum
             self.mean[...] = kept * self.mean[...] + new * jax.lax.stop_gradient(origin + mean)
-            self.var[...] = kept * self.var[...] + new * jax.lax.stop_gradient(variance)
+            count = values.size // values.shape[-1]
+            factor = count / max(count - 1, 1) if self.options.unbiased else 1.0
+            self.var[...] = kept * self.var[...] + new * factor * jax.lax.stop_gradient(variance)
         else:
             values, variance = values - self.mean[...].reshape(channels), self.var[...]
             mean = jnp.zeros_like(variance)

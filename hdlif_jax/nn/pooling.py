@@ -3,6 +3,7 @@
 import jax
 
 from hdlif_jax import ops
+from hdlif_jax.checks import Count, check_arguments
 from hdlif_jax.nn.module import Module
 
 
@@ -20,6 +21,18 @@ class AvgPool2x2(Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """`[B, H, W, C]` to `[B, ⌊H/2⌋, ⌊W/2⌋, C]`."""
         return ops.average_pool(x)
+
+
+class AdaptiveAverage(Module):
+    """Average over size × size windows that cover an image of any size; see `ops.adaptive_average`."""
+
+    @check_arguments
+    def __init__(self, size: Count):
+        self.size = size
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """`[B, H, W, C]` to `[B, size, size, C]`."""
+        return ops.adaptive_average(x, self.size)
 
 
 class MaxPool3x3(Module):

@@ -7,6 +7,7 @@ from flax import nnx
 
 from hdlif_jax.checks import Count, ImageShape, Widths, check_arguments
 from hdlif_jax.nn.blocks import ResidualBlock
+from hdlif_jax.nn.cell import emitted
 from hdlif_jax.nn.module import Carry, Stateful, Tick
 from hdlif_jax.nn.pooling import GlobalAverage, MaxPool3x3
 from hdlif_jax.nn.spec import Spec
@@ -23,18 +24,33 @@ class StemShape(NamedTuple):
     pools: bool = False
 
 
+def make_stem(in_channels: int, out_channels: int, shape: StemShape, spec: Spec, rngs: nnx.Rngs) -> Conv:
+    """The first convolution of a network."""
+    return Conv(
+        in_channels,
+        out_channels,
+        shape.kernel_size,
+        stride=shape.stride,
+        weights=spec.first_weights,
+        bias=spec.bias,
+        init=spec.first_init,
+        rngs=rngs,
+    )
+
+
 class SpikingHead(Stateful):
     """Linear → neuron → linear, the head of ResNet-19."""
 
     def __init__(self, in_features: int, hidden: int, num_classes: int, *, spec: Spec, rngs: nnx.Rngs):
         self.hidden = Linear(in_features, hidden, rngs=rngs)
         self.neuron = spec.neuron(spec.num_steps, hidden)
-        self.output = Linear(hidden, num_classes, spikes=self.neuron.emits, rngs=rngs)
+        self.dropout = spec.make_dropout()
+        self.output = Linear(hidden, num_classes, spikes=emitted(self.neuron, self.dropout), rngs=rngs)
 
     def __call__(self, state: Any, current: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
         """One time-step: averaged currents `[B, C]` to logits `[B, num_classes]`."""
         carry = Carry(state, tick)
-        logits = self.output(carry(self.neuron, self.hidden(current)))
+        logits = self.output(carry.through(self.hidden(current), self.neuron, self.dropout))
         return carry.state, logits
 
 
@@ -81,7 +97,7 @@ class SpikingResNet(Stateful):
         self.input_shape: tuple[int, ...] = input_shape
         self.num_classes = num_classes
         self.num_steps = spec.num_steps
-        self.stem = Conv(input_shape[-1], widths[0], stem.kernel_size, stride=stem.stride, rngs=rngs)
+        self.stem = make_stem(input_shape[-1], widths[0], stem, spec, rngs)
         self.stem_norm = spec.norm(widths[0], rngs)
         self.stem_pool = MaxPool3x3() if stem.pools else None
         self.blocks: nnx.List[Any] = nnx.List()

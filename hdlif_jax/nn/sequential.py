@@ -1,6 +1,5 @@
 """Networks of one layer after the other."""
 
-import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -15,12 +14,12 @@ from hdlif_jax.nn.cell import Cell, CellFactory, NeuronCell, SpikeInput
 from hdlif_jax.nn.cells import Dropout
 from hdlif_jax.nn.declared import definer
 from hdlif_jax.nn.module import Carry, Stateful, Tick
-from hdlif_jax.nn.norms import batch_norm
+from hdlif_jax.nn.norms import batch_norm, no_norm
 from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage, MaxPool3x3
 from hdlif_jax.nn.spec import Spec
 from hdlif_jax.nn.synapses import Linear, Synapse
 
-Layer = nnx.Module | CellFactory | batch_norm
+Layer = nnx.Module | CellFactory | batch_norm | no_norm
 
 
 class Sequential(Stateful):
@@ -102,7 +101,7 @@ def mlp(
       input_shape: of one input, any rank.
       num_classes: width of the output.
       widths: neurons of each hidden layer.
-      spec: neurons and weights; the first and the last layer are float, and there is no normaliser.
+      spec: neurons, weights and dropout; the first and the last layer are float, and there is no normaliser.
       rngs: source of the initial kernels.
 
     Raises:
@@ -115,6 +114,7 @@ def mlp(
     for index, width in enumerate(widths):
         quantized: dict[str, Any] = {"weights": spec.weights, "init": spec.init} if index else {}
         layers += [Linear(features, width, **quantized, rngs=rngs), spec.neuron]
+        layers += [Dropout(spec.dropout)] if spec.dropout else []
         features = width
     layers.append(Linear(features, num_classes, rngs=rngs))
     return Sequential(*layers, num_steps=spec.num_steps, input_shape=input_shape)
@@ -124,7 +124,7 @@ def _made(layer: Any, num_steps: int, num_channels: int) -> nnx.Module:
     """The layer, or what a factory of cells or of BatchNorm makes."""
     if isinstance(layer, nnx.Module):
         return layer
-    if isinstance(layer, batch_norm):
+    if isinstance(layer, batch_norm | no_norm):
         return layer(num_channels, nnx.Rngs(0))  # draws nothing
     made: nnx.Module = layer(num_steps, num_channels)
     return made
@@ -154,8 +154,7 @@ def _emitted(module: nnx.Module, reads: SpikeInput | None, shape: tuple[int, ...
     if reads is None or runs in (Flatten, MaxPool3x3):
         return reads
     if runs is Dropout:  # scales what it keeps, while training, off the grid of levels
-        quantizer = reads.quantizer
-        return reads._replace(quantizer=None if quantizer is None else dataclasses.replace(quantizer, softness=None))
+        return reads.off_grid
     if runs is AvgPool2x2:
         return reads._replace(pooled=4 * reads.pooled)
     if runs is GlobalAverage:

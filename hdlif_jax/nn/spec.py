@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from hdlif_jax.checks import Attention, Count, WeightKind, check_fields
+from hdlif_jax.checks import Attention, Count, Share, WeightKind, check_fields
 from hdlif_jax.nn.cell import CellFactory
-from hdlif_jax.nn.cells import hd_lif
+from hdlif_jax.nn.cells import Dropout, hd_lif
 from hdlif_jax.nn.inits import Init, he_normal
 from hdlif_jax.nn.norms import NormFactory, batch_norm
 
@@ -19,9 +19,15 @@ class Spec:
       second_neuron: makes the cells at the second position of each residual block; `nn.parallel()` there is block (b)
         of Fig. 3, half of all neurons. None is `neuron`.
       norm: makes the normalisers, `(num_channels, rngs) -> module`.
-      weights: kernels of all convolutions but the first; the last linear layer is always float.
+      weights: kernels of all convolutions but the first, which is float; "standardized" is of the first one too. The
+        last linear layer is always float.
+      bias: whether convolutions have one; beside a norm that centres they need none.
       attention: channel attention (Eqs. 9-10): "none", SECA_I or SECA_II.
       init: where the kernels start that `weights` is of, from `nn.inits` or any of Flax's; the others are he-normal.
+      dropout: share of spikes that are dropped while training, the same at all steps.
+      residual_norm: makes the normalisers whose output is added to another branch; None is `norm`. With half of the
+        variance, `nn.batch_norm(gain=0.5**0.5)`, the sum has that of one branch (tdBN).
+      identity_norm: whether shortcuts that keep the shape have a normaliser too (GLIF).
 
     Raises:
       ValueError: a value out of range.
@@ -46,6 +52,10 @@ class Spec:
     weights: WeightKind = "ternary"
     attention: Attention = "none"
     init: Init = he_normal()
+    bias: bool = False
+    dropout: Share = 0.0
+    residual_norm: NormFactory | None = None
+    identity_norm: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -54,3 +64,22 @@ class Spec:
     def second(self) -> CellFactory:
         """What makes the cells at the second position of a block."""
         return self.neuron if self.second_neuron is None else self.second_neuron
+
+    @property
+    def summed_norm(self) -> NormFactory:
+        """What makes the normalisers whose output is added to another branch."""
+        return self.norm if self.residual_norm is None else self.residual_norm
+
+    def make_dropout(self) -> Dropout | None:
+        """What drops the spikes of a layer of neurons; None where nothing does."""
+        return Dropout(self.dropout) if self.dropout else None
+
+    @property
+    def first_weights(self) -> WeightKind:
+        """Kernels of the first convolution."""
+        return "standardized" if self.weights == "standardized" else "float"
+
+    @property
+    def first_init(self) -> Init:
+        """Where they start."""
+        return self.init if self.weights == "standardized" else he_normal()

@@ -1,4 +1,4 @@
-"""Convolution and linear layers with float, binary or ternary kernels.
+"""Convolution and linear layers with float, binary, ternary or standardised kernels.
 
 A layer quantises its kernel at every call, except in a form: there the kernel that it is given already is Ŵ, to
 quantise once per batch and not once per time-step.
@@ -15,7 +15,7 @@ from hdlif_jax.nn.inits import Init, he_normal
 from hdlif_jax.nn.module import Module
 from hdlif_jax.nn.needs import check_rngs
 from hdlif_jax.ops import float_conv, integer_conv
-from hdlif_jax.quantize import WeightKind, weight_quantizer
+from hdlif_jax.quantize import WeightKind, has_levels, weight_quantizer
 from hdlif_jax.xla_cpu import prefers_integers
 
 
@@ -25,6 +25,7 @@ class Synapse(Module):
     Attributes:
       weighted_sum: whether every output of channel c is a sum of inputs times the entries of `kernel[..., c]`, and of a
         bias where there is one. Costs go by it; a class that writes `__call__` anew says it anew.
+      gain: of standardised kernels, `[C_out]`; None of others.
 
     Raises:
       TypeError: `rngs` are no generators; of the layers, sizes that are no integers.
@@ -41,15 +42,20 @@ class Synapse(Module):
         self.spikes = spikes
         weight_quantizer(weights)  # an unknown kind is an error here and not in the first step
         self.kernel = nnx.Param(init(rngs.params(), shape, jnp.float32))
+        self.gain = nnx.Param(jnp.ones(shape[-1], jnp.float32)) if weights == "standardized" else None
 
     def effective_kernel(self) -> jax.Array:
         """Ŵ, what the input is multiplied with."""
-        kernel = self.kernel[...]
-        return kernel if self.form is not None else weight_quantizer(self.weights)(kernel)
+        return self.kernel[...] if self.form is not None else self.quantized_kernel()
+
+    def quantized_kernel(self) -> jax.Array:
+        """Ŵ of the layer's own parameters, outside of a form."""
+        gains = (self.gain[...],) if self.weights == "standardized" else ()
+        return weight_quantizer(self.weights)(self.kernel[...], *gains)
 
 
 class Conv(Synapse):
-    """2-D convolution without bias (a BatchNorm follows), padded by half its kernel on every side."""
+    """2-D convolution, padded by half its kernel on every side; without bias by default, as a BatchNorm follows."""
 
     weighted_sum = True
 
@@ -63,6 +69,7 @@ class Conv(Synapse):
         stride: Count = 1,
         weights: WeightKind = "float",
         spikes: SpikeInput | None = None,
+        bias: bool = False,
         init: Init = he_normal(),
         rngs: nnx.Rngs,
     ):
@@ -71,18 +78,21 @@ class Conv(Synapse):
         super().__init__((kernel_size, kernel_size, in_channels, out_channels), weights, spikes, init, rngs)
         self.kernel_size = kernel_size
         self.stride = stride
+        self.bias = nnx.Param(jnp.zeros(out_channels, jnp.float32)) if bias else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """`[B, H, W, C_in]` to `[B, ⌈H/stride⌉, ⌈W/stride⌉, C_out]`, of the form's type."""
         dtype = jnp.dtype("float32" if self.form is None else self.form.dtype)
         kernel, unit = self.effective_kernel(), self._integer_unit()
         if unit is not None:
-            return integer_conv(x.astype(kernel.dtype), kernel, unit, self.stride).astype(dtype)
-        return float_conv(x.astype(dtype), kernel.astype(dtype), self.stride)
+            sums = integer_conv(x.astype(kernel.dtype), kernel, unit, self.stride).astype(dtype)
+        else:
+            sums = float_conv(x.astype(dtype), kernel.astype(dtype), self.stride)
+        return sums if self.bias is None else sums + self.bias[...].astype(dtype)[None, None, None, :]
 
     def _integer_unit(self) -> float | None:
         """Size of an input's level where the layer computes in integers; None where it does not."""
-        if self.form is None or self.weights == "float" or self.spikes is None:
+        if self.form is None or not has_levels(self.weights) or self.spikes is None:
             return None
         if definer(type(self), "effective_kernel") is not Synapse:  # which may have other levels than −1, 0 and 1
             return None
@@ -91,7 +101,7 @@ class Conv(Synapse):
 
 
 class Linear(Synapse):
-    """Fully connected layer with bias."""
+    """Fully connected layer, with bias unless it is said otherwise."""
 
     weighted_sum = True
 
@@ -103,12 +113,14 @@ class Linear(Synapse):
         *,
         weights: WeightKind = "float",
         spikes: SpikeInput | None = None,
+        bias: bool = True,
         init: Init = he_normal(),
         rngs: nnx.Rngs,
     ):
         super().__init__((in_features, out_features), weights, spikes, init, rngs)
-        self.bias = nnx.Param(jnp.zeros(out_features, jnp.float32))
+        self.bias = nnx.Param(jnp.zeros(out_features, jnp.float32)) if bias else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """`[B, C_in]` to float32 `[B, C_out]`."""
-        return x.astype(jnp.float32) @ self.effective_kernel() + self.bias[...][None, :]
+        sums = x.astype(jnp.float32) @ self.effective_kernel()
+        return sums if self.bias is None else sums + self.bias[...][None, :]

@@ -8,13 +8,17 @@ from hdlif_jax.training.checkpoint import CheckpointError, Checkpoints, DamagedC
 from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
 from hdlif_jax.training.explain import explain_non_finite
 from hdlif_jax.training.fit import Trainer
-from hdlif_jax.training.optimizers import decaying_kernels, only_learned_steps, warmup_cosine
+from hdlif_jax.training.groups import neuron_params, params_named, slowed, with_own_rule
+from hdlif_jax.training.optimizers import decaying_kernels, only_learned_steps
 from hdlif_jax.training.plan import Plan, plan
 from hdlif_jax.training.preprocess import Augmentation, make_normalize, make_preprocess
 from hdlif_jax.training.progress import notebook_progress, plot_history
 from hdlif_jax.training.reach import UnreachedParameters
 from hdlif_jax.training.recalibrate import recalibrate
+from hdlif_jax.training.schedules import warmup_cosine, warmup_steps
 from hdlif_jax.training.steps import StepMetrics, TrainState, TrainStep, initial_state, make_train_step, start
+from hdlif_jax.training.temperature import choose_temperature
+from hdlif_jax.training.thresholds import find_threshold, find_thresholds
 from hdlif_jax.training.weights import (
     Transfer,
     Weights,
@@ -44,8 +48,11 @@ __all__ = [
     "Weights",
     "accuracy_per_step",
     "by_name",
+    "choose_temperature",
     "decaying_kernels",
     "explain_non_finite",
+    "find_threshold",
+    "find_thresholds",
     "initial_state",
     "load_run",
     "load_weights",
@@ -53,17 +60,22 @@ __all__ = [
     "make_normalize",
     "make_preprocess",
     "make_train_step",
+    "neuron_params",
     "normalize",
     "notebook_progress",
     "only_learned_steps",
+    "params_named",
     "plan",
     "plot_history",
     "read_weights",
     "recalibrate",
     "save_weights",
+    "slowed",
     "start",
     "transfer",
     "warmup_cosine",
+    "warmup_steps",
+    "with_own_rule",
 ]
 
 

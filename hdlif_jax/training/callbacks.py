@@ -1,8 +1,10 @@
 """What a run tells the outside, and how it ends."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from hdlif_jax import nn
 from hdlif_jax.training.checkpoint import Checkpoints
@@ -40,6 +42,12 @@ class Callbacks(NamedTuple):
     should_stop: Callable[[int], bool] = lambda step: False
 
 
+def of_epoch(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the batches of an epoch, as `on_step` was told of them, say of it."""
+    means = {f"train_{name}": float(np.mean([record[name] for record in records])) for name in ("loss", "accuracy")}
+    return {name: records[-1][name] for name in ("step", "epoch")} | means
+
+
 class Trained(NamedTuple):
     """What a run leaves.
 
@@ -66,11 +74,11 @@ class Nowhere:
         return []
 
 
-def last_good(checkpoints: Checkpoints | Nowhere) -> str:
-    """Which checkpoint to go back to, and what to do, for messages."""
+def diverged(what: str, checkpoints: Checkpoints | Nowhere) -> TrainingDiverged:
+    """The error of what is not finite, which says what checkpoint to go back to, and what to do."""
     checkpoints.wait()
     if isinstance(checkpoints, Nowhere):
-        return "lower the learning rate"
+        return TrainingDiverged(f"{what}; lower the learning rate")
     saved = checkpoints.steps()
     good = f"the last good checkpoint is that of step {saved[-1]}" if saved else "no checkpoint was written yet"
-    return f"{good}; lower the learning rate"
+    return TrainingDiverged(f"{what}; {good}; lower the learning rate")

@@ -14,25 +14,27 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from hdlif_jax import nn, rollout
+from hdlif_jax import nn
 from hdlif_jax.checks import Amount, Count, Recalibrate, Seed, check, check_arguments
 from hdlif_jax.data import BatchReader, Dataset, Source
 from hdlif_jax.encodings import Encoding
 from hdlif_jax.learning import Batch, Loss, Rule
-from hdlif_jax.training.callbacks import Callbacks, Interrupted, Nowhere, Trained, TrainingDiverged, last_good
+from hdlif_jax.training.adjust import Adjust, adjusted
+from hdlif_jax.training.callbacks import Callbacks, Interrupted, Nowhere, Trained, diverged, of_epoch
 from hdlif_jax.training.checkpoint import Checkpoints
 from hdlif_jax.training.evaluate import accuracy_per_step, make_eval_step
 from hdlif_jax.training.explain import all_finite, explain_step
 from hdlif_jax.training.match import check_intensities, check_match
-from hdlif_jax.training.monitor import warn_of_firing
-from hdlif_jax.training.optimizers import Optimizer, rates_of
+from hdlif_jax.training.monitor import make_firing_rates, warn_of_firing
+from hdlif_jax.training.optimizers import Optimizer
 from hdlif_jax.training.plan import Plan
 from hdlif_jax.training.preprocess import Preprocess, make_normalize, make_preprocess
 from hdlif_jax.training.reach import warn_of_reach
 from hdlif_jax.training.recalibrate import RECALIBRATION_BATCHES
 from hdlif_jax.training.recalibrate import recalibrate as estimate_anew
 from hdlif_jax.training.runners import Ran, ResidentRunner, Runner, StreamingRunner
-from hdlif_jax.training.sharding import batch_sharding, make_mesh, place, replicated
+from hdlif_jax.training.schedules import rates_of
+from hdlif_jax.training.sharding import batch_sharding, check_shared, make_mesh, place, replicated
 from hdlif_jax.training.steps import TrainState, check_alive, initial_state, keys_of_step, make_train_step
 
 MONITOR_BATCH = 64
@@ -58,6 +60,7 @@ class Trainer:
       checkpoint_every_steps: batches between checkpoints within an epoch; 0 for none.
       workers: processes that read for a training set that is not resident.
       mesh: the devices to train on, which change nothing of what is computed; all by default.
+      adjust: `(epoch, variables, batch) -> variables`, called before each epoch, see `adjust.Adjust`; None for nothing.
 
     Raises:
       ValueError: devices that cannot share the batch, or a network that does not fit the data.
@@ -82,24 +85,20 @@ class Trainer:
         checkpoint_every_steps: Amount = 0,
         workers: Amount = 2,
         mesh: Mesh | None = None,
+        adjust: Adjust | None = None,
     ):
         self.plan, self.model, self.rule, self.loss, self.seed = plan, model, rule, loss, seed
         self.mesh = make_mesh() if mesh is None else mesh
-        if plan.batch_size % self.mesh.size:
-            raise ValueError(
-                f"batch_size={plan.batch_size} cannot be shared evenly by {self.mesh.size} devices; "
-                f"choose a multiple of {self.mesh.size} or fewer devices"
-            )
+        check_shared(plan.batch_size, self.mesh)
         self.updates_per_step = rule.updates_per_batch(model.num_steps)
-        self._learning_rate, self._recalibrate = learning_rate, recalibrate
+        self._learning_rate, self._recalibrate, self._adjust = learning_rate, recalibrate, adjust
         self._every_epochs, self._every_steps, self._workers = checkpoint_every_epochs, checkpoint_every_steps, workers
         dataset = plan.dataset
         if preprocess is None:
             preprocess = make_preprocess(dataset.mean, dataset.std, dataset.num_classes, encoding=encoding)
         self.normalize = make_normalize(dataset.mean, dataset.std, encoding)
         check_match(dataset, model, self.normalize)
-        if encoding is not None:
-            check_intensities(dataset)
+        check_intensities(dataset, encoding)
         on_all, rows = replicated(self.mesh), batch_sharding(self.mesh)
         self._optimizer, self._preprocess = optimizer, preprocess
         network = nn.training_form(model, dtype=dtype)
@@ -108,13 +107,7 @@ class Trainer:
         self._train_step = self._step_of(rule)
         self.train_step = jax.jit(self._train_step, donate_argnums=0, in_shardings=(on_all, rows), out_shardings=on_all)
         self._eval_step = jax.jit(make_eval_step(nn.inference_form(model), self.normalize), out_shardings=on_all)
-        recording = nn.training_form(model, record=True)  # of the batch's own statistics: sound before any training
-        self._firing_rates = jax.jit(
-            lambda variables, inputs: rollout.firing_rates(
-                recording, variables, self.normalize(inputs), key=jax.random.key(seed), layerwise=rule.layerwise
-            ),
-            out_shardings=on_all,
-        )
+        self._firing_rates = jax.jit(make_firing_rates(model, rule, self.normalize, seed), out_shardings=on_all)
         self._is_finite = jax.jit(all_finite, out_shardings=on_all)
 
     @property
@@ -140,8 +133,7 @@ class Trainer:
 
     def batch(self, step: int) -> Batch:
         """Inputs and labels of a step: a function of (seed, step) alone, so that a resumed run goes on exactly."""
-        examples: Any = BatchReader(self.plan.train, self.plan.batch_size, self.seed)(step)
-        return Batch(*examples)
+        return Batch._make(BatchReader(self.plan.train, self.plan.batch_size, self.seed)(step))
 
     def runner(self) -> Runner:
         """What trains on those batches: from the device's memory where they fit, else read from disk."""
@@ -212,6 +204,7 @@ class Trainer:
         records: list[dict[str, Any]],
     ) -> Trained:
         step, history = int(state.step), list[dict[str, Any]]()
+        state = self._adjusted(state, step)
         warn_of_firing(self.firing_rates(state), callbacks.on_warning)
         warn_of_reach(self.rule, runner.traced(state), self._step_of, (state, self.batch), callbacks.on_warning)
         if step == 0:
@@ -247,11 +240,8 @@ class Trainer:
                 state, validation = self._recalibrated(state, validation)
             # Told before it is saved, as batches are: a run that goes on from this checkpoint will not tell it again.
             history.append(
-                {
-                    "step": step,
-                    "epoch": epoch,
-                    "train_loss": float(np.mean([record["loss"] for record in records])),
-                    "train_accuracy": float(np.mean([record["accuracy"] for record in records])),
+                of_epoch(records)
+                | {
                     "validation_accuracy_per_step": validation,
                     "recalibrated": state is not learned,
                     "firing_rates": firing_rates,
@@ -264,6 +254,7 @@ class Trainer:
                 path = self._save(state, checkpoints, validation[-1] if validation else None)
                 if stops and step < self.plan.total_steps:
                     return self._stopped(state, history, path, checkpoints)
+            state = self._adjusted(state, step)  # after it was saved: a run that goes on from there does it again
         checkpoints.wait()
         return Trained(state, tuple(history))
 
@@ -276,6 +267,16 @@ class Trainer:
         variables = estimate_anew(self.model, state.variables, batches, key=jax.random.key(self.seed))
         statistics: Any = place(variables.batch_stats, replicated(self.mesh))
         return dataclasses.replace(state, batch_stats=statistics)
+
+    def _adjusted(self, state: TrainState, step: int) -> TrainState:
+        """The state that an epoch begins with, where one begins at this step."""
+        epoch, within = divmod(step, self.plan.steps_per_epoch)
+        if self._adjust is None or within or step >= self.plan.total_steps:
+            return state
+        batch = place(self.batch(step), replicated(self.mesh))
+        variables = adjusted(self._adjust, epoch, self.model, state.variables, batch, self.normalize)
+        params, batch_stats = place(variables, replicated(self.mesh))
+        return dataclasses.replace(state, params=params, batch_stats=batch_stats)
 
     def _validated(self, state: TrainState) -> list[float] | None:
         return self.accuracy_per_step(state, self.plan.validation) if self.plan.validation.shape[0] else None
@@ -311,9 +312,8 @@ class Trainer:
         self, state: TrainState, checkpoints: Checkpoints | Nowhere, accuracy: float | None = None
     ) -> pathlib.Path | None:
         if not self._is_finite(state.variables):
-            step = int(state.step)
-            why = self._explain(step, state)
-            raise TrainingDiverged(f"parameters are not finite after step {step}: {why}; {last_good(checkpoints)}")
+            why = self._explain(step := int(state.step), state)
+            raise diverged(f"parameters are not finite after step {step}: {why}", checkpoints)
         return checkpoints.save(state, accuracy)
 
     def _explain(self, step: int, state: TrainState) -> str:
@@ -331,7 +331,7 @@ class Trainer:
             step, loss = first_step + index + 1, float(losses[index])
             if not math.isfinite(loss):
                 why = self._explain(step, state)
-                raise TrainingDiverged(f"the loss is {loss} at step {step}: {why}; {last_good(checkpoints)}")
+                raise diverged(f"the loss is {loss} at step {step}: {why}", checkpoints)
             record = {
                 "step": step,
                 "epoch": (step - 1) // self.plan.steps_per_epoch + 1,

@@ -7,6 +7,7 @@ import numpy as np
 
 from hdlif_jax import nn
 from hdlif_jax.data import Dataset
+from hdlif_jax.encodings import Encoding, reads_normalized
 
 
 def check_match(dataset: Dataset, model: nn.SpikingNetwork, normalize: Callable[[jax.Array], jax.Array]) -> None:
@@ -36,12 +37,14 @@ def check_match(dataset: Dataset, model: nn.SpikingNetwork, normalize: Callable[
         )
 
 
-def check_intensities(dataset: Dataset) -> None:
-    """Checks that an encoding, which reads intensities, gets such.
+def check_intensities(dataset: Dataset, encoding: Encoding | None) -> None:
+    """Checks that an encoding that reads intensities gets such.
 
     Raises:
       ValueError: floats outside [0, 1].
     """
+    if encoding is None or reads_normalized(encoding):
+        return
     for part, source in {"train": dataset.train, "test": dataset.test}.items():
         if source.dtype == np.uint8:
             continue

@@ -2,6 +2,24 @@
 
 from collections.abc import Callable, Mapping
 
+import jax
+
+from hdlif_jax import nn, rollout
+from hdlif_jax.learning import Rule
+
+
+def make_firing_rates(
+    model: nn.SpikingNetwork, rule: Rule, normalize: Callable[[jax.Array], jax.Array], seed: int
+) -> Callable[[nn.Variables, jax.Array], dict[str, jax.Array]]:
+    """Builds `(variables, inputs) -> rates`, the share of firing neurons by layer on inputs of a dataset, for jit."""
+    recording = nn.training_form(model, record=True)  # of the batch's own statistics: sound before any training
+
+    def firing_rates(variables: nn.Variables, inputs: jax.Array) -> dict[str, jax.Array]:
+        key = jax.random.key(seed)
+        return rollout.firing_rates(recording, variables, normalize(inputs), key=key, layerwise=rule.layerwise)
+
+    return firing_rates
+
 
 def firing_problems(firing_rates: Mapping[str, float]) -> list[str]:
     """One line for each layer that is silent or saturated, with its name and what to do.

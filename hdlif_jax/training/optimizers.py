@@ -1,4 +1,4 @@
-"""Optimisers that leave the per-step parameters of other time-steps alone, and the paper's schedule."""
+"""Optimisers that leave the per-step parameters of other time-steps alone."""
 
 import inspect
 from collections.abc import Callable
@@ -6,10 +6,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from hdlif_jax.checks import Amount, Count, Positive, check_arguments
 from hdlif_jax.nn import Params
 
 Optimizer: TypeAlias = optax.GradientTransformation | optax.MultiSteps
@@ -24,43 +22,22 @@ def check_optimizer(optimizer: Any) -> None:
         raise TypeError(f"optimizer={what}, e.g. optax.sgd(0.1, momentum=0.9)")
 
 
-@check_arguments
-def warmup_cosine(learning_rate: Positive, *, warmup: Amount, total: Count) -> optax.Schedule:
-    """Linear warm-up from 1 % of the peak, then cosine to 0.
-
-    Args:
-      learning_rate: the peak.
-      warmup: updates of the warm-up; all but one at most.
-      total: updates of the run.
-
-    Returns:
-      A function of the number of updates.
-
-    Raises:
-      ValueError: a rate that is not positive, a warm-up below zero, or no update.
-    """
-    warmup = min(warmup, total - 1)
-    schedule = optax.schedules.warmup_cosine_decay_schedule(
-        init_value=0.01 * learning_rate if warmup else learning_rate,
-        peak_value=learning_rate,
-        warmup_steps=warmup,
-        decay_steps=total,
-    )
-    return lambda count: schedule(jnp.asarray(count, jnp.float32))
-
-
-def rates_of(schedule: optax.Schedule, updates_per_step: int, steps: int) -> np.ndarray:
-    """The learning rate at each batch of a run, all at once: asked for within the loop, each would wait for a step."""
-    return np.asarray(jax.vmap(schedule)(updates_per_step * jnp.arange(steps, dtype=jnp.int32)))
-
-
 def decaying_kernels(per_step: Params) -> Callable[[Params], Params]:
     """A mask for weight decay: matrices and filters; neither scales, shifts and biases nor neuron parameters.
 
     Args:
       per_step: True at the parameters that are indexed by time, as in `Network.per_step`.
     """
-    return lambda params: jax.tree.map(lambda leaf, by_time: leaf.ndim >= 2 and not by_time, params, per_step)
+
+    def decays(leaf: Any, by_time: bool) -> Any:
+        return leaf if is_masked(leaf) else leaf.ndim >= 2 and not by_time  # what another part of a rule moves is out
+
+    return lambda params: jax.tree.map(decays, params, per_step, is_leaf=is_masked)
+
+
+def is_masked(node: Any) -> bool:
+    """Whether a node stands for a parameter that a mask leaves out."""
+    return isinstance(node, optax.MaskedNode)
 
 
 class Accumulating(NamedTuple):

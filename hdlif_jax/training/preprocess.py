@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from hdlif_jax.checks import Amount, Count, NotNegative, Positive, Probability, check_arguments, check_fields
-from hdlif_jax.encodings import Encoding
+from hdlif_jax.encodings import Encoding, reads_normalized
 from hdlif_jax.losses import one_hot
 from hdlif_jax.ops import intensities, normalize
 from hdlif_jax.training import augment
@@ -80,20 +80,21 @@ def make_preprocess(
       std: per channel, likewise.
       num_classes: K.
       augmentation: what happens to the images.
-      encoding: makes a sequence of static inputs, whose values it wants in [0, 1] instead of normalised.
+      encoding: makes a sequence of static inputs, whose values it wants in [0, 1] unless it reads normalised ones.
 
     Returns:
       A function of uint8 or float `[B, H, W, C]` or `[B, T, H, W, C]` and labels `[B]`. It returns float32
       `[B, H, W, C]` or, time-major, `[T, B, H, W, C]`, and the labels or, where images are mixed, distributions
       `[B, K]`.
     """
+    values = _values(mean, std, encoding)
 
     def preprocess(key: jax.Array, inputs: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
         move_key, color_key, cutout_key, mix_key = jax.random.split(key, 4)
         inputs = as_images(lambda images: augmentation.move(move_key, images), inputs)
         if augmentation.auto_augment:
             inputs = augment.auto_augment(color_key, inputs)
-        batch = normalize(inputs, mean, std) if encoding is None else intensities(inputs)
+        batch = values(inputs)
         if augmentation.cutout:
             batch = as_images(lambda images: augment.cutout(cutout_key, images, augmentation.cutout), batch)
         targets = labels
@@ -122,9 +123,19 @@ def make_normalize(
       std: per channel, likewise.
       encoding: as in training; draws the same for every batch.
     """
+    values = _values(mean, std, encoding)
     if encoding is None:
-        return lambda inputs: time_major(normalize(inputs, mean, std))
-    return lambda inputs: encoding(jax.random.key(0), intensities(inputs))
+        return lambda inputs: time_major(values(inputs))
+    return lambda inputs: encoding(jax.random.key(0), values(inputs))
+
+
+def _values(
+    mean: tuple[float, ...], std: tuple[Positive, ...], encoding: Encoding | None
+) -> Callable[[jax.Array], jax.Array]:
+    """What a network, or the encoding before it, reads of inputs: normalised values or intensities."""
+    if encoding is None or reads_normalized(encoding):
+        return lambda inputs: normalize(inputs, mean, std)
+    return intensities
 
 
 def no_preprocess(key: jax.Array, inputs: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:

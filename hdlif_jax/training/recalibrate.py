@@ -15,6 +15,7 @@ from flax import nnx
 
 from hdlif_jax import nn, rollout
 from hdlif_jax.nn import Params, SpikingNetwork, Variables
+from hdlif_jax.nn.cell import has_running_statistics
 from hdlif_jax.nn.module import is_over_sequence
 from hdlif_jax.nn.needs import check_key, check_variables
 
@@ -44,8 +45,7 @@ def recalibrate(
     """
     check_variables(variables)
     check_key(key)
-    nn.with_variables(model, variables)  # compares them
-    collect = make_collect(model)
+    collect = make_collect(nn.with_variables(model, variables))
 
     @jax.jit
     def of_batch(params: Params, inputs: jax.Array, index: jax.Array) -> Sums:
@@ -70,18 +70,35 @@ def recalibrate(
 def make_collect(model: SpikingNetwork) -> Callable[[Params, jax.Array, jax.Array | None], Sums]:
     """Builds `(params, inputs, key) -> (sums, counts)` of a batch's statistics over all time-steps, for jit.
 
+    Settings (`nn.Setting`) are the model's.
+
     Raises:
       ValueError: as `recalibrate`.
     """
     copy, of_sequences = _without_memory(model)
     network = nn.training_form(copy)
     blank = nn.variables_of(copy).batch_stats
+    settings = nnx.to_pure_dict(
+        jax.tree.map(
+            lambda variable: isinstance(variable, nn.Setting),
+            nnx.state(copy, nnx.BatchStat),
+            is_leaf=lambda node: isinstance(node, nnx.Variable),
+        )
+    )
+
+    def filled(value: float) -> Params:
+        statistics: Params = jax.tree.map(
+            lambda leaf, is_setting: leaf if is_setting else jnp.full_like(leaf, value), blank, settings
+        )
+        return statistics
 
     def added(sums: Sums, run: Callable[[Params], Any]) -> tuple[Sums, Any]:
         """The sums with what a call writes: the entries that do not depend on those before."""
-        (zeros, ones) = (jax.tree.map(lambda leaf, value=value: jnp.full_like(leaf, value), blank) for value in (0, 1))
-        (first, result), (second, _) = run(zeros), run(ones)
-        written = jax.tree.map(lambda one, other: one == other, first, second)
+        (first, result), (second, _) = run(filled(0)), run(filled(1))
+        written = jax.tree.map(
+            lambda one, other, is_setting: jnp.zeros_like(one, bool) if is_setting else one == other,
+            *(first, second, settings),
+        )
         total = jax.tree.map(lambda sum_, leaf, is_new: sum_ + jnp.where(is_new, leaf, 0), sums[0], first, written)
         return (total, jax.tree.map(lambda count, is_new: count + is_new.astype(count.dtype), sums[1], written)), result
 
@@ -119,7 +136,7 @@ def _without_memory(model: SpikingNetwork) -> tuple[SpikingNetwork, bool]:
     kinds = set()
     module: Any
     for path, module in nn.modules(copy):
-        if not any(isinstance(leaf, nnx.BatchStat) for leaf in vars(module).values()):
+        if not has_running_statistics(module):
             continue
         kinds.add("sequence" if is_over_sequence(module) else "step")
         if isinstance(module, nn.BatchNorm):

@@ -19,6 +19,15 @@ def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     return jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
 
 
+def check_shared(batch_size: int, mesh: Mesh) -> None:
+    """Raises ValueError for a batch that the devices cannot share evenly."""
+    if batch_size % mesh.size:
+        raise ValueError(
+            f"batch_size={batch_size} cannot be shared evenly by {mesh.size} devices; "
+            f"choose a multiple of {mesh.size} or fewer devices"
+        )
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """The whole array on each device."""
     return NamedSharding(mesh, PartitionSpec())

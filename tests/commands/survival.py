@@ -15,7 +15,7 @@ import time
 import jax
 import numpy as np
 
-from hdlif_jax.commands.registry import make_trainer
+from hdlif_jax.commands.make import make_trainer
 from hdlif_jax.commands.support.run_directory import RunDirectory
 from hdlif_jax.commands.support.runs import load_dataset
 from hdlif_jax.training import Checkpoints

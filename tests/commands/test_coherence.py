@@ -6,8 +6,8 @@ import pytest
 
 from hdlif_jax import data
 from hdlif_jax.commands.config import LearningConfig, ModelConfig
+from hdlif_jax.commands.make import make_trainer
 from hdlif_jax.commands.presets import PRESETS
-from hdlif_jax.commands.registry import make_trainer
 from hdlif_jax.commands.support.plots import plot_curves
 from hdlif_jax.commands.support.run import coherence_observers, each
 from hdlif_jax.training import Callbacks, Checkpoints

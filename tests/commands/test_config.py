@@ -73,7 +73,7 @@ def test_the_second_neuron_can_be_serial():
     ("fields", "message"),
     [
         ({"width": 8}, "width=8 is not for conv-net, which has widths; set widths"),
-        ({"architecture": "resnet18", "widths": (8, 16)}, r"widths=\(8, 16\) are conv-net's; set width"),
+        ({"architecture": "resnet18", "widths": (8, 16)}, r"widths=\(8, 16\) are for conv-net and vgg; set width"),
         ({"architecture": "vgg13", "width": 0}, "width=0 must be at least 1"),
         ({"architecture": "resnet18", "num_steps": 0}, "num_steps=0 must be at least 1"),
     ],

@@ -12,8 +12,8 @@ import rich.console
 from hdlif_jax import nn
 from hdlif_jax.analysis import CompiledCost, measure
 from hdlif_jax.commands import costs
+from hdlif_jax.commands.make import make_model, make_trainer
 from hdlif_jax.commands.presets import PRESETS
-from hdlif_jax.commands.registry import make_model, make_trainer
 from hdlif_jax.commands.support import tables
 from hdlif_jax.commands.support.cost_tables import OF_STEP, QUANTITIES, total_table
 from hdlif_jax.commands.support.inputs import random_batches

@@ -8,7 +8,7 @@ import pytest
 
 from hdlif_jax import training
 from hdlif_jax.commands.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
-from hdlif_jax.commands.registry import make_schedule
+from hdlif_jax.commands.make import make_schedule
 from hdlif_jax.commands.support import run as running
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory

@@ -3,8 +3,8 @@ from flax import nnx
 
 from hdlif_jax import analysis
 from hdlif_jax.commands.config import TrainConfig
+from hdlif_jax.commands.make import make_model
 from hdlif_jax.commands.presets import PRESETS, PaperFigures
-from hdlif_jax.commands.registry import make_model
 from hdlif_jax.data import CATALOG
 
 OF_PAPER = [name for name, preset in PRESETS.items() if preset.paper is not None]

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import re
 import typing
 
@@ -7,14 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 from hdlif_jax import data, learning, losses, nn
-from hdlif_jax.commands import registry
+from hdlif_jax.commands import make, registry
 from hdlif_jax.commands.config import DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig
 from hdlif_jax.neurons import surrogates
 
-PARAMS = {"conv": {"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2)}, "neuron": {"raw_decay": jnp.ones(4)}}
-PER_STEP = {"conv": {"kernel": False, "bias": False}, "neuron": {"raw_decay": True}}
+MODEL = nn.mlp((3,), 2, widths=(4,), spec=nn.Spec(num_steps=4, neuron=nn.lif()), rngs=nnx.Rngs(0))
+NETWORK = nn.training_form(MODEL)
+PARAMS = jax.tree.map(jnp.ones_like, nn.variables_of(MODEL).params)
+SGD = OptimizerConfig(weight_decay=0.5)
 
 CHOICES = [
     (ModelConfig, "neuron", registry.NEURONS),
@@ -24,7 +28,9 @@ CHOICES = [
     (ModelConfig, "architecture", registry.NETWORKS),
     (LearningConfig, "rule", registry.RULES),
     (LearningConfig, "loss", registry.LOSSES),
+    (LearningConfig, "trace", registry.TRACES),
     (OptimizerConfig, "name", registry.OPTIMIZERS),
+    (OptimizerConfig, "schedule", registry.SCHEDULES),
     (DataConfig, "encoding", registry.ENCODINGS),
     (DataConfig, "name", (*registry.DATASETS, *registry.OWN_DATA)),
 ]
@@ -60,7 +66,7 @@ def test_networks_are_built_by_name_with_their_size(architecture):
     entry = registry.NETWORKS[architecture]
     size = {"widths": (2, 4, 4)} if entry.size == "widths" else {"width": 2}
     config = ModelConfig(architecture=architecture, num_steps=2, **size)
-    model = registry.make_model(config, (16, 16, 2), 3, seed=0)
+    model = make.make_model(config, (16, 16, 2), 3, seed=0)
     assert (model.num_steps, model.num_classes) == (2, 3)
     kernels = [leaf for leaf in jax.tree.leaves(nn.variables_of(model).params) if leaf.ndim == 4]
     assert min(kernel.shape[-1] for kernel in kernels) == 2
@@ -69,7 +75,7 @@ def test_networks_are_built_by_name_with_their_size(architecture):
 def test_a_seed_decides_the_kernels():
     config = ModelConfig(widths=(4,), num_steps=2)
     first, again, other = (
-        nn.variables_of(registry.make_model(config, (6, 6, 1), 3, seed)).params["stem"]["kernel"] for seed in (0, 0, 1)
+        nn.variables_of(make.make_model(config, (6, 6, 1), 3, seed)).params["stem"]["kernel"] for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
@@ -89,20 +95,56 @@ def test_a_seed_decides_the_kernels():
     ],
 )
 def test_specs_have_the_neurons_of_the_configuration(fields, neuron, second):
-    spec = registry.make_spec(ModelConfig(**fields))
+    spec = make.make_spec(ModelConfig(**fields))
     assert (spec.neuron, spec.second_neuron) == (neuron, second)
 
 
 def test_rules_and_losses_take_their_numbers_from_the_configuration():
     config = LearningConfig(rule="random_k", k=3, label_smoothing=0.2)
-    assert registry.make_rule(config) == learning.random_k(3)
-    assert registry.make_loss(config) == losses.cross_entropy(0.2)
-    assert registry.make_rule(LearningConfig(rule="stbp", stbp_segment=2)) == learning.stbp(2)
+    assert make.make_rule(config) == learning.random_k(3)
+    assert make.make_loss(config, 4) == losses.cross_entropy(0.2)
+    assert make.make_rule(LearningConfig(rule="stbp", stbp_segment=2)) == learning.stbp(2)
+
+
+def test_the_online_systems_by_their_words():
+    """SLTT, SLTT-K, OTTT-A, OTTT-O and NDOT, and their losses."""
+    decay, ratio = learning.decay_trace(), learning.ratio_trace("code")
+    for fields, rule in (
+        ({"rule": "accumulate"}, learning.accumulate()),
+        ({"rule": "random_k", "early_stop": False}, learning.random_k(2, early_stop=False)),
+        ({"rule": "accumulate", "trace": "decay"}, learning.traced(learning.accumulate(), decay)),
+        ({"rule": "every_step", "trace": "decay"}, learning.traced(learning.every_step(), decay)),
+        ({"rule": "every_step", "trace": "ratio-code"}, learning.traced(learning.every_step(), ratio)),
+    ):
+        assert make.make_rule(LearningConfig(**fields)) == rule
+    logits, labels = jax.random.normal(jax.random.key(0), (4, 3)), jnp.arange(4) % 3
+    options = {"loss": "cross-entropy+mse", "label_smoothing": 0.0, "mse_weight": 0.2, "mean_over_steps": True}
+    entropy = losses.cross_entropy()(logits, labels)
+    for target, compared in (("one-hot", jax.nn.one_hot(labels, 3)), ("constant", jnp.ones((4, 3)))):
+        loss = make.make_loss(LearningConfig(**options, mse_target=target), 6)
+        expected = (0.8 * entropy + 0.2 * jnp.mean((logits - compared) ** 2)) / 6
+        np.testing.assert_allclose(loss(logits, labels), expected, rtol=1e-6)
+    options = {"rule": "stbp", "loss": "tet", "label_smoothing": 0.0, "tet_weight": 0.3, "tet_constant": 2.0}
+    expected = 0.7 * entropy + 0.3 * jnp.mean((logits - 2) ** 2)
+    np.testing.assert_allclose(make.make_loss(LearningConfig(**options), 1)(logits[None], labels), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rule": "stbp", "trace": "decay"}, "trace='decay' is for online rules, and stbp goes back through time"),
+        ({"rule": "stbp", "loss": "tet", "mean_over_steps": True}, "mean_over_steps=True with loss='tet', which is a"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(fields, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        LearningConfig(**fields)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("loss", registry.LOSSES)
 def test_losses_of_whole_sequences_need_a_rule_that_sees_them(loss):
-    assert jnp.shape(registry.make_loss(LearningConfig(rule="stbp", loss=loss))(logits_for(loss), jnp.arange(3))) == ()
+    assert jnp.shape(make.make_loss(LearningConfig(rule="stbp", loss=loss), 3)(logits_for(loss), jnp.arange(3))) == ()
     if is_of_sequences(loss):
         with pytest.raises(ValueError, match=f"loss='{loss}' is of the whole sequence, and random_step learns from"):
             LearningConfig(loss=loss)
@@ -111,43 +153,128 @@ def test_losses_of_whole_sequences_need_a_rule_that_sees_them(loss):
 
 
 def is_of_sequences(name):
-    return isinstance(registry.make_loss(LearningConfig(rule="stbp", loss=name)), losses.SequenceLoss)
+    return isinstance(make.make_loss(LearningConfig(rule="stbp", loss=name), 3), losses.SequenceLoss)
 
 
 def logits_for(name):
     return jnp.ones((2, 3, 4)) if is_of_sequences(name) else jnp.ones((3, 4))
 
 
-def test_sgd_is_nesterov_with_coupled_decay():
-    """Against the recursion of the reference optimiser, written out for one weight."""
-    optimizer = registry.make_optimizer(OptimizerConfig(weight_decay=0.5), lambda count: 0.1, PER_STEP)
+def updated(config, grads, count=4, rate=0.1):
+    """Parameters, which begin at 1, after some updates."""
+    optimizer = make.make_optimizer(config, lambda count: jnp.float32(rate), NETWORK)
     params, state = PARAMS, optimizer.init(PARAMS)
+    for _ in range(count):
+        with jax.numpy_dtype_promotion("standard"):  # optax' Adam mixes its counter with floats
+            updates, state = optimizer.update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+    return params
+
+
+def check_all(name, value, params):
+    """Compares all parameters of a name."""
+    found = [leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params) if path[-1].key == name]
+    assert found, name
+    for leaf in found:
+        np.testing.assert_allclose(leaf, value, rtol=2e-5)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_has_momentum_and_coupled_decay(nesterov):
+    """Against the recursion of the reference optimiser, written out for one weight."""
+    params = updated(dataclasses.replace(SGD, nesterov=nesterov), jax.tree.map(jnp.ones_like, PARAMS))
     weight, velocity = 1.0, 0.0
     for _ in range(4):
-        updates, state = optimizer.update(jax.tree.map(jnp.ones_like, PARAMS), state, params)
-        params = optax.apply_updates(params, updates)
         grad = 1 + 0.5 * weight
         velocity = 0.9 * velocity + grad
-        weight -= 0.1 * (grad + 0.9 * velocity)
-    np.testing.assert_allclose(params["conv"]["kernel"], weight, rtol=1e-5)
+        weight -= 0.1 * (grad + 0.9 * velocity if nesterov else velocity)
+    check_all("kernel", weight, params)
+
+
+def adam(gradient, count, rate, decay=0.0):
+    """Adam with coupled decay by numpy, for one weight that begins at 1."""
+    weight, first, second = 1.0, 0.0, 0.0
+    for t in range(1, count + 1):
+        grad = gradient + decay * weight
+        first, second = 0.9 * first + 0.1 * grad, 0.999 * second + 0.001 * grad**2
+        weight -= rate * (first / (1 - 0.9**t)) / (np.sqrt(second / (1 - 0.999**t)) + 1e-8)
+    return weight
+
+
+def test_the_decay_of_adam_is_coupled():
+    """As part of the gradient it is divided by the second moment too; that of AdamW is not."""
+    config, grads = OptimizerConfig(name="adam", weight_decay=0.5), jax.tree.map(lambda leaf: -0.4 + 0 * leaf, PARAMS)
+    check_all("kernel", adam(-0.4, 3, 0.1, 0.5), updated(config, grads, 3))
+    check_all("bias", adam(-0.4, 3, 0.1), updated(config, grads, 3))
 
 
 @pytest.mark.parametrize("name", registry.OPTIMIZERS)
-@pytest.mark.parametrize(("decay_all", "decays"), [(False, {"kernel"}), (True, {"kernel", "bias", "raw_decay"})])
+@pytest.mark.parametrize(
+    ("decay_all", "decays"), [(False, {"kernel"}), (True, {"kernel", "bias", "raw_decay", "threshold"})]
+)
 def test_what_decays(name, decay_all, decays):
-    config = OptimizerConfig(name=name, weight_decay=0.5, decay_all=decay_all)
-    optimizer = registry.make_optimizer(config, lambda count: jnp.float32(0.1), PER_STEP)
     zeros = jax.tree.map(jnp.zeros_like, PARAMS)
-    with jax.numpy_dtype_promotion("standard"):  # optax' Adam mixes its counter with floats
-        updates, _ = optimizer.update(zeros, optimizer.init(PARAMS), PARAMS)
-    assert {name for layer in updates.values() for name, update in layer.items() if np.any(update != 0)} == decays
+    params = updated(OptimizerConfig(name=name, weight_decay=0.5, decay_all=decay_all), zeros, 1)
+    moved = {path[-1].key for path, leaf in jax.tree_util.tree_leaves_with_path(params) if np.any(leaf != 1)}
+    assert moved == decays
+
+
+@pytest.mark.parametrize("name", registry.OPTIMIZERS)
+@pytest.mark.parametrize("decay_all", [False, True])
+def test_neurons_learn_by_adam_at_a_rate_of_their_own(name, decay_all):
+    """Constant, whatever the rate of the others is, and without decay; the others learn as without it."""
+    config = OptimizerConfig(name=name, weight_decay=0.5, decay_all=decay_all)
+    grads = jax.tree.map(lambda leaf: 0.3 + 0 * leaf, PARAMS)
+    plain, own = updated(config, grads), updated(dataclasses.replace(config, cell_rate=0.02), grads)
+    for neuron in ("raw_decay", "threshold"):
+        check_all(neuron, adam(0.3, 4, 0.02), own)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(own):
+        if path[-1].key in ("kernel", "bias"):
+            np.testing.assert_allclose(leaf, functools.reduce(lambda tree, key: tree[key.key], path, plain), rtol=1e-6)
+
+
+def test_rates_of_what_neurons_do_not_have_are_refused():
+    fixed = nn.Spec(num_steps=2, neuron=nn.lif(learn_decay=False, learn_threshold=False))
+    network = nn.training_form(nn.mlp((3,), 2, widths=(4,), spec=fixed, rngs=nnx.Rngs(0)))
+    with pytest.raises(ValueError, match=r"^cell_rate=0.1 is of what neurons learn, and these learn nothing; leave"):
+        make.make_optimizer(OptimizerConfig(cell_rate=0.1), lambda count: 0.1, network)
+    with pytest.raises(ValueError, match=r"^gate_factor=0.1 is of the gates of neurons such as glif, and these have"):
+        make.make_optimizer(OptimizerConfig(gate_factor=0.1), lambda count: 0.1, network)
+
+
+def rates(epochs=12, **fields):
+    schedule = make.make_schedule(OptimizerConfig(learning_rate=0.4, **fields), 10, epochs)
+    return [float(schedule(epoch * 10)) for epoch in range(epochs)]
 
 
 def test_schedules_count_epochs():
-    schedule = registry.make_schedule(OptimizerConfig(learning_rate=0.4, warmup_epochs=2), 10, epochs=12)
+    schedule = make.make_schedule(OptimizerConfig(learning_rate=0.4, warmup_epochs=2), 10, epochs=12)
     np.testing.assert_allclose(
         [schedule(0), schedule(20), schedule(70), schedule(120)], [0.004, 0.4, 0.2, 0], atol=1e-6
     )
+
+
+def test_a_schedule_of_steps_falls_at_its_epochs_and_a_constant_one_never():
+    found = rates(schedule="steps", milestones=(3, 7.5), decay_factor=0.5, warmup_epochs=1)
+    np.testing.assert_allclose(found, [0.004, *[0.4] * 2, *[0.2] * 5, *[0.1] * 4], rtol=1e-6)
+    np.testing.assert_allclose(rates(schedule="constant", warmup_epochs=0), [0.4] * 12, rtol=1e-6)
+    longer = rates(24, schedule="steps", milestones=(3, 7.5), decay_factor=0.5, warmup_epochs=1)
+    assert longer[:12] == found  # so a run that is trained longer goes on as it was
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"schedule": "steps"}, "schedule='steps' falls at milestones, and milestones=(); give epochs in rising"),
+        ({"schedule": "steps", "milestones": (60, 20)}, "milestones=(60.0, 20.0); give epochs in rising order"),
+        ({"milestones": (60,)}, "milestones=(60.0,) is of schedule='steps', and the schedule is cosine; leave"),
+        ({"schedule": "constant", "decay_factor": 0.5}, "decay_factor=0.5 is of schedule='steps', and the schedule is"),
+        ({"name": "adam", "nesterov": False}, "nesterov=False is of the momentum of sgd, and adam has none; leave"),
+    ],
+)
+def test_fields_of_another_schedule_or_optimiser_are_refused(fields, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        OptimizerConfig(**fields)
 
 
 def small_dataset():
@@ -163,7 +290,7 @@ def small_config(**changes):
 
 def make_trainer(**changes):
     with jax.numpy_dtype_promotion("standard"):  # optax' schedules mix types
-        return registry.make_trainer(small_config(**changes), small_dataset())
+        return make.make_trainer(small_config(**changes), small_dataset())
 
 
 @pytest.mark.parametrize("rule", registry.RULES)
@@ -182,7 +309,7 @@ def test_encodings_reach_training_and_evaluation(encoding):
         np.testing.assert_allclose(inputs, (trainer.dataset.test.inputs / np.float32(255) - 0.5) / 0.3, rtol=1e-5)
     else:
         assert inputs.shape == (3, 40, 6, 6, 1)
-        assert set(np.unique(inputs)) == {0.0, 1.0}
+        assert set(np.unique(inputs)) == ({-1.0, 0.0, 1.0} if encoding == "dct" else {0.0, 1.0})
         np.testing.assert_array_equal(inputs, trainer.normalize(trainer.dataset.test.inputs))
     with jax.numpy_dtype_promotion("standard"):
         state, metrics = trainer.train_step(trainer.initial_state, trainer.batch(0))

@@ -16,7 +16,7 @@ from flax import nnx
 from hdlif_jax import data, nn, training
 from hdlif_jax.commands.config import DataConfig, ModelConfig, TrainConfig
 from hdlif_jax.commands.evaluate import evaluate
-from hdlif_jax.commands.registry import make_trainer
+from hdlif_jax.commands.make import make_trainer
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory
 from hdlif_jax.commands.support.runs import load_dataset, load_run

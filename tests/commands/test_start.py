@@ -48,6 +48,8 @@ REFUSED = {
     "separability": [["--preset", "digit"], ["--updates", "0"]],
     "prepare_data": [["digits"], ["mnist"]],
     "record": [["nowhere"]],
+    "study": [["quikc"], ["nowhere.yaml"], ["quick", "--only", "3/2"], ["quick", "--scale", "no"]],
+    "compare": [["nowhere"], []],
 }
 
 

@@ -94,6 +94,26 @@ def test_inputs_at_the_edge_of_a_level_are_counted(written):
     assert {comparison.inputs_at_an_edge for comparison in found.comparisons.values()} == {2}
 
 
+@pytest.mark.parametrize(("moved", "is_wrong"), [(2, False), (3, True)])
+def test_in_a_small_test_set_two_inputs_may_come_out_otherwise(written, moved, is_wrong):
+    """One of 150 is more than the 0.002 that a large test set is allowed."""
+    inputs = split((150, 8, 8, 2)).inputs
+    artifact = deploy.load(written, "float")
+    labels = np.asarray(artifact(inputs)).sum(0).argmax(-1).astype(np.int32)
+    place = {image.tobytes(): index for index, image in enumerate(inputs)}
+
+    def network(batch):
+        logits = np.array(artifact(batch))
+        others = [place[image.tobytes()] < moved for image in batch]
+        return np.where(np.array(others)[None, :, None], -logits, logits)
+
+    if is_wrong:
+        with pytest.raises(ValueError, match="is wrong"):
+            compare(network, written, Split(inputs, labels))
+    else:
+        compare(network, written, Split(inputs, labels))
+
+
 def test_accuracies_by_hand():
     logits = np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 3.0], [0.0, 1.0]]])
     assert accuracies(logits, np.array([1, 1])) == [0.5, 1.0]

@@ -135,6 +135,20 @@ def test_random_k_of_all_steps_is_accumulate(images, labels, key):
     assert relative_difference(got.grads, expected.grads) < 1e-4
 
 
+def test_without_an_early_stop_later_steps_move_the_statistics_alone(images, labels, key):
+    network, variables = setup(neuron="mem-bn", parallel=False)
+    batch = Batch(images, labels)
+    early, late, full = (
+        jax.jit(lambda v, rule=rule: rule.gradient(network, cross_entropy, v, batch, key))(variables)
+        for rule in (learning.random_k(1), learning.random_k(1, early_stop=False), learning.accumulate())
+    )
+    assert not early.learned[3]
+    jax.tree.map(np.testing.assert_array_equal, early.grads, late.grads)
+    np.testing.assert_array_equal(early.learned, late.learned)
+    assert relative_difference(late.batch_stats, full.batch_stats) < 1e-5
+    assert relative_difference(early.batch_stats, full.batch_stats) > 1e-3
+
+
 def test_every_step_of_the_unit_interval_is_drawn():
     network, _ = setup()
     draw = jax.jit(jax.vmap(lambda key: jax.random.randint(key, (1,), 0, network.num_steps)[0]))

@@ -26,9 +26,10 @@ EACH_OF_ONE_GRADIENT = pytest.mark.parametrize("rule", GRADIENT_RULES.values(), 
 BATCH = Batch(jax.random.normal(jax.random.key(1), (7, 5)), jnp.arange(7) % 3)
 
 
-def setup(num_steps=4, form=nn.training_form):
+def setup(rule=None, *, num_steps=4, form=nn.training_form):
     rngs = nnx.Rngs(0)
-    layers = nn.BatchNorm(5), nn.Linear(5, 6, rngs=rngs), nn.hd_lif(), nn.Linear(6, 6, rngs=rngs), nn.mem_bn()
+    second = nn.hd_lif() if isinstance(rule, learning.traced) else nn.mem_bn()  # which has no leak for a trace
+    layers = nn.BatchNorm(5), nn.Linear(5, 6, rngs=rngs), nn.hd_lif(), nn.Linear(6, 6, rngs=rngs), second
     model = features(*layers, num_steps=num_steps)
     return form(model), perturbed(nn.variables_of(model), scale=0.05)
 
@@ -47,8 +48,8 @@ def learn(rule, network, variables, loss=cross_entropy, batch=BATCH):
 
 
 def test_these_are_the_rules():
-    assert RULES.keys() == {"accumulate", "every_step", "random_k", "random_step", "stbp"}
-    assert GRADIENT_RULES.keys() == RULES.keys() - {"every_step"}
+    assert RULES.keys() == {"accumulate", "every_step", "random_k", "random_step", "stbp", "traced"}
+    assert GRADIENT_RULES.keys() == RULES.keys() - {"every_step", "traced"}
 
 
 @EACH
@@ -71,7 +72,7 @@ def test_rules_have_one_signature():
 
 @EACH
 def test_a_rule_learns_a_batch(rule):
-    network, variables = setup()
+    network, variables = setup(rule)
     learner, learned = learn(rule, network, variables)
     updates, taught = learner.opt_state
     assert updates == rule.updates_per_batch(4)
@@ -87,7 +88,7 @@ def test_a_rule_learns_a_batch(rule):
 
 @EACH_OF_ONE_GRADIENT
 def test_a_rule_of_one_gradient_is_its_gradient_and_an_update(rule):
-    network, variables = setup()
+    network, variables = setup(rule)
     learner, learned = learn(rule, network, variables)
     gradient = jax.jit(lambda variables, key: rule.gradient(network, cross_entropy, variables, BATCH, key))(
         variables, jax.random.key(3)
@@ -101,11 +102,13 @@ def test_a_rule_of_one_gradient_is_its_gradient_and_an_update(rule):
 
 def test_with_a_single_step_all_rules_are_one():
     """Online equals STBP at T = 1, also for the rule that updates after each step."""
-    network, variables = setup(num_steps=1)
     rules = {**RULES, "random_k": learning.random_k(1), "in segments": learning.stbp(segment=1)}
     rules |= {"layerwise": learning.stbp(layerwise=True), "detached": learning.stbp(detach=True)}
-    expected, expected_learned = learn(learning.stbp(), network, variables)
+    networks = [setup(None, num_steps=1), setup(learning.traced(), num_steps=1)]
+    full = [learn(learning.stbp(), *network) for network in networks]
     for name, rule in rules.items():
+        has_leaks = isinstance(rule, learning.traced)
+        (network, variables), (expected, expected_learned) = networks[has_leaks], full[has_leaks]
         learner, learned = learn(rule, network, variables)
         assert relative_difference(learner.variables, expected.variables) < 1e-5, name
         np.testing.assert_allclose(learned.loss, expected_learned.loss, rtol=1e-6, err_msg=name)
@@ -114,7 +117,7 @@ def test_with_a_single_step_all_rules_are_one():
 
 @EACH
 def test_a_network_in_inference_form_does_not_learn(rule):
-    network, variables = setup(form=nn.inference_form)
+    network, variables = setup(rule, form=nn.inference_form)
     with pytest.raises(ValueError, match="the network is in inference form; learn with nn") as caught:
         learn(rule, network, variables)
     assert "\n" not in str(caught.value)
@@ -122,7 +125,7 @@ def test_a_network_in_inference_form_does_not_learn(rule):
 
 @pytest.mark.parametrize("rule", [learning.random_step(), learning.random_k(2)], ids=repr)
 def test_rules_that_draw_need_a_key(rule):
-    network, variables = setup()
+    network, variables = setup(rule)
     message = f"{type(rule).__name__} draws its time-steps; give it a key"
     with pytest.raises(ValueError, match=message):
         rule.gradient(network, cross_entropy, variables, BATCH)
@@ -132,7 +135,7 @@ def test_rules_that_draw_need_a_key(rule):
 
 @pytest.mark.parametrize("rule", [learning.accumulate(), learning.stbp()], ids=["accumulate", "stbp"])
 def test_rules_that_draw_nothing_need_none_and_do_not_depend_on_it(rule):
-    network, variables = setup()
+    network, variables = setup(rule)
     without, with_key = (
         jax.jit(lambda variables, key=key: rule.gradient(network, cross_entropy, variables, BATCH, key))(variables)
         for key in (None, jax.random.key(7))
@@ -142,7 +145,7 @@ def test_rules_that_draw_nothing_need_none_and_do_not_depend_on_it(rule):
 
 @pytest.mark.parametrize("rule", [rule for name, rule in RULES.items() if name != "stbp"], ids=repr)
 def test_online_rules_refuse_losses_of_the_whole_sequence(rule):
-    network, variables = setup()
+    network, variables = setup(rule)
     message = r"learns from single time-steps, and of_mean_output\(cross_entropy.*use a step loss such as"
     with pytest.raises(TypeError, match=message) as caught:
         learn(rule, network, variables, losses.of_mean_output(losses.cross_entropy()))
@@ -151,21 +154,21 @@ def test_online_rules_refuse_losses_of_the_whole_sequence(rule):
 
 @EACH
 def test_labels_that_do_not_fit_are_refused(rule):
-    network, variables = setup()
+    network, variables = setup(rule)
     with pytest.raises(ValueError, match=r"labels have shape \(5,\); expected \(7,\) integers or \(7, 3\)"):
         learn(rule, network, variables, batch=Batch(BATCH.inputs, jnp.zeros(5, jnp.int32)))
 
 
 @EACH
 def test_inputs_that_do_not_fit_are_refused(rule):
-    network, variables = setup()
+    network, variables = setup(rule)
     with pytest.raises(ValueError, match=r"inputs have shape \(7, 4\); expected \[B, 5\]"):
         learn(rule, network, variables, batch=Batch(jnp.zeros((7, 4)), BATCH.labels))
 
 
 @EACH
 def test_labels_may_be_distributions(rule):
-    network, variables = setup(num_steps=2)
+    network, variables = setup(rule, num_steps=2)
     loss = losses.cross_entropy()
     integers, _ = learn(rule, network, variables, loss)
     distributions, _ = learn(rule, network, variables, loss, Batch(BATCH.inputs, jax.nn.one_hot(BATCH.labels, 3)))

@@ -121,3 +121,69 @@ def test_an_unknown_reset_or_tie_is_refused():
         lif.step(PARAMS, jnp.zeros(1), jnp.zeros(1), reset="zero")
     with pytest.raises(ValueError, match="tie='<' is unknown"):
         lif.step(PARAMS, jnp.zeros(1), jnp.zeros(1), tie="<")
+
+
+def delayed(current, decay, threshold, reset):
+    """Neurons that fire on what the step before left, in plain numpy; spikes and potentials `[T, ...]`."""
+    potential, spikes, potentials = np.zeros_like(current[0]), [], []
+    for current_t in current:
+        fires = potential / threshold - 1 > 0
+        charged = decay * potential + current_t
+        potential = charged - threshold * fires if reset == "soft" else charged * (1 - fires)
+        spikes.append(fires * threshold)
+        potentials.append(potential)
+    return np.stack(spikes), np.stack(potentials)
+
+
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+def test_fire_before_charge_answers_a_step_later(reset):
+    """On multiples of 1/16 nothing rounds, and the threshold is met exactly."""
+    current = np.random.default_rng(0).integers(-8, 24, (6, 200)) / 16
+    params, state, spikes, states = NeuronParams(jnp.float32(0.5), jnp.float32(0.5)), jnp.zeros(200), [], []
+    for current_t in current:
+        state, spikes_t = lif.step(
+            params, state, jnp.float32(current_t), order="fire-charge", relative=True, reset=reset, tie=">"
+        )
+        spikes.append(spikes_t)
+        states.append(state)
+    expected, potentials = delayed(current, 0.5, 0.5, reset)
+    assert np.any(potentials[:-1] == 0.5)
+    np.testing.assert_array_equal(np.stack(spikes), expected)
+    np.testing.assert_array_equal(np.stack(states), potentials)
+    assert not np.any(spikes[0])
+
+
+def test_before_the_charge_the_gradient_is_that_of_what_was_left():
+    """.3 · max(0, 1 − |v/θ − 1|) / θ to the potential, nothing to the current (DCT-SNN)."""
+    spike, threshold = surrogates.triangle(height=0.3), 0.8
+
+    def spikes(potential, current):
+        params = NeuronParams(jnp.float32(0.99), jnp.float32(threshold))
+        options = {"order": "fire-charge", "relative": True, "detach": True, "height": 1.0, "spike_function": spike}
+        return lif.step(params, potential, current, **options)[1]
+
+    for potential in (0.1, 0.7, 1.0, 1.7):
+        slopes = jax.grad(spikes, (0, 1))(jnp.float32(potential), jnp.float32(0.4))
+        expected = 0.3 * max(0, 1 - abs(potential / threshold - 1)) / threshold
+        np.testing.assert_allclose(slopes, (expected, 0), rtol=1e-5)
+
+
+def test_relative_to_the_threshold_a_surrogate_is_as_much_wider():
+    """The triangle of m / θ − 1 is the one of m − θ with a base of θ, and spikes are the same."""
+    membrane, params = jnp.linspace(-1, 3, 401), NeuronParams(jnp.float32(0.5), jnp.float32(0.8))
+
+    def slopes(**options):
+        def spikes(current):
+            return lif.step(params, jnp.zeros(()), current, height=1.0, **options)[1]
+
+        return jax.vmap(jax.value_and_grad(spikes))(membrane)
+
+    relative = slopes(relative=True, spike_function=surrogates.triangle(1.0))
+    plain = slopes(spike_function=surrogates.triangle(0.8))
+    np.testing.assert_array_equal(relative[0], plain[0])
+    np.testing.assert_allclose(relative[1], plain[1], atol=1e-5)
+
+
+def test_an_unknown_order_is_refused():
+    with pytest.raises(ValueError, match="order='fire' is unknown; choose one of charge-fire, fire-charge"):
+        lif.step(PARAMS, jnp.zeros(1), jnp.zeros(1), order="fire")

@@ -152,7 +152,7 @@ def test_a_single_step_is_a_sequence():
 def test_factories_are_values():
     assert nn.batch_norm() == nn.batch_norm(momentum=0.9)
     assert hash(nn.batch_norm(gain=2.0)) != hash(nn.batch_norm())
-    assert repr(nn.batch_norm(gain=2.0)) == "batch_norm(momentum=0.9, epsilon=1e-05, statistics='step', gain=2.0)"
+    assert repr(nn.batch_norm(gain=2.0)).endswith("statistics='step', gain=2.0, unbiased=False)")
 
 
 @pytest.mark.parametrize(
@@ -217,3 +217,31 @@ def test_the_gradient_is_that_of_centred_values(ratio):
     expected = given - given.mean((0, 1, 2)) - centred * (given * centred).mean((0, 1, 2))
     expected /= np.sqrt(values.var((0, 1, 2)) + 1e-5)
     np.testing.assert_allclose(gradient(currents + jnp.float32(ratio)), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 2, 45])
+def test_an_unbiased_running_variance_is_over_one_less(count):
+    values = jax.random.normal(jax.random.key(0), (count, 2))
+    moved = {}
+    for unbiased in (False, True):
+        norm = in_form(nn.batch_norm(unbiased=unbiased)(2, nnx.Rngs(0)), Form(train=True))
+        normalised, moved[unbiased] = norm(values), (norm.var[...] - 0.9) / 0.1
+        np.testing.assert_allclose(normalised, in_form(nn.batch_norm()(2, nnx.Rngs(0)), Form(train=True))(values))
+    np.testing.assert_allclose(moved[False], np.var(np.asarray(values), 0), atol=1e-5)
+    expected = np.var(np.asarray(values), 0, ddof=1) if count > 1 else np.zeros(2)
+    np.testing.assert_allclose(moved[True], expected, atol=1e-5)
+
+
+def test_tdbn_of_one_step_is_batch_norm_times_its_gain():
+    """Zheng et al., AAAI 2021: α·θ times the normalised current, scale and bias apart."""
+    tdbn = in_form(nn.batch_norm(statistics="sequence", gain=0.35, unbiased=True)(2, nnx.Rngs(0)), Form(train=True))
+    plain = in_form(nn.batch_norm()(2, nnx.Rngs(0)), Form(train=True))
+    np.testing.assert_allclose(tdbn.over_time(CURRENTS[:1])[0], 0.35 * plain(CURRENTS[0]), atol=1e-6)
+
+
+def test_no_norm_is_the_identity_and_has_no_arrays():
+    norm = nn.no_norm()(3, nnx.Rngs(0))
+    np.testing.assert_array_equal(norm(CURRENTS), CURRENTS)
+    assert jax.tree.leaves(nnx.state(norm)) == []
+    assert nn.no_norm() == nn.no_norm()
+    assert hash(nn.no_norm()) == hash(nn.no_norm())

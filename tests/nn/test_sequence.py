@@ -82,7 +82,7 @@ NETWORKS = {
         rngs=nnx.Rngs(0),
     ),
     "units that pool": lambda: nn.SpikingVGG(
-        (6, 6, 2), 3, stages=((3,), (4,)), global_average=False, spec=nn.Spec(), rngs=nnx.Rngs(0)
+        (6, 6, 2), 3, stages=((3,), (4,)), map_size=None, spec=nn.Spec(), rngs=nnx.Rngs(0)
     ),
 }
 

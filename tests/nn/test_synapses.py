@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hdlif_jax.nn import Conv, Form, Linear
-from hdlif_jax.quantize import weight_quantizer
+from hdlif_jax import learning
+from hdlif_jax.nn import Conv, Form, GlobalAverage, Linear, Sequential, SpikeInput, lif, training_form, variables_of
+from hdlif_jax.quantize import SpikeQuantizer, standardize, weight_quantizer
+from tests.conftest import cross_entropy
 
 
 def slow_conv(x, kernel, stride):
@@ -49,3 +51,35 @@ def test_linear():
 def test_unknown_weights():
     with pytest.raises(ValueError, match="weights='int4' is unknown"):
         Conv(2, 3, weights="int4", rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize("weights", ["float", "ternary", "standardized"])
+@pytest.mark.parametrize("integer", [True, False])
+def test_a_bias_is_added_to_every_output(weights, integer):
+    spikes = SpikeInput(SpikeQuantizer(0.25, 2))
+    plain = Conv(2, 3, weights=weights, spikes=spikes, rngs=nnx.Rngs(0))
+    biased = Conv(2, 3, weights=weights, spikes=spikes, bias=True, rngs=nnx.Rngs(0))
+    biased.bias[...] = jnp.float32([0.5, -1.0, 2.0])
+    x = jax.random.randint(jax.random.key(1), (2, 5, 5, 2), 0, 4).astype(jnp.float32) * 0.25
+    for layer in (plain, biased):
+        layer.kernel[...] = layer.quantized_kernel()
+        layer.form = Form(train=True, integer=integer)
+    np.testing.assert_allclose(biased(x), np.add(plain(x), np.float32([0.5, -1.0, 2.0])), atol=1e-6)
+    bare = Linear(4, 3, bias=False, rngs=nnx.Rngs(0))
+    np.testing.assert_allclose(bare(jnp.eye(4)), bare.kernel[...], atol=1e-7)
+
+
+def test_a_form_standardises_kernels_by_the_gain_that_it_is_given():
+    """The gain has a gradient through Ŵ, also where Ŵ was made once per batch."""
+    conv = Conv(2, 3, weights="standardized", bias=True, rngs=nnx.Rngs(0))
+    model = Sequential(conv, lif(), GlobalAverage(), Linear(3, 2, rngs=nnx.Rngs(1)), num_steps=2, input_shape=(5, 5, 2))
+    network, variables = training_form(model), variables_of(model)
+    params = jax.tree.map(lambda leaf: leaf, variables.params)
+    params["layers"][0]["gain"] = jnp.float32([0.5, 2.0, -1.0])
+    kernel = network.quantize(params)["layers"][0]["kernel"]
+    np.testing.assert_allclose(kernel, standardize(conv.kernel[...], jnp.float32([0.5, 2.0, -1.0])), atol=1e-7)
+    batch = learning.Batch(3 * jax.random.normal(jax.random.key(2), (4, 5, 5, 2)), jnp.arange(4) % 2)
+    grads = learning.stbp().gradient(network, cross_entropy, variables, batch).grads["layers"][0]
+    assert np.all(np.isfinite(grads["gain"]))
+    assert np.any(grads["gain"] != 0)
+    assert np.any(grads["bias"] != 0)

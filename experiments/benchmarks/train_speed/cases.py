@@ -27,8 +27,9 @@ from experiments.benchmarks.train_speed.setup import (
     torch_device,
 )
 from hdlif_jax import nn
+from hdlif_jax.commands.make import make_trainer
 from hdlif_jax.commands.presets import PRESETS
-from hdlif_jax.commands.registry import RULES, make_trainer
+from hdlif_jax.commands.registry import RULES
 
 EVERY_STEP = [f"t*={t + 1}" for t in range(NUM_STEPS)]
 

@@ -11,8 +11,8 @@ import torch
 
 from hdlif_jax import data, learning, losses, nn
 from hdlif_jax.commands.config import OptimizerConfig, TrainConfig
+from hdlif_jax.commands.make import make_model, make_optimizer
 from hdlif_jax.commands.presets import PRESETS
-from hdlif_jax.commands.registry import make_model, make_optimizer
 from hdlif_jax.training import TrainState, TrainStep, initial_state, make_preprocess, make_train_step, normalize
 
 HD_LIF, LIF = "cifar100-resnet18-ternary-4bit-parallel", "cifar100-resnet18-lif"
@@ -82,7 +82,7 @@ def bare_step(
       integer: see `nn.training_form`.
     """
     network, config = nn.training_form(model, dtype=dtype, integer=integer), OptimizerConfig()
-    optimizer = make_optimizer(config, optax.constant_schedule(config.learning_rate), network.per_step)
+    optimizer = make_optimizer(config, optax.constant_schedule(config.learning_rate), network)
     step = make_train_step(
         network,
         rule,

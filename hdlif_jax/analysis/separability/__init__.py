@@ -12,6 +12,13 @@ from hdlif_jax.analysis.separability.contributions import (
     temporal_contributions,
 )
 from hdlif_jax.analysis.separability.dispersion import OnlineError, distinct_values, online_error, separability_index
+from hdlif_jax.analysis.separability.estimates import (
+    GradientEstimate,
+    RuleEstimates,
+    make_rule_comparison,
+    own_gradient,
+    with_reset_gradient,
+)
 from hdlif_jax.analysis.separability.gradients import NetworkGradients, online_gradients, stbp_gradients
 from hdlif_jax.analysis.separability.neurons import neuron_figures
 from hdlif_jax.analysis.separability.study import ModelStudy, study
@@ -24,10 +31,12 @@ __all__ = [
     "Comparison",
     "Contributions",
     "Estimator",
+    "GradientEstimate",
     "ModelStudy",
     "NetworkGradients",
     "OnlineError",
     "RuleComparison",
+    "RuleEstimates",
     "TheoremDeviation",
     "cell_at",
     "closed_form_contributions",
@@ -36,14 +45,17 @@ __all__ = [
     "distinct_values",
     "first_layer",
     "make_comparison",
+    "make_rule_comparison",
     "neuron_figures",
     "neuron_of",
     "online_error",
     "online_gradients",
+    "own_gradient",
     "separability_index",
     "spatial_alignment",
     "stbp_gradients",
     "study",
     "temporal_contributions",
     "theorem_deviation",
+    "with_reset_gradient",
 ]

@@ -52,16 +52,25 @@ def agreement(sums: AgreementSums) -> Agreement:
     """The measures of agreement from their sums, arrays of any equal shape."""
     product, estimate_square, reference_square, error_square, equal, active = (np.float64(part) for part in sums)
     estimate, reference = np.sqrt(estimate_square), np.sqrt(reference_square)
-    both_zero = (estimate == 0) & (reference == 0)
-    norms = estimate * reference
-    # `== 0` and not `> 0`, here and below: a gradient that is NaN is not like one of zeros.
-    cosine = np.where(norms == 0, both_zero, product / np.where(norms == 0, 1, norms))
     return Agreement(
-        np.clip(cosine, -1, 1),
+        cosine(product, estimate_square, reference_square),
         relative(np.sqrt(error_square), reference),
         np.where(active > 0, equal / np.maximum(active, 1), 1),
-        np.where(both_zero, 1, relative(estimate, reference)),
+        norm_ratio(estimate, reference),
     )
+
+
+def cosine(product: np.ndarray, estimate_square: np.ndarray, reference_square: np.ndarray) -> np.ndarray:
+    """Of the angle, from the inner product and the squared norms; 1 if both are zero, 0 if one is."""
+    norms = np.sqrt(estimate_square) * np.sqrt(reference_square)
+    both_zero = (estimate_square == 0) & (reference_square == 0)
+    # `== 0` and not `> 0`, here and below: a gradient that is NaN is not like one of zeros.
+    return np.clip(np.where(norms == 0, both_zero, product / np.where(norms == 0, 1, norms)), -1, 1)
+
+
+def norm_ratio(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Estimate / reference; 1 if both are zero, infinite if only the reference is."""
+    return np.where((estimate == 0) & (reference == 0), 1, relative(estimate, reference))
 
 
 def relative(size: np.ndarray, reference: np.ndarray) -> np.ndarray:

@@ -54,7 +54,8 @@ class DataConfig:
     """Of CutMix instead of Mixup, where both are used."""
     encoding: Literal[tuple(registry.ENCODINGS)] = "direct"  # type: ignore[valid-type]
     """What an image becomes over time. direct: the normalised image, at every step. poisson: spikes with the
-    probability of each pixel's intensity. latency: one spike for each pixel, the earlier the brighter."""
+    probability of each pixel's intensity. latency: one spike for each pixel, the earlier the brighter. dct: the
+    normalised image frequency by frequency, of blocks of 4×4 pixels, as spikes of −1, 0 and 1."""
 
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError for values that are none of a field, or do not go together."""

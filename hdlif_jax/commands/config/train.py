@@ -5,8 +5,10 @@ import pathlib
 from typing import Literal
 
 from hdlif_jax.checks import Amount, Count, Recalibrate, Seed, check_fields
+from hdlif_jax.commands import registry
 from hdlif_jax.commands.config.data import DataConfig
 from hdlif_jax.commands.config.fields import require
+from hdlif_jax.commands.config.first import FirstConfig
 from hdlif_jax.commands.config.learning import LearningConfig, OptimizerConfig
 from hdlif_jax.commands.config.model import ModelConfig
 
@@ -17,12 +19,16 @@ class TrainConfig:
 
     preset: str = "custom"
     """Name of the preset that this began as; custom where it began as none."""
+    recipe: Literal["own", "common"] = "own"
+    """Of the preset: own is how its paper trains; common has the augmentation, optimiser and epochs of HD-LIF, the same
+    for all systems, so that they can be compared."""
     epochs: Count = 300
     """Passes over the training set."""
     batch_size: Count = 64
     """Images per update."""
     seed: Seed = 0
     """Of the initial kernels, the data order and the drawn time-steps."""
+    first: FirstConfig = FirstConfig()
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -68,6 +74,17 @@ class TrainConfig:
             self.model.num_steps % (self.learning.stbp_segment or 1) == 0,
             f"learning.stbp_segment={self.learning.stbp_segment} does not divide "
             f"model.num_steps={self.model.num_steps}; choose a divisor",
+        )
+        over_sequence = registry.NORMS[self.model.norm].over_sequence
+        require(
+            not over_sequence or (self.learning.rule == "stbp" and self.learning.stbp_segment is None),
+            f"model.norm={self.model.norm} normalises all time-steps together, and learning.rule={self.learning.rule} "
+            "sees them one by one; choose learning.rule=stbp without segments, or model.norm=batch-norm",
+        )
+        require(
+            not over_sequence or self.coherence_every == 0,
+            f"coherence_every={self.coherence_every} with model.norm={self.model.norm}: there is no online gradient "
+            "through a norm over all time-steps; choose coherence_every=0 or model.norm=batch-norm",
         )
         if self.learning.rule == "random_k":
             require(

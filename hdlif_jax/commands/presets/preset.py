@@ -37,8 +37,28 @@ class PaperFigures(NamedTuple):
 
 
 class Preset(NamedTuple):
-    """A configuration, what it is for, and what the paper reports for it."""
+    """A configuration, what it is for, and what the paper reports for it.
+
+    Attributes:
+      description: in a line or two.
+      config: its own recipe.
+      paper: what the paper at hand reports for it.
+      common: the same network, neurons, loss and rule by the recipe that all systems are compared with; None for none.
+    """
 
     description: str
     config: TrainConfig
     paper: PaperFigures | None = None
+    common: TrainConfig | None = None
+
+    def recipe(self, name: str) -> TrainConfig:
+        """The configuration of a recipe.
+
+        Raises:
+          ValueError: it has no such recipe.
+        """
+        if name == "own":
+            return self.config
+        if name != "common" or self.common is None:
+            raise ValueError(f"preset {self.config.preset} has no recipe {name!r}; leave out --recipe for its own")
+        return self.common

@@ -17,9 +17,7 @@ def read_config(path: pathlib.Path) -> TrainConfig:
     Raises:
       CommandError: there is no such file, it cannot be read, or it is no configuration.
     """
-    if not path.is_file():
-        raise CommandError(f"{path} is no file; name a run's config.json, or a file of fields in JSON or YAML")
-    values = _yaml(path) if path.suffix.lower() in YAML else _json(path)
+    values = read_values(path)
     if isinstance(values, dict) and "config" in values:  # that of a run
         if values.get("schema") != SCHEMA:
             raise CommandError(f"{path} has schema {values.get('schema')}, this version reads {SCHEMA}")
@@ -31,6 +29,17 @@ def read_config(path: pathlib.Path) -> TrainConfig:
     except (TypeError, ValueError) as error:
         raise CommandError(f"{path} is not a valid configuration: {error}") from error
     return config
+
+
+def read_values(path: pathlib.Path) -> Any:
+    """What a file of JSON or, by its ending, YAML holds.
+
+    Raises:
+      CommandError: there is no such file, or it cannot be read.
+    """
+    if not path.is_file():
+        raise CommandError(f"{path} is no file; name a run's config.json, or a file of fields in JSON or YAML")
+    return _yaml(path) if path.suffix.lower() in YAML else _json(path)
 
 
 def _json(path: pathlib.Path) -> Any:

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from hdlif_jax.commands.config import TrainConfig
-from hdlif_jax.commands.registry import make_encoding, make_normalize
+from hdlif_jax.commands.make import make_encoding, make_normalize
 from hdlif_jax.data import Dataset, InputSpec
+from hdlif_jax.encodings import reads_normalized
 from hdlif_jax.learning import Batch
 from hdlif_jax.training import Trainer
 
@@ -26,7 +27,10 @@ def real_batches(config: TrainConfig, dataset: Dataset, count: int) -> Iterator[
 
 
 def random_batches(config: TrainConfig, spec: InputSpec, count: int) -> Iterator[jax.Array]:
-    """Images of standard normal pixels, or frames of Poisson event counts of mean 0.1; codes of uniform intensities."""
+    """Images of standard normal pixels, or frames of Poisson event counts of mean 0.1; codes of what they read of such.
+
+    Intensities, which other codes read, are uniform.
+    """
     encoding = make_encoding(config.data, config.model.num_steps)
     for start in range(0, count, BATCH):
         size = min(BATCH, count - start)
@@ -34,8 +38,9 @@ def random_batches(config: TrainConfig, spec: InputSpec, count: int) -> Iterator
         if spec.is_sequence:
             events = jax.random.poisson(key, 0.1, (config.model.num_steps, size, *spec.shape))
             yield events.astype(jnp.float32)
-        elif encoding is None:
-            yield jax.random.normal(key, (size, *spec.shape), jnp.float32)
+        elif encoding is None or reads_normalized(encoding):
+            images = jax.random.normal(key, (size, *spec.shape), jnp.float32)
+            yield images if encoding is None else encoding(key, images)
         else:
             yield encoding(key, jax.random.uniform(key, (size, *spec.shape), jnp.float32))
 

@@ -13,7 +13,8 @@ import jax
 
 from hdlif_jax.analysis.separability import coherence_observer
 from hdlif_jax.commands.config import TrainConfig
-from hdlif_jax.commands.registry import make_trainer
+from hdlif_jax.commands.make import make_trainer
+from hdlif_jax.commands.support import stages
 from hdlif_jax.commands.support.cli import console
 from hdlif_jax.commands.support.errors import CommandError, Stopped
 from hdlif_jax.commands.support.execution import Execution
@@ -22,7 +23,7 @@ from hdlif_jax.commands.support.observers import Clock, Profile, TensorBoard, pe
 from hdlif_jax.commands.support.plots import plot_curves
 from hdlif_jax.commands.support.program import program
 from hdlif_jax.commands.support.progress import Progress, phase
-from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, write_json
+from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, read_json, write_json
 from hdlif_jax.commands.support.runs import load_dataset, load_run
 from hdlif_jax.nn import SpikingNetwork, Variables
 from hdlif_jax.training import (
@@ -33,17 +34,21 @@ from hdlif_jax.training import (
     by_name,
     load_weights,
     read_weights,
+    save_weights,
     transfer,
 )
 from hdlif_jax.training.sharding import is_primary, wait_for_all
 
 
 @contextlib.contextmanager
-def stop_requests() -> Iterator[Callable[[int], bool]]:
+def stop_requests(more: bool = False) -> Iterator[Callable[[int], bool]]:
     """Yields `should_stop(step)`: whether SIGINT or SIGTERM came. A second one ends the process as usual.
 
     Of several processes all stop at the same step, after any of them got SIGTERM, which is how schedulers announce that
     they will take a machine away.
+
+    Args:
+      more: whether more is trained after this, which a request that came too late to stop this stops, too.
 
     Raises:
       Stopped: the run stopped because of it; has the exit status of a process that the signal ended.
@@ -81,6 +86,8 @@ def stop_requests() -> Iterator[Callable[[int], bool]]:
         signal.signal(number, request)
     try:
         yield should_stop
+        if more and received:
+            raise Stopped("stopped before what comes next", 128 + received[0])
     except Interrupted as interruption:
         raise Stopped(str(interruption), 128 + received[0]) from interruption
     finally:
@@ -120,6 +127,7 @@ def run(
     resumed: bool,
     execution: Execution = Execution(),
     init_from: pathlib.Path | None = None,
+    whole: RunDirectory | None = None,
 ) -> None:
     """Trains, or goes on training, and writes the results.
 
@@ -129,6 +137,7 @@ def run(
       resumed: whether it goes on.
       execution: how it is computed.
       init_from: a run or a file of weights to start with.
+      whole: of the run that begins with the result of this one; None for none.
 
     Raises:
       CommandError: another process trains there, or a file could not be written.
@@ -144,6 +153,8 @@ def run(
         console.print(f"{config.data.dir}: {dataset}", markup=False)
     with phase("building the network"):
         trainer = make_trainer(config, dataset, execution.mesh())
+        if config.first.preset is not None and not resumed:
+            stages.check_first(config, dataset)
     if not resumed and is_primary():
         directory = directory.claimed()
         directory.check_free(config)
@@ -154,18 +165,36 @@ def run(
             if not resumed:
                 directory.create(config, trainer.dataset, start, init_from)
         wait_for_all("run directory")
+        if config.first.preset is not None:
+            train_first(directory, config, execution, trainer.model)
         checkpoints = stack.enter_context(
             contextlib.closing(Checkpoints(directory.checkpoints, config.keep_checkpoints))
         )
+        again = resume_command(whole or directory, execution)
         try:
-            train(config, trainer, directory, checkpoints, resumed, execution)
+            train(config, trainer, directory, checkpoints, resumed, execution, more=whole is not None)
         except OSError as error:
             raise CommandError(
-                f"{error.filename or directory.path}: {error.strerror or error}; mend that, then go on with "
-                f"{resume_command(directory, execution)}"
+                f"{error.filename or directory.path}: {error.strerror or error}; mend that, then go on with {again}"
             ) from error
         except Stopped as stop:
-            raise Stopped(f"{stop}; go on with {resume_command(directory, execution)}", stop.status) from stop
+            raise Stopped(f"{stop}; go on with {again}", stop.status) from stop
+
+
+def train_first(directory: RunDirectory, config: TrainConfig, execution: Execution, model: SpikingNetwork) -> None:
+    """Trains what a run begins with, as far as that is not done, and keeps the weights to start with."""
+    if is_primary():
+        stages.prepare_first(directory, config)
+    wait_for_all("first stage prepared")
+    first, first_config = stages.first_directory(directory), stages.begun_config(directory, config)
+    begun, finished = stages.is_begun(first), first.is_finished
+    wait_for_all("first stage seen")  # by all processes before any changes it
+    if not finished:
+        console.print(f"first, in {first.path}: {first_config.preset}")
+        run(first, first_config, begun, execution, whole=directory)
+    if is_primary() and not directory.start.exists():
+        save_weights(directory.start, starting_weights(model, first.path))
+    wait_for_all("first weights")
 
 
 def resume_command(directory: RunDirectory, execution: Execution) -> str:
@@ -180,8 +209,9 @@ def train(
     checkpoints: Checkpoints,
     resumed: bool,
     execution: Execution,
+    more: bool = False,
 ) -> None:
-    """Trains in a directory that is this run's own."""
+    """Trains in a directory that is this run's own; `more` is trained afterwards."""
     plan, primary = trainer.plan, is_primary()
     state = trainer.initial_state
     if directory.start.exists():
@@ -213,7 +243,7 @@ def train(
         + (f", {trainer.mesh.size} devices" if trainer.mesh.size > 1 else "")
     )
     with contextlib.ExitStack() as stack:
-        should_stop = stack.enter_context(stop_requests())
+        should_stop = stack.enter_context(stop_requests(more))
         progress = stack.enter_context(Progress(plan.total_steps, first_step, config.batch_size, config.epochs))
         clock = Clock(config.batch_size)
         on_step: list[Callable[..., None]] = [functools.partial(write, "step"), progress.step]
@@ -245,6 +275,9 @@ def train(
     if not primary:
         return
     summary = summarize(config, trainer, accuracy_per_step, directory, train_seconds)
+    if config.first.preset is not None:
+        first = read_json(stages.first_directory(directory).path / "summary.json")
+        summary["first"] = {name: first[name] for name in ("preset", "epochs", "test_accuracy", "train_seconds")}
     summary |= {"devices": trainer.mesh.size, "step_milliseconds": clock.step_milliseconds} | peak_memory()
     plot_curves(
         directory.curves,

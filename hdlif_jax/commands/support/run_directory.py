@@ -124,7 +124,7 @@ class RunDirectory:
             "schema": SCHEMA,
             "config": to_dict(config),
             "dataset": None if dataset is None else DatasetInfo.of(dataset).to_dict(),
-            "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
+            "versions": {name: version_of(name) for name in PACKAGES} | {"python": platform.python_version()},
             "git_commit": _git_commit(),
             "command": typed(),
         }
@@ -287,7 +287,8 @@ def _lines(path: pathlib.Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """Version of an installed package; None where it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

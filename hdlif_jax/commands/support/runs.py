@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import hdlif_jax as hd
 from hdlif_jax import data
-from hdlif_jax.commands import registry
+from hdlif_jax.commands import make, registry
 from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory
@@ -58,7 +58,7 @@ def load_run(directory: pathlib.Path | str, *, step: Which = "last", data_dir: s
     num_classes = run.num_classes() or spec.num_classes  # of a part of a dataset there may be fewer
 
     def make_model() -> nn.SpikingNetwork:
-        return registry.make_model(config.model, spec.shape, num_classes, config.seed)
+        return make.make_model(config.model, spec.shape, num_classes, config.seed)
 
     checkpoints = hd.training.Checkpoints(run.checkpoints, reads_only=True)
     try:
@@ -127,8 +127,8 @@ def _blank_state(config: TrainConfig, make_model: Callable[[], nn.SpikingNetwork
 
     def start() -> TrainState:
         model = make_model()
-        per_step = hd.nn.training_form(model).per_step
-        optimizer = registry.make_optimizer(config.optimizer, optax.constant_schedule(0.0), per_step)
+        network = hd.nn.training_form(model)
+        optimizer = make.make_optimizer(config.optimizer, optax.constant_schedule(0.0), network)
         return hd.training.initial_state(model, optimizer)
 
     blank: TrainState = jax.eval_shape(start)

@@ -13,16 +13,16 @@ from hdlif_jax.deploy.register import rule
 
 @rule(nn.Conv)
 def fold_conv(folding: Folding, module: nn.Conv, name: str, source: str) -> None:
-    """Integer levels, and a scale and a bias per channel."""
-    found = folding.synapse(source, module.kernel, module.weights)
+    """Integer levels, and a scale and a bias per channel, which its own bias is the first part of."""
+    found = folding.synapse(source, module.kernel, module.weights, module.bias, module.gain)
     node = Conv(name, source, module.stride, module.kernel_size // 2, found.integer, found.reads)
     folding.emit(node, arrays=found.arrays)
 
 
 @rule(nn.Linear)
 def fold_linear(folding: Folding, module: nn.Linear, name: str, source: str) -> None:
-    """As a convolution; its own bias is the first part of the folded one."""
-    found = folding.synapse(source, module.kernel, module.weights, module.bias)
+    """As a convolution."""
+    found = folding.synapse(source, module.kernel, module.weights, module.bias, module.gain)
     folding.emit(Linear(name, source, found.integer, found.reads), arrays=found.arrays)
 
 
@@ -32,6 +32,12 @@ def fold_batch_norm(folding: Folding, module: nn.BatchNorm, name: str, source: s
     options = module.options
     gain = options.gain * float64(module.scale) / np.sqrt(float64(module.var) + options.epsilon)
     _norm(folding, name, source, gain, float64(module.bias) - gain * float64(module.mean))
+
+
+@rule(nn.Identity)
+def fold_identity(folding: Folding, module: nn.Identity, name: str, source: str) -> None:
+    """What a network without normalisers has in their place."""
+    folding.identity(name, source)
 
 
 @rule(nnx.BatchNorm)
@@ -76,6 +82,17 @@ def fold_global_average(folding: Folding, module: nn.GlobalAverage, name: str, s
     """See `ops.global_average`."""
     value = folding.value(source)._replace(max_level=None)
     folding.function(name, source, "global-average", _global_average, value=value)
+
+
+@rule(nn.AdaptiveAverage)
+def fold_adaptive_average(folding: Folding, module: nn.AdaptiveAverage, name: str, source: str) -> None:
+    """See `ops.adaptive_average`."""
+    size, value = module.size, folding.value(source)._replace(max_level=None)
+
+    def apply(fields: Fields, x: jax.Array) -> jax.Array:
+        return ops.adaptive_average(x.astype(jnp.float32), size)
+
+    folding.function(name, source, "adaptive-average", apply, value=value)
 
 
 @rule(nn.MaxPool3x3)

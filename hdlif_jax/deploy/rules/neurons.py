@@ -15,6 +15,8 @@ from hdlif_jax.deploy.register import rule
 from hdlif_jax.neurons import mem_bn
 from hdlif_jax.neurons.adaptive_lif import AdaptiveParams, AdaptiveState
 from hdlif_jax.neurons.base import NeuronParams
+from hdlif_jax.neurons.glif import GLIFParams, GLIFState
+from hdlif_jax.nn.cells.relu import rectified
 
 AFFINE_OPERATIONS = 2  # a multiplication and an addition per current, where an affine map stays with the neuron
 
@@ -33,10 +35,12 @@ def fold_lif(folding: Folding, cell: nn.LIFCell, name: str, source: str) -> None
             height=options.height,
             reset=options.reset,
             tie=options.tie,
+            order=options.order,
+            relative=options.relative,
         )
 
     height = float(params.threshold) if options.height is None else options.height
-    traits = {"reset": options.reset, "tie": options.tie}
+    traits = {"reset": options.reset, "tie": options.tie, "order": options.order}
     folding.neuron(name, source, cell, step, params._asdict(), height=height, kind="lif", traits=traits)
 
 
@@ -49,6 +53,14 @@ def fold_adaptive_lif(folding: Folding, cell: nn.AdaptiveLIFCell, name: str, sou
         return neurons.adaptive_lif.step(AdaptiveParams(**fields), state, current, spike_function=spike_function)
 
     folding.neuron(name, source, cell, step, cell.params()._asdict(), height=1.0, kind="adaptive-lif")
+
+
+@rule(nn.GLIFCell)
+def fold_glif(folding: Folding, cell: nn.GLIFCell, name: str, source: str) -> None:
+    """GLIF, of which the conductance is one of each step."""
+    params = cell.params_at(jnp.arange(folding.num_steps, dtype=jnp.int32))
+    arrays = {field: array if array.ndim == 2 else array[None] for field, array in params._asdict().items()}
+    folding.neuron(name, source, cell, glif_step, arrays, height=1.0, kind="glif")
 
 
 @rule(nn.HDLIFCell)
@@ -84,6 +96,17 @@ def fold_mem_bn(folding: Folding, cell: nn.MemBNHDLIFCell, name: str, source: st
         neuron(affine_hd_lif_step, params | affine, operations=cell.operations + AFFINE_OPERATIONS)
 
 
+@rule(nn.ReLUCell)
+def fold_relu(folding: Folding, cell: nn.ReLUCell, name: str, source: str) -> None:
+    """ReLU, whose state is empty."""
+    ceiling = cell.options.ceiling
+
+    def step(fields: Fields, state: NeuronState, current: jax.Array) -> tuple[NeuronState, jax.Array]:
+        return state, rectified(current, ceiling)
+
+    folding.neuron(name, source, cell, step, {}, kind="relu")
+
+
 def hd_lif_step(fields: Fields, state: jax.Array, current: jax.Array) -> tuple[jax.Array, jax.Array]:
     """See `neurons.hd_lif`; fields `decay` and `threshold`."""
     return neurons.hd_lif.step(NeuronParams(fields["decay"], fields["threshold"]), state, current)
@@ -92,6 +115,11 @@ def hd_lif_step(fields: Fields, state: jax.Array, current: jax.Array) -> tuple[j
 def affine_hd_lif_step(fields: Fields, state: jax.Array, current: jax.Array) -> tuple[jax.Array, jax.Array]:
     """HD-LIF on Î = α* I − β* (Eq. 8); two fields more, `current_scale` and `current_shift`."""
     return hd_lif_step(fields, state, fields["current_scale"] * current + fields["current_shift"])
+
+
+def glif_step(fields: Fields, state: GLIFState, current: jax.Array) -> tuple[GLIFState, jax.Array]:
+    """See `neurons.glif`; the fields of `GLIFParams`."""
+    return neurons.glif.step(GLIFParams(**fields), state, current)
 
 
 def parallel_step(fields: Fields, state: NeuronState, current: jax.Array) -> tuple[NeuronState, jax.Array]:

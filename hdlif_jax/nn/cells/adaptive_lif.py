@@ -10,7 +10,7 @@ from flax import nnx
 from hdlif_jax.checks import Inside, Positive, check_fields
 from hdlif_jax.neurons import adaptive_lif as dynamics
 from hdlif_jax.neurons import charge
-from hdlif_jax.neurons.surrogates import SpikeFunction, triangle
+from hdlif_jax.neurons.surrogates import Adjustable, SpikeFunction, triangle
 from hdlif_jax.nn.cell import BINARY, NeuronCell
 from hdlif_jax.nn.module import Tick
 
@@ -27,7 +27,7 @@ class adaptive_lif:  # noqa: N801 - a class that is called as a function
       adaptation_decay: ρ in (0, 1).
 
     Raises:
-      ValueError: a value out of range.
+      ValueError: a value out of range, or an adjustable surrogate.
     """
 
     surrogate: SpikeFunction = triangle(1.0)
@@ -38,6 +38,11 @@ class adaptive_lif:  # noqa: N801 - a class that is called as a function
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if isinstance(self.surrogate, Adjustable):
+            raise ValueError(
+                f"surrogate={self.surrogate} has a number that changes while a network trains, which adaptive_lif has "
+                "no place for; use nn.lif(surrogate=...)"
+            )
 
     def __call__(self, num_steps: int, num_channels: int) -> "AdaptiveLIFCell":
         """The cell; it has nothing per step or channel."""

@@ -9,9 +9,9 @@ from flax import nnx
 
 from hdlif_jax import neurons
 from hdlif_jax.checks import Inside, Positive, check_fields
-from hdlif_jax.neurons.lif import Reset, Tie
-from hdlif_jax.neurons.surrogates import SpikeFunction, triangle
-from hdlif_jax.nn.cell import BINARY, NeuronCell
+from hdlif_jax.neurons.lif import Order, Reset, Tie
+from hdlif_jax.neurons.surrogates import Adjustable, SpikeFunction, triangle
+from hdlif_jax.nn.cell import BINARY, NeuronCell, Setting
 from hdlif_jax.nn.module import Tick
 from hdlif_jax.quantize import round_to
 
@@ -21,7 +21,8 @@ class lif:  # noqa: N801 - a class that is called as a function
     """LIF (Eq. 1): by default a learned leak and threshold, shared over time, and spikes of height θ.
 
     Attributes:
-      surrogate: the spike function, from `neurons.surrogates` or your own.
+      surrogate: the spike function, from `neurons.surrogates` or your own; the number of an adjustable one is held by
+        the cell, as `surrogate_value`.
       decay: λ in (0, 1), or its start if it is learned, as sigmoid(raw).
       learn_decay: whether λ is learned.
       threshold: θ > 0, or its start if it is learned.
@@ -31,9 +32,12 @@ class lif:  # noqa: N801 - a class that is called as a function
       reset: "soft" subtracts θ, "hard" sets the membrane to 0, "none" leaves it.
       tie: whether a neuron fires at m = θ (">=") or only above (">").
       detach: whether 1[m ≥ θ] in the reset is a constant to the gradient.
+      order: "fire-charge" fires on what the step before left, so that every layer answers a step later.
+      relative: whether the surrogate's derivative is one of m / θ − 1 instead of m − θ.
+      found_threshold: whether θ is a setting that is found from data (`training.find_thresholds`) instead of learned.
 
     Raises:
-      ValueError: a value out of range.
+      ValueError: a value out of range, or a threshold that is both learned and found.
     """
 
     surrogate: SpikeFunction = triangle(1.0)
@@ -45,9 +49,17 @@ class lif:  # noqa: N801 - a class that is called as a function
     reset: Reset = "soft"
     tie: Tie = ">="
     detach: bool = False
+    order: Order = "charge-fire"
+    relative: bool = False
+    found_threshold: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.found_threshold and self.learn_threshold:
+            raise ValueError(
+                "found_threshold=True with learn_threshold=True: a threshold is found or learned; set "
+                "learn_threshold=False"
+            )
 
     def __call__(self, num_steps: int, num_channels: int) -> "LIFCell":
         """The cell; LIF has nothing per step or channel."""
@@ -64,13 +76,18 @@ class LIFCell(NeuronCell):
         self.options = options
         if options.learn_decay:
             self.raw_decay = nnx.Param(jnp.float32(math.log(options.decay / (1 - options.decay))))
-        if options.learn_threshold:
-            self.threshold = nnx.Param(jnp.float32(options.threshold))
+        if options.learn_threshold or options.found_threshold:
+            kind: type[nnx.Variable[jax.Array]] = nnx.Param if options.learn_threshold else Setting
+            self.threshold = kind(jnp.float32(options.threshold))
+        surrogate = options.surrogate
+        if isinstance(surrogate, Adjustable):
+            self.surrogate_value = (nnx.Param if surrogate.learned else Setting)(jnp.float32(surrogate.start))
 
     def params(self) -> neurons.NeuronParams:
         """λ and θ, scalars; θ as the form's type holds it where it is the height of a spike."""
         options = self.options
-        threshold = self.threshold[...] if options.learn_threshold else jnp.float32(options.threshold)
+        is_held = options.learn_threshold or options.found_threshold
+        threshold = self.threshold[...] if is_held else jnp.float32(options.threshold)
         if options.height is None and self.form is not None:
             threshold = round_to(threshold, self.form.dtype)  # so that the reset takes off what the spike carries on
         return neurons.NeuronParams(
@@ -80,6 +97,23 @@ class LIFCell(NeuronCell):
     def decay_at(self, t: jax.Array | int) -> jax.Array | None:
         """λ, scalar."""
         return self.params().decay
+
+    def spike_function(self, tick: Tick) -> SpikeFunction:
+        """The surrogate; an adjustable one at the cell's number, which draws in training.
+
+        Raises:
+          ValueError: one that draws, in training without a key.
+        """
+        surrogate = self.options.surrogate
+        if not isinstance(surrogate, Adjustable):
+            return surrogate
+        if not (self.trains and surrogate.draws):
+            return surrogate.at(self.surrogate_value[...])
+        if tick.step_key is None:
+            raise ValueError(
+                f"{surrogate} draws in training and has no key; hand one to the rule, or to the network's step"
+            )
+        return surrogate.at(self.surrogate_value[...], tick.step_key)
 
     def membrane(self, state: jax.Array, x: jax.Array, tick: Tick) -> jax.Array:
         """λ v_{t−1} + I_t."""
@@ -92,9 +126,11 @@ class LIFCell(NeuronCell):
             self.params(),
             state,
             x,
-            spike_function=options.surrogate,
+            spike_function=self.spike_function(tick),
             height=options.height,
             reset=options.reset,
             tie=options.tie,
             detach=options.detach,
+            order=options.order,
+            relative=options.relative,
         )

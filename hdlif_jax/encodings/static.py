@@ -1,10 +1,7 @@
-"""Encodings as values: what a static input, such as an image, becomes over time.
-
-An encoding is any function `(key, inputs) -> inputs over time`; your own is as good as one of these.
-"""
+"""What an encoding is, and the codes of single pixels: the input itself, its rate, its latency."""
 
 import dataclasses
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +13,18 @@ from hdlif_jax.checks import Count, Share, check_fields
 
 
 class Encoding(Protocol):
-    """Static inputs to what a network reads."""
+    """Static inputs to what a network reads.
+
+    It reads intensities; one with an attribute `normalized`, which is True, reads normalised inputs.
+    """
 
     def __call__(self, key: jax.Array, inputs: jax.Array, /) -> jax.Array:
         """Inputs `[B, ...]`, intensities in [0, 1], to a sequence `[T, B, ...]`, or to `[B, ...]` of every step."""
+
+
+def reads_normalized(encoding: Any) -> bool:
+    """Whether an encoding says that it reads normalised inputs; one of your own reads intensities in [0, 1] else."""
+    return bool(getattr(encoding, "normalized", False))
 
 
 @dataclasses.dataclass(frozen=True)

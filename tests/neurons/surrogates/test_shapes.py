@@ -136,3 +136,14 @@ def test_a_width_that_is_not_positive_is_refused():
 def test_a_slope_that_is_not_positive_is_refused(kind, slope):
     with pytest.raises(ValueError, match=f"slope={slope} must be"):
         kind(slope)
+
+
+@pytest.mark.parametrize("width", [0.4, 1.0, 3.0])
+def test_a_triangle_of_a_given_height_is_as_high(width):
+    """And without one it is, to the last bit, what it was before it could be given."""
+    excess = jnp.linspace(-4, 4, 1001)
+    slope = jax.vmap(jax.grad(surrogates.triangle(width, height=0.3)))(excess)
+    np.testing.assert_allclose(slope, 0.3 * np.maximum(1 - np.abs(excess) / width, 0), atol=1e-6)
+    plain = surrogates.triangle(width).derivative(excess)
+    np.testing.assert_array_equal(plain, jnp.maximum(width - jnp.abs(excess), 0) / width**2)
+    np.testing.assert_allclose(surrogates.triangle(width, height=1 / width).derivative(excess), plain, atol=1e-6)

@@ -1,73 +1,31 @@
-"""Spike functions: a step in the forward pass, a surrogate derivative in the backward pass.
+"""Spike functions whose derivative is one of a shape that stays as it is.
 
-Each is a frozen dataclass, so that it prints what it is, and equal ones are equal: a cell that holds one can be a
-static argument. Derivatives are with respect to m − θ, in units of the membrane.
+Derivatives are with respect to m − θ, in units of the membrane; of neurons that compare by m / θ − 1, in units of θ.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
-from typing import Literal, Protocol
 
 import jax
 import jax.numpy as jnp
 
-from hdlif_jax.checks import Positive, check_fields
+from hdlif_jax.checks import Positive
+from hdlif_jax.neurons.surrogates.base import Surrogate
 
 # Classes that are called as functions and named as such.
 # ruff: noqa: N801
 
 
-class SpikeFunction(Protocol):
-    """A step with a surrogate derivative."""
-
-    def __call__(self, excess: jax.Array, /, tie: Literal[">=", ">"] = ">=") -> jax.Array:
-        """From m − θ `[...]` to 1 where it is ≥ 0 (or > 0), else 0, of the same shape and type."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Surrogate:
-    """What the spike functions share: forward and reverse mode with `derivative` in place of the step's own."""
-
-    def __call__(self, excess: jax.Array, /, tie: Literal[">=", ">"] = ">=") -> jax.Array:
-        """From m − θ `[...]` to 1 where it is ≥ 0 (or > 0), else 0, of the same shape and type."""
-        return _spike(jnp.asarray(excess), tie, self.derivative)
-
-    def derivative(self, excess: jax.Array) -> jax.Array:
-        """∂s/∂m at m − θ, `[...]` to `[...]`."""
-        raise TypeError(f"{type(self).__name__} has no derivative; give it one, or use surrogates.custom(derivative)")
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
-def _spike(excess: jax.Array, tie: str, derivative: Callable[[jax.Array], jax.Array]) -> jax.Array:
-    if tie not in (">=", ">"):
-        raise ValueError(f"tie={tie!r} is unknown; choose '>=' (a neuron at its threshold fires) or '>'")
-    return (excess >= 0 if tie == ">=" else excess > 0).astype(excess.dtype)
-
-
-@_spike.defjvp
-def _spike_jvp(
-    tie: str,
-    derivative: Callable[[jax.Array], jax.Array],
-    primals: tuple[jax.Array],
-    tangents: tuple[jax.Array],
-) -> tuple[jax.Array, jax.Array]:
-    (excess,), (tangent,) = primals, tangents
-    return _spike(excess, tie, derivative), derivative(excess) * tangent
-
-
 @dataclasses.dataclass(frozen=True)
 class triangle(Surrogate):
-    """max(γ − |m − θ|, 0) / γ² (Section 4.1).
+    """height · max(1 − |m − θ| / γ, 0) (Section 4.1).
 
     Attributes:
-      width: γ, half the base of the triangle; its area is 1.
+      width: γ, half the base of the triangle.
+      height: at the threshold; None is 1 / γ, an area of 1.
 
     Raises:
-      ValueError: `width` is not positive.
+      ValueError: `width` or `height` is not positive.
 
     Example:
       >>> import jax
@@ -80,10 +38,12 @@ class triangle(Surrogate):
     """
 
     width: Positive = 1.0
+    height: Positive | None = None
 
     def derivative(self, excess: jax.Array) -> jax.Array:
         """See the class."""
-        return jnp.maximum(self.width - jnp.abs(excess), 0) / self.width**2
+        triangle = jnp.maximum(self.width - jnp.abs(excess), 0)
+        return triangle / self.width**2 if self.height is None else triangle * (self.height / self.width)
 
 
 @dataclasses.dataclass(frozen=True)

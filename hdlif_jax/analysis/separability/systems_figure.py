@@ -1,0 +1,127 @@
+"""One picture of several systems: where each one's own gradient points, and what it costs; it needs matplotlib."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BELOW: dict[str, Any] = {"fontsize": 8, "ncols": 2, "loc": "upper center", "bbox_to_anchor": (0.5, -0.1)}
+DARK = 0.55  # of the range of colours; below it numbers are white
+
+
+def systems_figure(systems: Mapping[str, Any], title: str) -> "Figure":
+    """Systems in rows: cosine by layer before and after training, bias and variance, memory and time of a step.
+
+    Args:
+      systems: by name, from top to bottom: "network" and "layers" by stage with the mean of each measure, "temp_mb" by
+        number of time-steps, and "step_ms".
+      title: what they were measured on.
+    """
+    from matplotlib import pyplot as plt
+
+    names = list(systems)
+    figure, (init, trained, error, memory, time) = plt.subplots(
+        1,
+        5,
+        figsize=(17, 1.9 + 0.42 * len(names)),
+        layout="constrained",
+        sharey=True,
+        width_ratios=(1.5, 1.5, 0.8, 0.8, 0.6),
+    )
+    figure.suptitle(title)
+    _cosines(init, systems, "init", "Cosine at initialisation")
+    image = _cosines(trained, systems, "trained", "Cosine after training")
+    figure.colorbar(image, ax=[init, trained], label="cosine(own gradient, STBP)", shrink=0.9, pad=0.01)
+    _errors(error, [figures["network"]["trained"] for figures in systems.values()])
+    memories(memory, [figures["temp_mb"] for figures in systems.values()])
+    time.barh(range(len(names)), [figures["step_ms"]["median"] for figures in systems.values()], 0.6, color="tab:gray")
+    time.set(title="A training step", xlabel="ms, median")
+    for axes in (error, memory, time):
+        axes.grid(alpha=0.3, axis="x")
+        axes.set_axisbelow(True)
+    init.set_yticks(range(len(names)), names)
+    init.set_ylim(len(names) - 0.5, -0.5)
+    return figure
+
+
+def _cosines(axes: "Axes", systems: Mapping[str, Any], stage: str, title: str) -> Any:
+    """A row for each system: its layers in the order in which they run, then all parameters together."""
+    layers, networks = ([figures[place][stage] for figures in systems.values()] for place in ("layers", "network"))
+    most = max(len(each) for each in layers)
+    values = np.full((len(layers), most + 1), np.nan)
+    for row, (by_layer, network) in enumerate(zip(layers, networks, strict=True)):
+        means = [measures["cosine"]["mean"] for measures in by_layer.values()]
+        values[row, : len(means)], values[row, -1] = means, network["cosine"]["mean"]
+    image = heat(axes, values, (0, 1), lambda value: f"{value:.2f}".replace("0.", "."))
+    same = all(list(each) == list(layers[0]) for each in layers)
+    labels = [_short(layer) for layer in layers[0]] if same else [str(number) for number in range(1, most + 1)]
+    axes.set_xticks(range(most + 1), [*labels, "all"], rotation=40, ha="right", rotation_mode="anchor")
+    axes.axvline(most - 0.5, color="w", linewidth=2)
+    axes.set(title=title, xlabel="layer" if same else "layer, by its place")
+    return image
+
+
+def heat(axes: "Axes", values: np.ndarray, limits: tuple[float, float], text: Callable[[float], str]) -> Any:
+    """Values `[rows, columns]` as colours with the numbers written in; NaN stays empty."""
+    low, high = limits
+    image = axes.imshow(values, vmin=low, vmax=high, cmap="viridis", aspect="auto")
+    for row, column in zip(*np.nonzero(~np.isnan(values)), strict=True):
+        dark = values[row, column] < low + DARK * (high - low)
+        axes.text(
+            column, row, text(values[row, column]), ha="center", va="center", fontsize=8, color="w" if dark else "k"
+        )
+    return image
+
+
+def _errors(axes: "Axes", networks: Sequence[Any]) -> None:
+    """What is missing of the full gradient, and what the draw adds."""
+    for offset, (measure, power, color, label) in zip(
+        (-0.2, 0.2), (("bias", 2, "tab:red", "bias²"), ("variance", 1, "tab:blue", "variance")), strict=True
+    ):
+        values = [network[measure]["mean"] ** power for network in networks]
+        axes.barh(np.arange(len(values)) + offset, values, 0.36, color=color, label=label)
+    axes.set_xscale("symlog", linthresh=0.1)
+    axes.set(title="Relative error, trained", xlabel="of all parameters")
+    _plain_ticks(axes)
+    axes.legend(**BELOW)
+
+
+def memories(axes: "Axes", temp_mb: Sequence[Mapping[str, float]]) -> None:
+    """A line from few to many time-steps by system: none is to be seen where memory does not grow.
+
+    Args:
+      axes: where it goes.
+      temp_mb: of each system, by number of time-steps, the few first.
+    """
+    few, many = temp_mb[0]
+    for row, memory in enumerate(temp_mb):
+        axes.plot([memory[few], memory[many]], [row, row], color="tab:gray", linewidth=2, zorder=1)
+    for steps, marker, color in ((many, "s", "tab:orange"), (few, "o", "tab:green")):
+        axes.scatter([memory[steps] for memory in temp_mb], range(len(temp_mb)), 30, color=color, marker=marker,
+                     label=f"T = {steps}", zorder=2)  # fmt: skip
+    axes.set_xscale("log")
+    axes.set(title="Memory of a step", xlabel="MB, as compiled")
+    _plain_ticks(axes)
+    axes.legend(**BELOW)
+
+
+def _plain_ticks(axes: "Axes") -> None:
+    """1, 2 and 5 times powers of ten, or powers of ten where that is too many, as people write them."""
+    from matplotlib import ticker
+
+    low, high = axes.get_xlim()
+    steps = (1, 2, 5) if high < 30 * max(low, 1e-9) else (1,)
+    axes.xaxis.set_major_locator(ticker.SymmetricalLogLocator(base=10, linthresh=0.1, subs=steps))
+    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+    axes.set_xlim(low, high)
+
+
+def _short(layer: str) -> str:
+    for prefix in ("blocks.", "units.", "layers."):
+        layer = layer.removeprefix(prefix)
+    return layer.removesuffix(".conv")

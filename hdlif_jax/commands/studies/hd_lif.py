@@ -1,0 +1,38 @@
+"""The tables of "Rethinking SNN Online Training and Deployment" (CVPR 2026) as studies."""
+
+from hdlif_jax.commands.presets import PRESETS, hd_lif
+from hdlif_jax.commands.studies.study import Fields, Study, Variant
+
+# Width 16 and few epochs with the augmentation that such a budget can use: half an hour a run on two cores.
+ON_TWO_CORES: Fields = {
+    "epochs": 8,
+    "batch_size": 128,
+    "model.width": 16,
+    "data.auto_augment": False,
+    "data.cutout": 0,
+    "data.mixup": 0.0,
+    "data.cutmix": 0.0,
+    "optimizer.learning_rate": 0.1,
+    "optimizer.warmup_epochs": 1,
+}
+SCALES: dict[str, Fields] = {"paper": {}, "cpu": ON_TWO_CORES}
+
+
+def _rows(table: str) -> dict[str, Variant]:
+    """The presets of a table that the paper gives an accuracy for."""
+    papers = {name: preset.paper for name, preset in PRESETS.items() if name in hd_lif.PRESETS}
+    return {
+        name: Variant(name)
+        for name, paper in papers.items()
+        if paper is not None and paper.accuracy is not None and paper.source.startswith(table)
+    }
+
+
+TABLES: dict[str, Study] = {
+    "table1": Study("Table 1, the rows marked Ours: accuracy and parameter memory.", _rows("Table 1"), scales=SCALES),
+    "table2": Study(
+        "Table 2, the ablation on CIFAR-100: LIF, HD-LIF, 4-bit spikes, parallel neurons.", _rows("Table 2"),
+        scales=SCALES,
+    ),
+    "table3": Study("Table 3: SECA, channel attention.", _rows("Table 3"), scales=SCALES),
+}  # fmt: skip

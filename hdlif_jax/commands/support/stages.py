@@ -1,0 +1,132 @@
+"""A run that begins with the result of another: the first run, complete and of its own, in DIR/first."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import hdlif_jax as hd
+from hdlif_jax.commands import make, registry
+from hdlif_jax.commands.config import DataConfig, FirstConfig, ModelConfig, TrainConfig
+from hdlif_jax.commands.presets import PRESETS
+from hdlif_jax.commands.support.cli import did_you_mean, where_presets_are
+from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.run_directory import RunDirectory, in_data_dir
+
+if TYPE_CHECKING:
+    from hdlif_jax import nn
+    from hdlif_jax.data import Dataset
+
+DATA = (  # what both stages share: the dataset and its splits, not what augments it or becomes of an image
+    "name", "dir", "validation_fraction", "feed", "resident_limit_gib", "workers", "slicing", "frame_size",
+    "image_size",
+)  # fmt: skip
+SIZES = ("width", "widths")
+
+
+def first_config(config: TrainConfig) -> TrainConfig:
+    """The configuration of the run that comes first, of a configuration that names one.
+
+    It is that of the preset, by the same recipe where there is one, with the data, the seed and the width of the whole
+    run. A finished run is as it was.
+
+    Raises:
+      CommandError: there is no such preset or finished run.
+    """
+    first = config.first
+    if first.preset not in PRESETS:
+        return _finished(first).config()
+    preset = PRESETS[first.preset]
+    chosen = preset.config if preset.common is None else preset.recipe(config.recipe)
+    model, data = chosen.model, chosen.data
+    architectures = [registry.NETWORKS[part.architecture] for part in (config.model, model)]
+    if architectures[0].size == architectures[1].size:
+        model = _with(model, config.model, SIZES)
+    if first.num_steps is not None:
+        model = dataclasses.replace(model, num_steps=first.num_steps)
+    return dataclasses.replace(
+        chosen,
+        epochs=first.epochs or chosen.epochs,
+        seed=config.seed,
+        model=model,
+        data=_with(data, config.data, DATA),
+    )
+
+
+def prepare_first(directory: RunDirectory, config: TrainConfig) -> None:
+    """Copies a finished run to DIR/first, and clears away what a kill left there that is not a run yet.
+
+    Args:
+      directory: of the whole run, which no other process writes to.
+      config: of the whole run.
+
+    Raises:
+      CommandError: there is no such preset or finished run.
+    """
+    first = first_directory(directory)
+    if is_begun(first):
+        return
+    copied = directory.path / "first.partial"
+    for path in (first.path, copied):
+        shutil.rmtree(path, ignore_errors=True)
+    if config.first.preset not in PRESETS:
+        shutil.copytree(_finished(config.first).path, copied, ignore=shutil.ignore_patterns("lock"))
+        copied.rename(first.path)
+
+
+def first_directory(directory: RunDirectory) -> RunDirectory:
+    """DIR/first of a whole run."""
+    return RunDirectory(directory.path / "first")
+
+
+def begun_config(directory: RunDirectory, config: TrainConfig) -> TrainConfig:
+    """The configuration of DIR/first: as it was begun, or as it will be."""
+    first = first_directory(directory)
+    return in_data_dir(first.config() if is_begun(first) else first_config(config), config.data.dir)
+
+
+def check_first(config: TrainConfig, dataset: Dataset) -> None:
+    """Checks before anything is trained that a run can begin with the result of the run that comes first.
+
+    Raises:
+      CommandError: there is no such preset or finished run.
+      ValueError: no layer fits, or a network cannot be built.
+    """
+    import jax
+
+    def start() -> nn.Variables:
+        models = [
+            make.make_model(stage.model, dataset.input_shape, dataset.num_classes, stage.seed)
+            for stage in (first_config(config), config)
+        ]
+        return hd.training.transfer(hd.training.by_name(models[0]), models[1]).variables
+
+    jax.eval_shape(start)
+
+
+def is_begun(directory: RunDirectory) -> bool:
+    """Whether a directory is a run's."""
+    return (directory.path / "config.json").is_file()
+
+
+def _finished(first: FirstConfig) -> RunDirectory:
+    assert first.preset is not None
+    directory = RunDirectory(pathlib.Path(first.preset))
+    if not is_begun(directory):
+        raise CommandError(
+            f"first.preset={first.preset!r} is neither a preset nor a run directory; "
+            f"{did_you_mean(first.preset, PRESETS)}{where_presets_are()}"
+        )
+    if not directory.is_finished:
+        raise CommandError(f"{directory.path} is not finished; go on with it: --resume {directory.path}")
+    if first.epochs is not None or first.num_steps is not None:
+        raise CommandError(
+            f"{directory.path} is finished and is taken as it is; leave out first.epochs and first.num_steps"
+        )
+    return directory
+
+
+def _with(part: Any, other: DataConfig | ModelConfig, names: tuple[str, ...]) -> Any:
+    return dataclasses.replace(part, **{name: getattr(other, name) for name in names})

@@ -1,0 +1,165 @@
+"""The numbers of a study: what is read of each run, means and spreads over seeds, and paired differences."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from hdlif_jax.commands.presets import PRESETS, PaperFigures
+from hdlif_jax.commands.support.whole_run import Found
+
+CONFIDENCE = 0.95
+
+
+class Figure(NamedTuple):
+    """A number of a run.
+
+    Attributes:
+      label: with its unit, for tables.
+      digits: behind the point.
+      read: from a run; None where it has no such number.
+      paper: its name among what a paper reports, if it may be there.
+      is_time: whether it differs from run to run of the same seed.
+    """
+
+    label: str
+    digits: int
+    read: Callable[[Found], float | None]
+    paper: str | None = None
+    is_time: bool = False
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def _megabytes(size: float | None) -> float | None:
+    return None if size is None else size / 1e6
+
+
+FIGURES: dict[str, Figure] = {
+    "accuracy": Figure("accuracy (%)", 2, lambda run: 100 * run.summary["test_accuracy"], "accuracy"),
+    "best_accuracy": Figure("chosen by validation (%)", 2, lambda run: _percent(run.figures["best_accuracy"])),
+    "train_seconds": Figure("training (s)", 0, lambda run: run.summary["train_seconds"], is_time=True),
+    "images_per_second": Figure("images/s", 0, lambda run: run.summary["images_per_second"], is_time=True),
+    "peak_memory_mb": Figure("peak memory (MB)", 0, lambda run: run.summary["peak_memory_mb"], is_time=True),
+    "step_memory_mb": Figure("memory of a step (MB)", 1, lambda run: run.costs["train_step"]["memory_mb"]),
+    "param_mb": Figure("parameters (MB)", 3, lambda run: run.costs["param_mb_paper"], "param_mb"),
+    "sops_m": Figure("SOPs (M)", 2, lambda run: run.costs["sops_m"], "sops_m"),
+    "nops_m": Figure("NOPs (M)", 3, lambda run: run.costs["nops_m"], "nops_m"),
+    "power_mj": Figure("energy (mJ)", 5, lambda run: run.costs["power_mj_paper"], "power_mj"),
+    "deployed_mb": Figure("deployed (MB)", 3, lambda run: _megabytes(run.figures.get("deployed_bytes"))),
+    "deployed_accuracy": Figure("deployed (%)", 2, lambda run: _percent(run.figures.get("deployed_accuracy"))),
+}
+
+
+class Spread(NamedTuple):
+    """Of a number over seeds.
+
+    Attributes:
+      mean: None where there is no such number.
+      deviation: standard deviation of a sample; None of fewer than two.
+      values: one for each seed.
+    """
+
+    mean: float | None
+    deviation: float | None
+    values: tuple[float | None, ...]
+
+
+def spread(values: Sequence[float | None]) -> Spread:
+    """Mean and standard deviation of what there is."""
+    present = [value for value in values if value is not None]
+    if not present:
+        return Spread(None, None, tuple(values))
+    return Spread(statistics.fmean(present), statistics.stdev(present) if len(present) > 1 else None, tuple(values))
+
+
+class Difference(NamedTuple):
+    """How much more accurate a variant is than the first, seed by seed, in percentage points.
+
+    Attributes:
+      mean: over the seeds that both have.
+      low: of the 95 % interval of Student's t; None of fewer than two seeds.
+      high: likewise.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+def difference(values: Mapping[int, float], reference: Mapping[int, float]) -> Difference | None:
+    """The paired difference of numbers by seed; None where no seed is common."""
+    pairs = [values[seed] - reference[seed] for seed in values if seed in reference]
+    if not pairs:
+        return None
+    mean = statistics.fmean(pairs)
+    if len(pairs) < 2:
+        return Difference(mean, None, None)
+    from scipy import stats
+
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(pairs) - 1))
+    half = quantile * statistics.stdev(pairs) / math.sqrt(len(pairs))
+    return Difference(mean, mean - half, mean + half)
+
+
+class Row(NamedTuple):
+    """A variant of a study.
+
+    Attributes:
+      name: of the variant.
+      runs: by seed.
+      figures: by name, over the seeds.
+      accuracy_per_step: `[T]`, after 1…T time-steps.
+      versus_first: the paired difference in accuracy to the first row; None for the first.
+      paper: what a paper reports for the preset; None where it reports nothing.
+    """
+
+    name: str
+    runs: dict[int, Found]
+    figures: dict[str, Spread]
+    accuracy_per_step: tuple[Spread, ...]
+    versus_first: Difference | None
+    paper: PaperFigures | None
+
+
+def rows_of(variants: Mapping[str, Mapping[int, Found]]) -> list[Row]:
+    """The rows of runs by variant and seed, in their order."""
+    rows: list[Row] = []
+    accuracies = [
+        {seed: 100 * run.summary["test_accuracy"] for seed, run in runs.items()} for runs in variants.values()
+    ]
+    for (name, runs), values in zip(variants.items(), accuracies, strict=True):
+        found = list(runs.values())
+        figures = {key: spread([figure.read(run) for run in found]) for key, figure in FIGURES.items()}
+        per_step = zip(*(run.summary["accuracy_per_step"] for run in found), strict=True)
+        preset = PRESETS.get(found[0].config.preset)
+        rows.append(
+            Row(
+                name,
+                dict(runs),
+                figures,
+                tuple(spread([100 * value for value in step]) for step in per_step),
+                difference(values, accuracies[0]) if rows else None,
+                None if preset is None else preset.paper,
+            )
+        )
+    return rows
+
+
+def to_json(row: Row) -> dict[str, Any]:
+    """A row as study.json has it, with the folder that each number comes from."""
+    return {
+        "runs": {str(seed): str(run.path) for seed, run in row.runs.items()},
+        "figures": {name: spread_._asdict() for name, spread_ in row.figures.items()},
+        "accuracy_per_step": [spread_._asdict() for spread_ in row.accuracy_per_step],
+        "accuracy_versus_first": None if row.versus_first is None else row.versus_first._asdict(),
+        "deployment_refused": next(
+            (run.figures["deployment_refused"] for run in row.runs.values() if "deployment_refused" in run.figures),
+            None,
+        ),
+        "paper": None if row.paper is None else row.paper._asdict(),
+    }

@@ -1,0 +1,102 @@
+"""The tables of a study as Markdown."""
+
+from collections.abc import Sequence
+
+from hdlif_jax.commands.support.study_figures import FIGURES, Difference, Figure, Row, Spread
+
+NOTHING = "–"
+
+
+def markdown(title: str, notes: Sequence[str], rows: Sequence[Row]) -> str:
+    """A study as text: figures, accuracy after 1…T steps, differences, and where everything comes from."""
+    papers = any(row.paper is not None for row in rows)
+    parts = [f"# {title}", *notes, _figures(rows), _per_step(rows), _differences(rows)]
+    if papers:
+        parts.append(_papers(rows))
+    parts += [_refusal(row) for row in rows]
+    parts.append(_runs(rows))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _figures(rows: Sequence[Row]) -> str:
+    shown = [name for name in FIGURES if any(row.figures[name].mean is not None for row in rows)]
+    head = ["", *(FIGURES[name].label for name in shown)]
+    body = [[row.name, *(text_of(row.figures[name], FIGURES[name].digits) for name in shown)] for row in rows]
+    return _table(head, body) + f"\n\nMean ± standard deviation over {_seeds(rows)}; accuracy of the last epoch."
+
+
+def _per_step(rows: Sequence[Row]) -> str:
+    longest = max(len(row.accuracy_per_step) for row in rows)
+    head = ["accuracy (%) after", *(f"{step} step{'s' * (step > 1)}" for step in range(1, longest + 1))]
+    body = []
+    for row in rows:
+        cells = [text_of(accuracy, 2) for accuracy in row.accuracy_per_step]
+        body.append([row.name, *cells, *[NOTHING] * (longest - len(cells))])
+    return _table(head, body)
+
+
+def _differences(rows: Sequence[Row]) -> str:
+    head = [f"accuracy against {rows[0].name}", "difference (points)", "95 % interval"]
+    return _table(head, [[row.name, *_difference(row.versus_first)] for row in rows[1:]]) if rows[1:] else ""
+
+
+def _difference(found: Difference | None) -> tuple[str, str]:
+    if found is None:
+        return NOTHING, NOTHING
+    interval = NOTHING if found.low is None or found.high is None else f"{found.low:+.2f} to {found.high:+.2f}"
+    return f"{found.mean:+.2f}", interval
+
+
+def _papers(rows: Sequence[Row]) -> str:
+    shown: list[tuple[str, Figure]] = [
+        (figure.paper, figure)
+        for figure in FIGURES.values()
+        if figure.paper and any(getattr(row.paper, figure.paper, None) is not None for row in rows)
+    ]
+    head = ["the paper, at its own scale", "source", *(figure.label for _, figure in shown)]
+    body = []
+    for row in rows:
+        values = [getattr(row.paper, name, None) for name, _ in shown]
+        cells = [
+            NOTHING if value is None else f"{value:.{min(figure.digits, 2)}f}"
+            for value, (_, figure) in zip(values, shown, strict=True)
+        ]
+        body.append([row.name, NOTHING if row.paper is None else row.paper.source, *cells])
+    return _table(head, body)
+
+
+def _refusal(row: Row) -> str:
+    for run in row.runs.values():
+        if "deployment_refused" in run.figures:
+            return f"{row.name} is not deployed: {run.figures['deployment_refused']}."
+    return ""
+
+
+def _runs(rows: Sequence[Row]) -> str:
+    head = ["run", "seed", "accuracy (%)", "folder"]
+    return _table(
+        head,
+        [
+            [row.name, str(seed), f"{100 * run.summary['test_accuracy']:.2f}", f"`{run.path}`"]
+            for row in rows
+            for seed, run in row.runs.items()
+        ],
+    )
+
+
+def text_of(spread: Spread, digits: int) -> str:
+    """Mean ± deviation."""
+    if spread.mean is None:
+        return NOTHING
+    deviation = "" if spread.deviation is None else f" ± {spread.deviation:.{digits}f}"
+    return f"{spread.mean:,.{digits}f}{deviation}"
+
+
+def _seeds(rows: Sequence[Row]) -> str:
+    seeds = sorted({seed for row in rows for seed in row.runs})
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
+
+
+def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

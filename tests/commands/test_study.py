@@ -1,0 +1,297 @@
+"""Studies: their files, their plan, and their numbers, traced to the runs and computed anew."""
+
+import contextlib
+import dataclasses
+import json
+import random
+import subprocess
+import sys
+
+import matplotlib.colors
+import numpy as np
+import pytest
+from scipy import stats
+
+from hdlif_jax.commands import compare, study
+from hdlif_jax.commands.config import TrainConfig, to_dict
+from hdlif_jax.commands.presets import PRESETS
+from hdlif_jax.commands.studies import STUDIES, Study, Variant, read_study
+from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.run_directory import RunDirectory, write_json
+from hdlif_jax.commands.support.study_figures import FIGURES, difference, rows_of, spread
+from hdlif_jax.commands.support.study_plots import Style
+from hdlif_jax.commands.support.whole_run import found, is_whole
+
+TWO = Study("Which?", {"lif": Variant("digits", {"model.neuron": "lif"}), "hd-lif": Variant("digits")}, (0, 1, 2))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_has_a_configuration_for_every_run(name):
+    known = STUDIES[name]
+    for scale in known.scales:
+        for variant in known.variants:
+            for seed in known.seeds:
+                config = known.config(variant, scale, seed)
+                assert isinstance(config, TrainConfig)
+                assert config.seed == seed
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("variants:\n  a: {preset: digits}\nseed: [0]", "unknown seed; a study has"),
+        ("description: nothing", "variants are missing"),
+        ("variants: {a: digits}", "variant a is 'digits'; give preset"),
+        ("variants:\n  a: {preset: digitz}", "unknown preset 'digitz'; did you mean digits"),
+        ("variants:\n  'a b': {preset: digits}", "variant 'a b' names a folder"),
+        ("variants:\n  a: {preset: digits}\nseeds: [0, 0]", "name one twice"),
+        ("variants:\n  a: {preset: digits, fields: [1]}", "fields=[1]; give names with values"),
+        ("variants:\n  a: {preset: digits}\nseeds: [-1]", "must be in 0"),
+        ("- a", "is no study; expected description and variants"),
+        ("variants: [", "is not valid YAML"),
+    ],
+)
+def test_what_is_no_study_is_one_line(tmp_path, text, message):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(CommandError) as caught:
+        read_study(file)
+    assert message in str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+def test_a_field_that_does_not_exist_names_its_variant():
+    with pytest.raises(ValueError, match=r"variant a: there is no field model.breadth"):
+        Study("", {"a": Variant("digits", {"model.breadth": 3})}).config("a", "full", 0)
+
+
+def test_a_study_from_a_file(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("variants:\n  a: {preset: digits, fields: {model.widths: [4, 8]}}\nscales: {cpu: {epochs: 2}}")
+    config = read_study(file).config("a", "cpu", 5)
+    assert (config.model.widths, config.epochs, config.seed) == ((4, 8), 2, 5)
+
+
+def test_shares_of_jobs_are_all_runs_once(tmp_path):
+    planned = study.plan(TWO, study.Arguments("x"), ["--epochs", "3"], tmp_path)
+    assert [(run.variant, run.seed) for run in planned[:3]] == [("lif", 0), ("hd-lif", 0), ("lif", 1)]
+    assert {run.config.epochs for run in planned} == {3}
+    shares = []
+    for index in (1, 2, 3, 4):
+        first, step = study.Arguments("x", only=f"{index}/4").share()
+        shares += planned[first::step]
+    assert sorted(run.path for run in shares) == sorted(run.path for run in planned)
+
+
+@pytest.mark.parametrize("only", ["0/2", "3/2", "1", "a/b", "1/-2"])
+def test_a_share_that_is_none(only):
+    with pytest.raises(ValueError, match=r"must be I/N"):
+        study.Arguments("x", only=only)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"), [(["--modle.width", "3"], "unknown option --modle.width"), (["--seed", "4"], "use --seeds")]
+)
+def test_options_that_no_run_has(tmp_path, words, message):
+    with pytest.raises(CommandError, match=message):
+        study.plan(TWO, study.Arguments("x"), words, tmp_path)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    plan = study.plan(TWO, study.Arguments("x", seeds=(0,)), [], tmp_path / "a")
+    study.claim(tmp_path / "a", "two", plan)
+    study.claim(tmp_path / "a", "two", study.plan(TWO, study.Arguments("x", seeds=(1,)), [], tmp_path / "a"))
+    assert len(json.loads((tmp_path / "a" / "plan.json").read_text())["runs"]) == 4
+    with pytest.raises(CommandError, match="with another configuration"):
+        study.claim(tmp_path / "a", "two", study.plan(TWO, study.Arguments("x"), ["--epochs", "3"], tmp_path / "a"))
+    with pytest.raises(CommandError, match="holds the study two"):
+        study.claim(tmp_path / "a", "other", plan)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "precious").touch()
+    with pytest.raises(CommandError, match="holds no study"):
+        study.claim(tmp_path / "b", "two", plan)
+
+
+def finished(path, config, accuracies, sops):
+    """A run directory with all that a study reads, as if it had been trained."""
+    directory = RunDirectory(path)
+    directory.create(config)
+    for epoch in (1, 2):
+        record = {
+            "step": epoch,
+            "epoch": epoch,
+            "train_loss": 1 / epoch,
+            "train_accuracy": 0.4 * epoch,
+            "validation_accuracy_per_step": [0.3 * epoch],
+            "seconds": 1.0,
+        }
+        directory.append_metrics("epoch", record)
+    summary = {
+        "test_accuracy": accuracies[-1],
+        "accuracy_per_step": accuracies,
+        "train_seconds": 12.0 + config.seed,
+        "images_per_second": 100.0,
+        "peak_memory_mb": 500.0,
+        "device": "cpu (of a test)",
+    }
+    costs = {"train_step": {"memory_mb": 3.0}, "param_mb_paper": 0.1, "sops_m": sops, "nops_m": 0.2}
+    write_json(path / "costs.json", costs | {"power_mj_paper": 1e-4 * sops})
+    write_json(path / "figures.json", {"best_accuracy": 0.5, "best_step": 1, "deployment_refused": "no rule"})
+    write_json(path / "summary.json", summary)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Paths by variant and seed."""
+    generator = np.random.default_rng(0)
+    paths = {}
+    for variant in TWO.variants:
+        for seed in TWO.seeds:
+            path = tmp_path / "runs" / variant / f"seed-{seed}"
+            finished(
+                path, TWO.config(variant, "full", seed), generator.uniform(0.5, 0.9, 4).tolist(), generator.uniform()
+            )
+            paths.setdefault(variant, {})[seed] = path
+    return paths
+
+
+def test_the_table_is_that_of_the_runs(runs, tmp_path):
+    """By plain numpy, from the files that study.json names."""
+    study.write_results(tmp_path, "two", ["Which?"], runs)
+    written = json.loads((tmp_path / "study.json").read_text())["rows"]
+    accuracies = {}
+    for name, row in written.items():
+        summaries = [json.loads((tmp_path / path / "summary.json").read_text()) for path in row["runs"].values()]
+        sops = [json.loads((tmp_path / path / "costs.json").read_text())["sops_m"] for path in row["runs"].values()]
+        per_step = 100 * np.array([summary["accuracy_per_step"] for summary in summaries])
+        accuracies[name] = per_step[:, -1]
+        for values, spread_ in [
+            (per_step[:, -1], row["figures"]["accuracy"]),
+            (sops, row["figures"]["sops_m"]),
+            *zip(per_step.T, row["accuracy_per_step"], strict=True),
+        ]:
+            np.testing.assert_allclose(spread_["mean"], np.mean(values), rtol=1e-12)
+            np.testing.assert_allclose(spread_["deviation"], np.std(values, ddof=1), rtol=1e-9)
+            np.testing.assert_allclose(spread_["values"], values)
+        assert row["figures"]["deployed_mb"]["mean"] is None
+        assert row["deployment_refused"] == "no rule"
+    differences = accuracies["hd-lif"] - accuracies["lif"]
+    interval = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    versus = written["hd-lif"]["accuracy_versus_first"]
+    np.testing.assert_allclose([versus["low"], versus["high"]], interval, rtol=1e-9)
+    assert written["lif"]["accuracy_versus_first"] is None
+    text = (tmp_path / "study.md").read_text()
+    assert f"{np.mean(accuracies['lif']):.2f} ± {np.std(accuracies['lif'], ddof=1):.2f}" in text
+    assert "hd-lif is not deployed: no rule." in text
+    assert all(str(path) in text for seeds in runs.values() for path in seeds.values())
+    for name in ("radar", "steps", "pareto", "curves"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_seed_has_no_spread_and_no_interval():
+    assert spread([3.0]).deviation is None
+    assert spread([None]).mean is None
+    assert difference({0: 2.0}, {0: 1.5}) == (0.5, None, None)
+    assert difference({0: 2.0}, {1: 1.5}) is None
+
+
+def test_a_study_writes_the_same_but_for_times(runs, tmp_path):
+    texts = []
+    for name, seconds in (("one", 10), ("other", 99)):
+        for seeds in runs.values():
+            for path in seeds.values():
+                summary = json.loads((path / "summary.json").read_text())
+                write_json(path / "summary.json", summary | {"train_seconds": seconds, "images_per_second": seconds})
+        (tmp_path / name).mkdir()
+        study.write_results(tmp_path / name, "two", [], runs)
+        rows = json.loads((tmp_path / name / "study.json").read_text())["rows"]
+        for row in rows.values():
+            for figure in [figure for figure, known in FIGURES.items() if known.is_time]:
+                row["figures"].pop(figure)
+        texts.append(rows)
+    assert texts[0] == texts[1]
+
+
+def test_rows_differ_in_grey(runs):
+    rows = rows_of({name: {seed: found(path) for seed, path in seeds.items()} for name, seeds in runs.items()})
+    style = Style(rows)
+    looks = [style.line(row.name) for row in rows]
+    brightness = [np.dot(matplotlib.colors.to_rgb(look["color"]), (0.299, 0.587, 0.114)) for look in looks]
+    assert abs(brightness[0] - brightness[1]) > 0.2
+    assert looks[0]["marker"] != looks[1]["marker"]
+
+
+def test_runs_of_any_origin_are_compared(runs, monkeypatch, tmp_path, capsys):
+    paths = [path for seeds in runs.values() for path in seeds.values()]
+    monkeypatch.setattr(sys, "argv", ["compare", *map(str, paths), "--out", str(tmp_path / "out")])
+    compare.main()
+    rows = json.loads((tmp_path / "out" / "study.json").read_text())["rows"]
+    assert {name: len(row["runs"]) for name, row in rows.items()} == {
+        "digits, model.neuron=lif": 3,
+        "digits, model.neuron=hd-lif": 3,
+    }
+    assert "accuracy against digits, model.neuron=lif" in capsys.readouterr().out
+
+
+def test_a_run_is_not_compared_with_itself(runs, tmp_path):
+    path = runs["lif"][0]
+    with pytest.raises(CommandError, match="are the same run with the same seed"):
+        compare.grouped((path, path))
+    unfinished = tmp_path / "unfinished"
+    RunDirectory(unfinished).create(PRESETS["digits"].config)
+    with pytest.raises(CommandError, match="is not finished"):
+        compare.grouped((unfinished,))
+    with pytest.raises(CommandError, match="at least one"):
+        compare.grouped(())
+    assert not is_whole(unfinished)
+
+
+def test_a_study_that_does_not_exist(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["study", "quikc"])
+    with pytest.raises(SystemExit) as exit_:
+        study.main()
+    assert exit_.value.code == 2
+    assert "unknown study 'quikc'; did you mean quick?" in capsys.readouterr().err
+
+
+def test_configurations_survive_the_way_to_a_process():
+    config = TWO.config("lif", "full", 1)
+    assert dataclasses.asdict(config) == to_dict(config)
+
+
+TINY_STUDY = """\
+description: A test.
+variants:
+  hd-lif: {preset: digits}
+  lif: {preset: digits, fields: {model.neuron: lif}}
+seeds: [0]
+scales: {tiny: {epochs: 4, batch_size: 256, model.widths: [4], model.num_steps: 2}}
+"""
+
+
+def without_times(file):
+    written = json.loads(file.read_text())
+    for row in written["rows"].values():
+        row.pop("runs")  # folders
+        for name in [name for name, figure in FIGURES.items() if figure.is_time]:
+            row["figures"].pop(name)
+    return written["rows"]
+
+
+@pytest.mark.slow
+def test_a_study_that_is_killed_three_times_ends_as_one_that_is_not(command, tmp_path):
+    file = tmp_path / "tiny.yaml"
+    file.write_text(TINY_STUDY)
+    status, output, errors = command.run("study", file, "--out", tmp_path / "whole")
+    assert status == 0, errors
+    assert "accuracy against hd-lif" in output
+    waits = random.Random(0)
+    for _ in range(3):
+        process = command.start("study", file, "--out", tmp_path / "killed")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=waits.uniform(4, 12))
+        process.kill()
+        process.communicate()
+    status, _, errors = command.run("study", file, "--out", tmp_path / "killed")
+    assert status == 0, errors
+    assert without_times(tmp_path / "killed" / "study.json") == without_times(tmp_path / "whole" / "study.json")
