@@ -74,7 +74,7 @@ def write_and_verify(run: Run, dataset: Dataset, out: pathlib.Path) -> tuple[dep
         input_kind="image" if len(dataset.test.shape) == 4 else "sequence",
         class_names=dataset.class_names,
         config=to_dict(run.config),
-        input_type=str(dataset.test.dtype),
+        input_type="uint8" if dataset.test.dtype == "uint8" else "float32",
     )
     try:
         return folded, hd.deploy.verify.verify(run.model, out, dataset.test, variables=run.variables, **moments)

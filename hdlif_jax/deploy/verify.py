@@ -89,7 +89,9 @@ def verify(
       ValueError: they differ by more.
       ArtifactError: the artifact is damaged.
     """
-    network = logits_function(model, normalization(mean, std, str(source.dtype)), variables)
+    network = logits_function(
+        model, normalization(mean, std, "uint8" if source.dtype == np.uint8 else "float32"), variables
+    )
     return compare(network, directory, source, tolerance=tolerance)
 
 

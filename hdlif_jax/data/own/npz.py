@@ -37,8 +37,7 @@ def open_npz(path: pathlib.Path | str, *, num_steps: Count, info: DatasetInfo | 
     """
     path = pathlib.Path(path)
     keys = names_in(path)
-    has_parts = any(key in keys for key in PARTS)
-    needed = PARTS if has_parts else WHOLE
+    needed = PARTS if any(key in keys for key in PARTS) else WHOLE
     missing = [key for key in needed if key not in keys]
     if missing:
         raise DataError(
@@ -51,10 +50,10 @@ def open_npz(path: pathlib.Path | str, *, num_steps: Count, info: DatasetInfo | 
     names = arrays.get(NAMES)
     if names is not None and (names.ndim != 1 or names.dtype.kind not in "US"):
         raise DataError(f"{path}, {NAMES}: {names.dtype} of shape {names.shape}; expected a text for each class [K]")
-    test = {"test_images": arrays["x_test"], "test_labels": arrays["y_test"]} if has_parts else {}
     dataset = Dataset.from_arrays(
         *(arrays[key] for key in needed[:2]),
-        **test,
+        test_images=arrays.get("x_test"),
+        test_labels=arrays.get("y_test"),
         class_names=None if names is None else [str(name) for name in names.astype(str)],
         name=str(path),
         layout={3: "NHW", 4: "NHWC", 5: "NTHWC"}[arrays[needed[0]].ndim],

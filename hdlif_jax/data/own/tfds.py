@@ -15,7 +15,7 @@ from hdlif_jax.data.info import DatasetInfo
 from hdlif_jax.data.own.checks import check_classes
 from hdlif_jax.data.own.levels import count_levels, statistics_of
 from hdlif_jax.data.records import Records, image_decoder, info_of
-from hdlif_jax.data.source import hold_out
+from hdlif_jax.data.source import Source, hold_out
 
 DESCRIPTION = "dataset_info.json"
 TRAIN, TESTS = "train", ("test", "validation")  # the first that there is
@@ -96,7 +96,7 @@ def _keys_of(found: Any, path: pathlib.Path) -> tuple[str, str]:
     )
 
 
-def _statistics(train: Records) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _statistics(train: Source) -> tuple[tuple[float, ...], tuple[float, ...]]:
     number = train.shape[0]
     parts = (train.read(np.arange(at, min(at + AT_ONCE, number))).inputs for at in range(0, number, AT_ONCE))
     return statistics_of(sum(map(count_levels, parts), np.zeros((train.shape[-1], 1), np.int64)))
