@@ -5,7 +5,7 @@ import pytest
 
 from hdlif_jax import deploy, learning, losses, nn, rollout, training
 from hdlif_jax.learning import Batch, Learner
-from tests.test_needs import BATCH, KEY, LOSS, MODEL, RUNS, STATE, TRAINS, VARIABLES, B, F, K, X, refuses, update
+from tests.needs import BATCH, KEY, LOSS, MODEL, RUNS, STATE, TRAINS, VARIABLES, B, F, K, X, refuses, update
 
 OF_VARIABLES = {
     "init_state": lambda variables: nn.init_state(RUNS, variables, B),
