@@ -93,9 +93,9 @@ class Dataset:
         """A dataset of your own arrays, with the statistics of its training images.
 
         Integers between 0 and 255 are held as uint8 levels, which networks see in [0, 1] before they are normalised.
-        Floats are held as float32 in their own unit, whatever it is: nothing is rounded or clipped. Deployed networks
-        and AutoAugment read levels, so give integers where you have them. `pictures_in` and `frames_of` make arrays of
-        picture files and of event recordings.
+        Floats are held as float32 in their own unit, whatever it is: nothing is rounded or clipped. AutoAugment
+        reads levels, so give integers where you have them. `pictures_in` and `frames_of` make arrays of picture files
+        and of event recordings.
 
         Args:
           images: `[N, H, W]`, `[N, H, W, C]`, frames `[N, T, H, W, C]`, or as `layout` says.
