@@ -60,10 +60,11 @@ class Arguments:
         for name in self.presets:
             if name not in PRESETS:
                 raise ValueError(f"unknown preset {name!r}; {did_you_mean(name, PRESETS)}{where_presets_are()}")
-        for field in ("names", "seeds"):
-            values = getattr(self, field)
-            if not values or len(set(values)) < len(values) or min(self.seeds, default=0) < 0:
-                raise ValueError(f"--{field} {' '.join(map(str, values))} must name at least one, each once, from 0")
+        for field, values in (("presets", self.names), ("seeds", self.seeds)):
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"--{field} {' '.join(map(str, values))} must name at least one, each once")
+        if min(self.seeds) < 0:
+            raise ValueError(f"--seeds {' '.join(map(str, self.seeds))} must not be negative")
         if len({PRESETS[name].config.data.name for name in self.names}) > 1:
             raise ValueError("--presets are of different datasets; give those of one")
 

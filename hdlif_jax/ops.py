@@ -6,6 +6,8 @@ accumulated in int32 without rounding, times the two scales: exact, and faster o
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import chex
 import jax
@@ -109,23 +111,18 @@ def sum_pool(x: jax.Array) -> jax.Array:
 
 def max_pool(x: jax.Array) -> jax.Array:
     """Maximum over 3×3 with stride 2, `[..., H, W, C]` to `[..., ⌈H/2⌉, ⌈W/2⌉, C]`."""
-    _check_images(x)
-    leading = x.ndim - 3
-    maxima: jax.Array = jax.lax.reduce_window(
-        x,
-        -jnp.inf,
-        jax.lax.max,
-        (1,) * leading + (3, 3, 1),
-        (1,) * leading + (2, 2, 1),
-        ((0, 0),) * leading + ((1, 1), (1, 1), (0, 0)),
-    )
-    return maxima
+    return _windows(x, -jnp.inf, jax.lax.max)
 
 
 def global_average(x: jax.Array) -> jax.Array:
     """Average over the image, `[..., H, W, C]` to `[..., C]`."""
     _check_images(x)
     return jnp.mean(x, (-3, -2))
+
+
+def average_3x3(x: jax.Array) -> jax.Array:
+    """Average over 3×3 with stride 2, zeros around the image counted, `[..., H, W, C]` to `[..., ⌈H/2⌉, ⌈W/2⌉, C]`."""
+    return _windows(x, 0.0, jax.lax.add) / 9
 
 
 def adaptive_average(x: jax.Array, size: int) -> jax.Array:
@@ -180,6 +177,21 @@ def intensities(inputs: jax.Array) -> jax.Array:
     """Levels 0…255 of an integer type to float32 in [0, 1]; floats, whose unit is their own, to float32."""
     values = inputs.astype(jnp.float32)
     return values if jnp.issubdtype(inputs.dtype, jnp.floating) else values / 255
+
+
+def _windows(x: jax.Array, start: float, join: Callable[..., Any]) -> jax.Array:
+    """3×3 windows with stride 2, joined to one value each."""
+    _check_images(x)
+    leading = x.ndim - 3
+    joined: jax.Array = jax.lax.reduce_window(
+        x,
+        start,  # as a number, by which JAX knows the derivative
+        join,
+        (1,) * leading + (3, 3, 1),
+        (1,) * leading + (2, 2, 1),
+        ((0, 0),) * leading + ((1, 1), (1, 1), (0, 0)),
+    )
+    return joined
 
 
 def _squares(x: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ from flax import nnx
 from hdlif_jax import analysis, deploy, learning, losses, nn, rollout, training
 from hdlif_jax.checks import HOW
 from hdlif_jax.learning import Batch, Learner
+from hdlif_jax.neurons import surrogates
 
 B, F, K, T = 4, 5, 2, 3
 SPEC = nn.Spec(num_steps=T)
@@ -78,8 +79,24 @@ OF_A_NETWORK = {
     "make_rule_comparison": lambda network: SEPARABILITY.make_rule_comparison(network, learning.stbp(), LOSS),
     "own_gradient": lambda network: SEPARABILITY.own_gradient(learning.stbp(), network, LOSS, VARIABLES, BATCH),
 }
+DSPIKE = nn.mlp((F,), K, widths=(4,), spec=nn.Spec(T, nn.lif(surrogates.dspike())), rngs=nnx.Rngs(0))
+WARM = nn.variables_of(DSPIKE)
+
+
+def choose_temperature(network=nn.training_form(DSPIKE), loss=LOSS, key=KEY):
+    return training.choose_temperature(network, loss, WARM, BATCH, num_weights=1, key=key)
+
+
+OF_A_NETWORK["choose_temperature"] = lambda network: choose_temperature(network)
 LEARNS = ["random_step", "random_k", "accumulate", "stbp", "layerwise", "every_step", "gradient_at_steps", "traced"]
-LEARNS += ["make_train_step", "stbp_gradients", "online_gradients", "make_rule_comparison", "own_gradient"]
+LEARNS += [
+    "choose_temperature",
+    "make_train_step",
+    "stbp_gradients",
+    "online_gradients",
+    "make_rule_comparison",
+    "own_gradient",
+]
 OF_A_KEY = {
     "random_step": lambda key: learning.random_step().gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
     "random_k": lambda key: learning.random_k(2).gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
@@ -94,6 +111,7 @@ OF_A_KEY = {
     "step": lambda key: RUNS.step(*VARIABLES, None, RUNS.encode(*VARIABLES, X)[0], nn.Tick(0, key)),
     "sequence": lambda key: RUNS.sequence(*VARIABLES, X, key),
     "comparison": lambda key: SEPARABILITY.make_comparison(TRAINS, LOSS)(VARIABLES, BATCH, key),
+    "choose_temperature": lambda key: choose_temperature(key=key),
     "recalibrate": lambda key: training.recalibrate(MODEL, VARIABLES, [X], key=key),
 }
 OF_RNGS = {
@@ -111,6 +129,7 @@ OF_A_LOSS = {
     "accumulate": lambda loss: learning.accumulate().gradient(TRAINS, loss, VARIABLES, BATCH),
     "stbp": lambda loss: learning.stbp().gradient(TRAINS, loss, VARIABLES, BATCH),
     "every_step": lambda loss: every_step(loss=loss),
+    "choose_temperature": lambda loss: choose_temperature(loss=loss),
     "start": lambda loss: training.start(MODEL, learning.random_step(), loss, optax.sgd(0.1)),
     "make_comparison": lambda loss: SEPARABILITY.make_comparison(TRAINS, loss),
     "make_rule_comparison": lambda loss: SEPARABILITY.make_rule_comparison(TRAINS, learning.stbp(), loss),

@@ -26,6 +26,7 @@ from hdlif_jax.checks import Limit, field_kinds
 from hdlif_jax.commands.config import (
     DataConfig,
     LearningConfig,
+    LIFConfig,
     ModelConfig,
     OptimizerConfig,
     TrainConfig,
@@ -53,12 +54,25 @@ RUN = {
     "plan": training.plan(make_dataset(), epochs=1, batch_size=4),
 }
 
+SPIKES = nn.lif(surrogates.dspike(), height=1.0)
+SETTABLE = nn.mlp((4,), 2, widths=(3,), spec=nn.Spec(num_steps=2, neuron=SPIKES), rngs=nnx.Rngs(0))
+TEMPERATURE = {
+    "network": nn.training_form(SETTABLE),
+    "loss": losses.cross_entropy(),
+    "variables": nn.variables_of(SETTABLE),
+    "batch": learning.Batch(jnp.ones((2, 4)), jnp.arange(2)),
+    "num_weights": None,
+}
+
 # What is called, and good arguments for what has no default or would take long with it.
 DOORS: list[tuple[Any, dict[str, Any]]] = [
     *((kind, {}) for kind in (DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig, Execution)),
+    (LIFConfig, {}),
     *((kind, {}) for kind in (nn.Spec, nn.lif, nn.adaptive_lif, nn.hd_lif, nn.mem_bn, nn.parallel, nn.batch_norm)),
     *((kind, {}) for kind in (surrogates.triangle, surrogates.rectangle, surrogates.sigmoid, surrogates.arctan)),
-    *((kind, {}) for kind in (surrogates.fast_sigmoid, surrogates.gaussian)),
+    *((kind, {}) for kind in (surrogates.fast_sigmoid, surrogates.gaussian, surrogates.dspike, surrogates.smooth_step)),
+    *((kind, {}) for kind in (nn.glif, nn.relu)),
+    (training.choose_temperature, TEMPERATURE),
     (surrogates.custom, {"function": jnp.exp}),
     *((kind, {}) for kind in (losses.cross_entropy, losses.mean_squared_error, losses.distance_to, losses.tet)),
     *((kind, {"loss": losses.cross_entropy()}) for kind in (losses.of_mean_output, losses.of_each_step)),
@@ -218,7 +232,7 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
     return simple[kind]
 
 
-@pytest.mark.parametrize("kind", [DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig])
+@pytest.mark.parametrize("kind", [DataConfig, LearningConfig, LIFConfig, ModelConfig, OptimizerConfig, TrainConfig])
 def test_any_mix_of_values_is_a_configuration_that_json_keeps_or_is_refused_in_one_line(kind):
     fields = {name: hint for name, (hint, _) in field_kinds(kind).items() if not dataclasses.is_dataclass(hint)}
 

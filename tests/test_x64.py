@@ -18,8 +18,7 @@ pytestmark = pytest.mark.slow
 
 INPUTS = np.random.default_rng(0).standard_normal((6, 6, 6, 2))  # float64, as numpy makes them
 LABELS = np.arange(6) % 3
-RULES = {name: make(LearningConfig(rule=name)) for name, make in registry.RULES.items()}
-ALL = Augmentation(1, True, False, 2, 1, 10.0, 0.5, 0.5, 0.5)
+ALL = Augmentation(1, True, False, 2, 1, 10.0, 0.5, 0.5, 0.5, resized_crop=True, erasing=0.5)
 
 
 def network(num_steps=2, neuron=nn.mem_bn()):
@@ -27,7 +26,14 @@ def network(num_steps=2, neuron=nn.mem_bn()):
     return unsettled(nn.conv_net((6, 6, 2), 3, widths=(4,), spec=spec, rngs=nnx.Rngs(0)))
 
 
-def learns(rule):
+def teacher():
+    spec = nn.Spec(1, nn.relu(), weights="float")
+    model = nn.conv_net((6, 6, 2), 3, widths=(4,), spec=spec, rngs=nnx.Rngs(0))
+    return learning.Teacher(model, nn.variables_of(model))
+
+
+def learns(name):
+    rule = registry.RULES[name](LearningConfig(rule=name), teacher())
     learner, step = training.start(network(), rule, losses.cross_entropy(0.1), optax.sgd(0.1, 0.9))
     return step(learner, (INPUTS, LABELS))
 
@@ -97,7 +103,7 @@ def compares():
 
 
 CASES = {
-    **{f"learns by {name}": lambda rule=rule: learns(rule) for name, rule in RULES.items()},
+    **{f"learns by {name}": lambda name=name: learns(name) for name in registry.RULES},
     **{f"encodes {name}": lambda name=name: encodes(name) for name in registry.ENCODINGS},
     **{case.__name__: case for case in (distributions, chosen_steps, runs, layer_by_layer, auto_augments)},
     **{case.__name__: case for case in (deploys, counts, compares)},

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import hdlif_jax as hd
 from hdlif_jax.commands.config import TrainConfig, to_dict
-from hdlif_jax.commands.make import make_encoding, make_loss, make_model, make_optimizer, make_rule, make_schedule
+from hdlif_jax.commands.make import (
+    make_encoding,
+    make_loss,
+    make_model,
+    make_optimizer,
+    make_schedule,
+    rule_for_network,
+)
 from hdlif_jax.commands.presets import PRESETS, PaperFigures
 from hdlif_jax.commands.support.cli import conf, console, did_you_mean, parse, where_presets_are
 from hdlif_jax.commands.support.cost_tables import layer_table, neuron_table, total_table
@@ -19,6 +26,7 @@ from hdlif_jax.commands.support.execution import use_compilation_cache
 from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import device_name, in_data_dir, write_json
 from hdlif_jax.commands.support.runs import input_spec, load_dataset, load_run
+from hdlif_jax.commands.support.stages import untrained_teacher
 from hdlif_jax.commands.support.tables import print_table
 
 if TYPE_CHECKING:
@@ -136,7 +144,8 @@ def training_cost(subject: Subject) -> analysis.CompiledCost:
         spec.num_classes,
         encoding=make_encoding(config.data, config.model.num_steps),
     )
-    rule, loss = make_rule(config.learning), make_loss(config.learning, config.model.num_steps)
+    teacher = untrained_teacher(config, spec.shape, model.num_classes)
+    rule, loss = rule_for_network(config, teacher), make_loss(config.learning, config.model.num_steps)
     step = jax.jit(
         hd.training.make_train_step(network, rule, loss, optimizer, preprocess=preprocess, seed=config.seed),
         donate_argnums=0,

@@ -6,10 +6,11 @@ import dataclasses
 import pathlib
 import shutil
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import hdlif_jax as hd
 from hdlif_jax.commands.config import DataConfig, to_dict
+from hdlif_jax.commands.make import make_encoding, make_normalize
 from hdlif_jax.commands.support.cli import conf, console, parse
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     import rich.table
 
     from hdlif_jax import deploy
-    from hdlif_jax.data import Dataset
+    from hdlif_jax.commands.config import TrainConfig
+    from hdlif_jax.data import Dataset, Source
     from hdlif_jax.deploy.costs import DeploymentCosts, InferenceCosts
     from hdlif_jax.deploy.verify import Verification
 
@@ -44,40 +46,60 @@ class Arguments:
     """Directory of prepared datasets; where the run found them by default."""
 
 
-def check_inputs(run: Run) -> None:
-    """Checks that an artifact can do to its inputs what training did.
+def encoded_by(config: TrainConfig) -> str:
+    """What makes the code of a run's inputs, for messages."""
+    encoding = make_encoding(config.data, config.model.num_steps)
+    values = "normalised inputs" if hd.encodings.reads_normalized(encoding) else "intensities in [0, 1]"
+    return f"hdlif_jax.encodings.{encoding} of {values}"
 
-    Raises:
-      CommandError: they are encoded.
+
+class Inputs(NamedTuple):
+    """What an artifact reads, and what of it the network was trained on.
+
+    Attributes:
+      source: the test set as the artifact reads it.
+      mean: per channel: of uint8 inputs in [0, 1], of floats in their own unit.
+      std: per channel, likewise.
     """
-    encoding = run.config.data.encoding
-    if encoding != DataConfig.encoding:
-        raise CommandError(
-            f"the run reads inputs in the code {encoding!r}, and an artifact reads pixels as they are; deploy a run "
-            f"with --data.encoding {DataConfig.encoding}, or export yours with hdlif_jax.deploy.make_artifact"
-        )
+
+    source: Source
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
-def write_and_verify(run: Run, dataset: Dataset, out: pathlib.Path) -> tuple[deploy.Folded, Verification]:
+def inputs_of(run: Run, dataset: Dataset) -> Inputs:
+    """Pixels, which the artifact normalises; of a run on encoded inputs their code, which is made outside of it."""
+    if run.config.data.encoding == DataConfig.encoding:
+        return Inputs(dataset.test, dataset.mean, dataset.std)
+    from hdlif_jax.commands.support.codes import LEVEL, Codes
+
+    channels = dataset.test.shape[-1]
+    source = Codes(dataset.test, make_normalize(run.config, dataset))
+    return Inputs(source, (LEVEL,) * channels, (LEVEL,) * channels)
+
+
+def write_and_verify(
+    run: Run, dataset: Dataset, inputs: Inputs, out: pathlib.Path
+) -> tuple[deploy.Folded, Verification]:
     """Writes the artifact, and compares it with the checkpoint; what is wrong does not stay.
 
     Raises:
       CommandError: their accuracies differ.
       ValueError: the folder holds something.
     """
-    moments: dict[str, Any] = {"mean": dataset.mean, "std": dataset.std}
+    moments: dict[str, Any] = {"mean": inputs.mean, "std": inputs.std}
     folded = hd.deploy.deploy(
         run.model,
         run.variables,
         out,
         **moments,
-        input_kind="image" if len(dataset.test.shape) == 4 else "sequence",
+        input_kind="image" if len(inputs.source.shape) == 4 else "sequence",
         class_names=dataset.class_names,
         config=to_dict(run.config),
-        input_type="uint8" if dataset.test.dtype == "uint8" else "float32",
+        input_type="uint8" if inputs.source.dtype == "uint8" else "float32",
     )
     try:
-        return folded, hd.deploy.verify.verify(run.model, out, dataset.test, variables=run.variables, **moments)
+        return folded, hd.deploy.verify.verify(run.model, out, inputs.source, variables=run.variables, **moments)
     except ValueError as error:
         shutil.rmtree(out)
         raise CommandError(f"{error}; the artifact was removed") from error
@@ -103,12 +125,12 @@ def main() -> None:
         raise CommandError(f"--images {arguments.images} must be at least 1")
     with phase(f"loading {arguments.run}"):
         run = load_run(arguments.run, data_dir=arguments.data_dir)
-    check_inputs(run)
     use_compilation_cache()
     dataset = load_dataset(run.config, run.info)
+    inputs = inputs_of(run, dataset)
     started = time.perf_counter()
     with phase(f"folding, compiling, and verifying on {dataset.test.shape[0]:,} test inputs"):
-        folded, verification = write_and_verify(run, dataset, arguments.out)
+        folded, verification = write_and_verify(run, dataset, inputs, arguments.out)
     report(arguments, run, dataset, folded, verification)
     console.print(f"artifact in {arguments.out}, written and verified in {time.perf_counter() - started:.1f} s")
 
@@ -145,6 +167,11 @@ def report(arguments: Arguments, run: Run, dataset: Dataset, folded: deploy.Fold
             f"{name}: after 1…{manifest.num_steps} steps {_digits(found.accuracy_per_step)}; largest difference of a "
             f"logit {found.max_logit_difference:.2g} (logits up to {found.largest_logit:.2g}); "
             f"{found.inputs_at_an_edge} inputs met the edge of a level, {found.other_predictions} other predictions"
+        )
+    if run.config.data.encoding != DataConfig.encoding:
+        console.print(
+            f"The artifact reads the code {run.config.data.encoding!r}, and does not make it: "
+            f"{encoded_by(run.config)}, plus 1 as uint8, [{manifest.num_steps}, ...] for each input."
         )
     console.print(f"checkpoint: after 1…{manifest.num_steps} steps {_digits(verification.accuracy_per_step)}")
     console.print(

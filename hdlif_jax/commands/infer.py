@@ -17,6 +17,7 @@ import numpy as np
 
 import hdlif_jax as hd
 from hdlif_jax.checks import Probability, check
+from hdlif_jax.commands.config import DataConfig
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.program import program
 from hdlif_jax.data.formats.hidden import is_hidden
@@ -87,9 +88,11 @@ def read_array(path: pathlib.Path, network: Deployed) -> Iterator[tuple[str, np.
     if shape[-1] == 1 and array.shape[-len(shape) :] != shape and array.shape[1 - len(shape) :] == shape[:-1]:
         array = array[..., None]  # grey, as training takes it
     if array.shape[-len(shape) :] != shape or not 0 <= array.ndim - len(shape) <= 1:
+        kind = network.manifest.input_type
+        way = hd.deploy.runtime.way_to(kind, array.dtype)
         raise ValueError(
-            f"{path} holds {array.dtype} of shape {list(array.shape)}; expected {network.manifest.input_type} "
-            f"{list(shape)}, or a batch of those{hd.deploy.runtime.way_to(network.manifest.input_type, array.dtype)}"
+            f"{path} holds {array.dtype} of shape {list(array.shape)}; expected {kind} {list(shape)}, or a batch of "
+            f"those{way}{of_code(network)}"
         )
     if not array.size:
         raise ValueError(f"{path} holds an empty batch, of shape {list(array.shape)}; nothing to predict")
@@ -121,7 +124,7 @@ def read_picture(path: pathlib.Path, network: Deployed, resize: bool) -> np.ndar
     if not reads_pictures or len(shape) != 3 or shape[-1] not in (1, 3):
         raise ValueError(
             f"{path} is a picture, but the network reads {network.manifest.input_type} {list(network.input_shape)}; "
-            "give it a .npy or .npz file"
+            f"give it a .npy or .npz file{of_code(network)}"
         )
     height, width, channels = shape
     pixels = decode_image(path.read_bytes(), str(path), channels=channels)
@@ -131,6 +134,15 @@ def read_picture(path: pathlib.Path, network: Deployed, resize: bool) -> np.ndar
             "crop it to what it was trained on, or let --resize scale it"
         )
     return resize_image(pixels, (height, width))
+
+
+def of_code(network: Deployed) -> str:
+    """For messages what a network reads whose inputs are encoded before it; empty for all others."""
+    data = network.manifest.config.get("data")
+    encoding = data.get("encoding", DataConfig.encoding) if isinstance(data, dict) else DataConfig.encoding
+    if encoding == DataConfig.encoding:
+        return ""
+    return f"; it reads images in the code {encoding!r}, which hdlif_jax.encodings makes, plus 1"
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from hdlif_jax.commands.registry import (
     OPTIMIZERS,
     RULES,
     SCHEDULES,
+    SURROGATES,
     TRACES,
 )
 
@@ -66,10 +68,26 @@ def make_model(config: ModelConfig, input_shape: tuple[int, ...], num_classes: i
     return build(input_shape, num_classes, spec=make_spec(config), rngs=nnx.Rngs(seed), **chosen)
 
 
-def make_rule(config: LearningConfig) -> learning.Rule:
-    """The learning rule of a configuration."""
-    rule, trace = RULES[config.rule](config), TRACES[config.trace]
+def make_rule(config: LearningConfig, teacher: learning.Activations | None = None) -> learning.Rule:
+    """The learning rule of a configuration.
+
+    Args:
+      config: which rule.
+      teacher: of the rules that learn from one.
+
+    Raises:
+      ValueError: the rule learns from a teacher, and there is none.
+    """
+    rule, trace = RULES[config.rule](config, teacher), TRACES[config.trace]
     return rule if trace is None else hd.learning.traced(rule, trace())
+
+
+def rule_for_network(config: TrainConfig, teacher: learning.Activations | None = None) -> learning.Rule:
+    """The learning rule of a run, as the norms of its network need it; arguments and errors as those of `make_rule`."""
+    rule = make_rule(config.learning, teacher)
+    if NORMS[config.model.norm].over_sequence and isinstance(rule, hd.learning.stbp):
+        rule = dataclasses.replace(rule, layerwise=True)
+    return rule
 
 
 def make_loss(config: LearningConfig, num_steps: int) -> learning.Loss:
@@ -140,13 +158,35 @@ def make_augmentation(config: DataConfig) -> training.Augmentation:
     return hd.training.Augmentation(**{name: getattr(config, name) for name in names})
 
 
-def make_trainer(config: TrainConfig, dataset: data.Dataset, mesh: Mesh | None = None) -> training.Trainer:
+def make_adjust(config: TrainConfig, model: nn.SpikingNetwork, loss: learning.Loss) -> training.Adjust | None:
+    """What is chosen before each epoch and not learned, such as the temperature of Dspike; None for nothing."""
+    if not SURROGATES[config.model.surrogate].is_chosen:
+        return None
+    import jax
+
+    choose = jax.jit(functools.partial(hd.training.choose_temperature, hd.nn.training_form(model), loss))
+
+    def adjust(epoch: int, variables: nn.Variables, batch: learning.Batch) -> nn.Variables:
+        key = jax.random.fold_in(jax.random.key(config.seed), epoch)
+        chosen: nn.Variables = choose(variables, batch, key=key)
+        return chosen
+
+    return adjust
+
+
+def make_trainer(
+    config: TrainConfig,
+    dataset: data.Dataset,
+    mesh: Mesh | None = None,
+    teacher: learning.Activations | None = None,
+) -> training.Trainer:
     """A configured run: its data, its compiled functions and its first state.
 
     Args:
       config: what to train and how.
       dataset: what to train on.
       mesh: the devices to train on, which change nothing of what is computed; all by default.
+      teacher: of the rules that learn from one.
 
     Raises:
       ValueError: a dataset or devices that do not fit the configuration.
@@ -160,9 +200,7 @@ def make_trainer(config: TrainConfig, dataset: data.Dataset, mesh: Mesh | None =
         resident_limit_gib=config.data.resident_limit_gib,
     )
     model = make_model(config.model, dataset.input_shape, dataset.num_classes, config.seed)
-    rule = make_rule(config.learning)
-    if NORMS[config.model.norm].over_sequence and isinstance(rule, hd.learning.stbp):
-        rule = dataclasses.replace(rule, layerwise=True)
+    rule, loss = rule_for_network(config, teacher), make_loss(config.learning, model.num_steps)
     updates_per_epoch = plan.steps_per_epoch * rule.updates_per_batch(model.num_steps)
     schedule = make_schedule(config.optimizer, updates_per_epoch, config.epochs)
     encoding = make_encoding(config.data, config.model.num_steps)
@@ -170,7 +208,7 @@ def make_trainer(config: TrainConfig, dataset: data.Dataset, mesh: Mesh | None =
         plan,
         model,
         rule,
-        make_loss(config.learning, model.num_steps),
+        loss,
         make_optimizer(config.optimizer, schedule, hd.nn.training_form(model)),
         preprocess=hd.training.make_preprocess(
             dataset.mean,
@@ -182,6 +220,7 @@ def make_trainer(config: TrainConfig, dataset: data.Dataset, mesh: Mesh | None =
         encoding=encoding,
         learning_rate=schedule,
         recalibrate=config.recalibrate,
+        adjust=make_adjust(config, model, loss),
         seed=config.seed,
         dtype=config.precision,
         checkpoint_every_epochs=config.checkpoint_every_epochs,

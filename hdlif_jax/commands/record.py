@@ -12,6 +12,7 @@ from hdlif_jax.commands.support.cli import conf, console, parse
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory, read_json, write_json
+from hdlif_jax.data import IMAGE_SIZE
 from hdlif_jax.data.formats.hidden import is_hidden
 
 HOW_AND_WHERE = (  # what of a configuration may be another without another result
@@ -59,7 +60,11 @@ def record_of(directory: RunDirectory) -> dict[str, Any]:
     return {
         "summary": read_json(directory.path / "summary.json"),
         "paper": None if paper is None else str(paper),
-        "changed": {name: value for name, value in changed.items() if name not in HOW_AND_WHERE},
+        "changed": {
+            name: value
+            for name, value in changed.items()
+            if name not in HOW_AND_WHERE and (name, value) != ("data.image_size", IMAGE_SIZE)  # as it was written
+        },
         "command": description["command"],
         "init_from": description.get("init_from"),
         "changes": description.get("changes", []),  # of a run that was trained longer than it began
@@ -97,6 +102,8 @@ def write_table(folder: pathlib.Path) -> None:
     ]
     for file in sorted(file for file in folder.glob("*.json") if not is_hidden(file.name)):
         record = read_json(file)
+        if "summary" not in record:  # of several runs, such as a table of `experiments.baselines`
+            continue
         summary = record["summary"]
         changed = "".join(f", {name}={value}" for name, value in record.get("changed", {}).items())
         lines.append(

@@ -32,11 +32,13 @@ class Neuron(NamedTuple):
       reads: what it reads of the configuration: the levels of the quantiser of its spikes, or the surrogate derivative
         of spikes that are a step.
       holds_surrogate: whether its cells hold the number of a surrogate that changes while a network trains.
+      traces: `(config)`, gives the names of the presynaptic traces that it has.
     """
 
     make: Callable[[ModelConfig], nn.CellFactory]
     reads: Literal["levels", "surrogate"] | None = None
     holds_surrogate: bool = False
+    traces: Callable[[ModelConfig], tuple[str, ...]] = lambda config: ()
 
     def __call__(self, config: ModelConfig) -> nn.CellFactory:
         """What makes the cells of a configuration."""
@@ -50,11 +52,13 @@ class Surrogate(NamedTuple):
       make: `(config)`, gives the spike function.
       reads: what it reads of the configuration besides its scale.
       is_held: whether it has a number that changes while a network trains, and that the cells hold.
+      is_chosen: whether that number is chosen before each epoch and not learned.
     """
 
     make: Callable[[ModelConfig], surrogates.SpikeFunction]
     reads: Literal["height", "noise"] | None = None
     is_held: bool = False
+    is_chosen: bool = False
 
     def __call__(self, config: ModelConfig) -> surrogates.SpikeFunction:
         """The spike function of a configuration."""
@@ -93,6 +97,29 @@ class Loss(NamedTuple):
         return self.make(config)
 
 
+class LearningRule(NamedTuple):
+    """A learning rule.
+
+    Attributes:
+      make: `(config)`, or `(config, teacher)` of a rule that learns from one; gives the rule.
+      of_sequences: whether it can learn from a loss of all time-steps together.
+      has_teacher: whether it learns from another network.
+    """
+
+    make: Callable[..., learning.Rule]
+    of_sequences: bool = False
+    has_teacher: bool = False
+
+    def __call__(self, config: LearningConfig, teacher: learning.Activations | None = None) -> learning.Rule:
+        """The rule of a configuration.
+
+        Raises:
+          ValueError: it learns from a teacher, and there is none.
+        """
+        made: learning.Rule = self.make(config, *[teacher] * self.has_teacher)
+        return made
+
+
 class Architecture(NamedTuple):
     """A family of networks.
 
@@ -107,13 +134,24 @@ class Architecture(NamedTuple):
     has_blocks: bool = True
 
 
+DECAY = "decay"  # the trace that all have who say their leak
+
 NEURONS: dict[str, Neuron] = {
-    "lif": Neuron(lambda config: _lif(config), "surrogate", holds_surrogate=True),
+    "lif": Neuron(
+        lambda config: _lif(config),
+        "surrogate",
+        holds_surrogate=True,
+        traces=lambda config: (DECAY, "ratio-code", "ratio-paper") if config.lif.reset == "soft" else (DECAY,),
+    ),
     "adaptive-lif": Neuron(lambda config: hd.nn.adaptive_lif(SURROGATES[config.surrogate](config)), "surrogate"),
-    "glif": Neuron(lambda config: hd.nn.glif()),
-    "hd-lif": Neuron(lambda config: hd.nn.hd_lif(config.spike_bits, config.spike_scale), "levels"),
+    "glif": Neuron(lambda config: hd.nn.glif(), traces=lambda config: (DECAY,)),
+    "hd-lif": Neuron(
+        lambda config: hd.nn.hd_lif(config.spike_bits, config.spike_scale), "levels", traces=lambda config: (DECAY,)
+    ),
     "mem-bn": Neuron(lambda config: hd.nn.mem_bn(config.spike_bits, config.spike_scale), "levels"),
-    "parallel": Neuron(lambda config: hd.nn.parallel(config.spike_bits, config.spike_scale), "levels"),
+    "parallel": Neuron(
+        lambda config: hd.nn.parallel(config.spike_bits, config.spike_scale), "levels", traces=lambda config: (DECAY,)
+    ),
     "relu": Neuron(lambda config: hd.nn.relu(config.relu_ceiling)),
 }
 
@@ -130,7 +168,9 @@ SURROGATES: dict[str, Surrogate] = {
     "arctan": Surrogate(lambda config: hd.neurons.surrogates.arctan(**_scale(config, "slope"))),
     "fast-sigmoid": Surrogate(lambda config: hd.neurons.surrogates.fast_sigmoid(**_scale(config, "slope"))),
     "gaussian": Surrogate(lambda config: hd.neurons.surrogates.gaussian(**_scale(config, "width"))),
-    "dspike": Surrogate(lambda config: hd.neurons.surrogates.dspike(**_scale(config, "temperature")), is_held=True),
+    "dspike": Surrogate(
+        lambda config: hd.neurons.surrogates.dspike(**_scale(config, "temperature")), is_held=True, is_chosen=True
+    ),
     "smooth-sigmoid": Surrogate(lambda config: _smooth_step(config, "sigmoid"), "noise", is_held=True),
     "smooth-ramp": Surrogate(lambda config: _smooth_step(config, "ramp"), "noise", is_held=True),
 }
@@ -151,7 +191,20 @@ NETWORKS: dict[str, Architecture] = {
     "resnet18": Architecture(lambda *args, **options: hd.nn.resnet18(*args, **options)),
     "resnet19": Architecture(lambda *args, **options: hd.nn.resnet19(*args, **options)),
     "resnet34": Architecture(lambda *args, **options: hd.nn.resnet34(*args, **options)),
+    "post-resnet18": Architecture(lambda *args, **options: hd.nn.post_resnet18(*args, **options)),
+    "post-resnet19": Architecture(lambda *args, **options: hd.nn.post_resnet19(*args, **options)),
+    "post-resnet34": Architecture(lambda *args, **options: hd.nn.post_resnet34(*args, **options)),
+    "glif-resnet18": Architecture(lambda *args, **options: hd.nn.glif_resnet18(*args, **options)),
+    "spike-resnet18": Architecture(lambda *args, **options: hd.nn.spike_resnet18(*args, **options)),
+    "nf-resnet34": Architecture(lambda *args, **options: hd.nn.nf_resnet34(*args, **options)),
     "vgg": Architecture(lambda *args, **options: hd.nn.vgg(*args, **options), size="widths", has_blocks=False),
+    "vgg11": Architecture(lambda *args, **options: hd.nn.vgg11(*args, **options), has_blocks=False),
+    "vgg11-adaptive": Architecture(lambda *args, **options: hd.nn.vgg11_adaptive(*args, **options), has_blocks=False),
+    "vgg11-strided": Architecture(lambda *args, **options: hd.nn.vgg11_strided(*args, **options), has_blocks=False),
+    "vgg13-linear": Architecture(lambda *args, **options: hd.nn.vgg13_linear(*args, **options), has_blocks=False),
+    "vgg-snn-strided": Architecture(
+        lambda *args, **options: hd.nn.vgg_snn(*args, strided=True, **options), has_blocks=False
+    ),
     "vgg13": Architecture(lambda *args, **options: hd.nn.vgg13(*args, **options), has_blocks=False),
     "vgg-snn": Architecture(lambda *args, **options: hd.nn.vgg_snn(*args, **options), has_blocks=False),
 }
@@ -167,17 +220,21 @@ LOSSES: dict[str, Loss] = {
     ),
 }
 
-RULES: dict[str, Callable[[LearningConfig], learning.Rule]] = {
-    "random_step": lambda config: hd.learning.random_step(),
-    "random_k": lambda config: hd.learning.random_k(config.k, config.early_stop),
-    "accumulate": lambda config: hd.learning.accumulate(),
-    "every_step": lambda config: hd.learning.every_step(),
-    "stbp": lambda config: _stbp(config),
+RULES: dict[str, LearningRule] = {
+    "random_step": LearningRule(lambda config: hd.learning.random_step()),
+    "random_k": LearningRule(lambda config: hd.learning.random_k(config.k, config.early_stop)),
+    "accumulate": LearningRule(lambda config: hd.learning.accumulate()),
+    "every_step": LearningRule(lambda config: hd.learning.every_step()),
+    "stbp": LearningRule(lambda config: _stbp(config), of_sequences=True),
+    "layer-local": LearningRule(lambda config, teacher: _layer_local(config, teacher, online=False), has_teacher=True),
+    "layer-local-online": LearningRule(
+        lambda config, teacher: _layer_local(config, teacher, online=True), has_teacher=True
+    ),
 }
 
 TRACES: dict[str, Callable[[], learning.Trace] | None] = {
     "none": None,
-    "decay": lambda: hd.learning.decay_trace(),
+    DECAY: lambda: hd.learning.decay_trace(),
     "ratio-code": lambda: hd.learning.ratio_trace("code"),
     "ratio-paper": lambda: hd.learning.ratio_trace("paper"),
 }
@@ -253,6 +310,15 @@ def _stbp(config: LearningConfig) -> learning.Rule:
     # Layer by layer on accelerators: on an H200 1.5 times as fast in 0.55 of the memory (`experiments.benchmarks.stbp`)
     layerwise = config.stbp_segment is None and not xla_cpu.on_cpu()
     return hd.learning.stbp(config.stbp_segment, layerwise=layerwise)
+
+
+def _layer_local(config: LearningConfig, teacher: learning.Activations | None, *, online: bool) -> learning.Rule:
+    if teacher is None:
+        raise ValueError(
+            f"rule={config.rule!r} learns from a teacher, a trained network without spikes; give make_rule a "
+            "learning.Teacher(model, variables), or train one first with first.preset and first.use=teacher"
+        )
+    return hd.learning.layer_local(teacher, config.local_percentile, online, config.local_warmup)
 
 
 def _sgd(config: OptimizerConfig, rate: optax.Schedule, decays: Mask) -> optax.GradientTransformation:

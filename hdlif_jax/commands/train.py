@@ -173,8 +173,9 @@ def print_presets() -> None:
     print(f"presets (without one: {DEFAULT_PRESET}):")
     for name, preset in PRESETS.items():
         print(f"  {name}\n      {preset.description}")
-        if preset.paper is not None:
-            print(f"      {preset.paper}")
+        for line in (preset.paper, preset.source, preset.note):
+            if line is not None:
+                print(f"      {line}")
     print(f"\nfields, with the defaults of {DEFAULT_PRESET}; `PRESET --help` shows those of a preset;")
     print("a FILE is a run's config.json, or has some of the fields as JSON or YAML:\n")
 

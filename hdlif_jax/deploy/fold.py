@@ -66,7 +66,7 @@ def fold(model: nn.SpikingNetwork, variables: nn.Variables | None = None) -> Fol
 
     Raises:
       TypeError: what is no model, the network's own code computes something else, or a module has no rule.
-      ValueError: a mix that has no folded form, such as spikes added to spikes, or `variables` or cells of another.
+      ValueError: a mix that has no folded form or `variables` or cells of another.
     """
     check_model(model)
     check_num_steps(model, model.num_steps)
@@ -79,7 +79,7 @@ def fold(model: nn.SpikingNetwork, variables: nn.Variables | None = None) -> Fol
     if not folding.value(current).is_plain:
         raise ValueError("encode() must end in a current, but it ends in spikes; move the neuron into __call__()")
     folding.part(calls.body)
-    logits = folding.logits(calls.logits)
+    logits = folding.current(folding.name_of(calls.logits))
     encoder, body = folding.parts
     graph = Graph(model.num_steps, model.input_shape, model.num_classes, encoder, body, current, logits)
     arrays = {

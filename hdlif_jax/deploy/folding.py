@@ -86,16 +86,14 @@ class Folding:
         return self._renamed.get(value, value)
 
     def current(self, source: str) -> str:
-        """The same name.
-
-        Raises:
-          ValueError: it is a spike train.
-        """
-        if not self.value(source).is_plain:
-            raise ValueError(
-                f"{source} is a spike train; only convolutions, linear layers, norms and averages can read spikes"
-            )
-        return source
+        """Name of a value in float32, in the network's own units: of spikes, which are levels, by a node of its own."""
+        if self.value(source).is_plain:
+            return source
+        name = f"{source}.spikes"
+        if name not in self._values:
+            scale = np.full((1, 1), self.value(source).unit)
+            self.function(name, source, "affine", _affine, {"scale": scale, "shift": np.zeros((1, 1))})
+        return name
 
     def emit(self, node: Node, value: Value = Value(), arrays: Mapping[str, Any] | None = None) -> None:
         """Adds a node and its arrays to the network.
@@ -238,15 +236,6 @@ class Folding:
             self.identity(name, source)
         else:
             self.function(name, source, "affine", _affine, {"scale": scale * self.value(source).unit, "shift": shift})
-
-    def logits(self, name: str) -> str:
-        """Name of a value in float32, in the network's own units."""
-        name = self.name_of(name)
-        if self.value(name).is_plain:
-            return name
-        channels = np.full((1, 1), self.value(name).unit)
-        self.function(f"{name}.spikes", name, "affine", _affine, {"scale": channels, "shift": np.zeros((1, 1))})
-        return f"{name}.spikes"
 
 
 class Synapse(NamedTuple):

@@ -31,9 +31,19 @@ from hdlif_jax.learning.base import (
 )
 from hdlif_jax.learning.online import Totals, with_hoisted
 from hdlif_jax.losses import StepLoss, check_labels
-from hdlif_jax.nn import Network, NeuronCell, Params, SpikingNetwork, Tick, Variables, inference_form, init_state
+from hdlif_jax.nn import (
+    Network,
+    NeuronCell,
+    Params,
+    SpikingNetwork,
+    Tick,
+    Variables,
+    inference_form,
+    init_state,
+    with_variables,
+)
 from hdlif_jax.nn.forms import network_of
-from hdlif_jax.nn.intercept import Interceptor
+from hdlif_jax.nn.intercept import Interceptor, modules
 from hdlif_jax.nn.needs import check_model, check_variables
 from hdlif_jax.rollout import Hoisted, batch_size, forward_step, hoist, is_static, over_steps
 
@@ -56,13 +66,17 @@ class Teacher:
 
     Raises:
       TypeError: what is no model, or no variables.
+      ValueError: neurons that emit spikes, or variables of another network.
     """
 
     def __init__(self, model: SpikingNetwork, variables: Variables):
         check_model(model)
         check_variables(variables)
-        self._network = inference_form(model, record=True)
-        # Constants of the compiled step, that are on no device of their own.
+        for path, module in modules(model):
+            if isinstance(module, NeuronCell) and module.emits.bits is not None:
+                raise ValueError(f"{path} of the teacher emits spikes; build it with nn.relu() as neurons")
+        self._network = inference_form(with_variables(model, variables), record=True)
+        # Of numpy, because constants of a compiled step are on no device of their own.
         self._variables = Variables(*jax.tree.map(np.asarray, tuple(variables)))
 
     def activations(self, inputs: jax.Array) -> ByPath:
@@ -103,6 +117,7 @@ class layer_local(GradientRule):  # noqa: N801 - a class that is called as a fun
       percentile: of a layer's activations in a batch, which stands for a rate of 1. Published are 99.9, online 99.
       online: whether every step teaches by itself.
       warmup: of online: how many first steps do not teach.
+      unroll: see `rollout.over_steps`.
 
     Raises:
       TypeError: what is no teacher.
@@ -128,13 +143,14 @@ class layer_local(GradientRule):  # noqa: N801 - a class that is called as a fun
     percentile: Percentile = 99.9
     online: bool = False
     warmup: Amount = 0
+    unroll: bool | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
         if not callable(getattr(self.teacher, "activations", None)) or isinstance(self.teacher, type):
             raise TypeError(
-                f"teacher={self.teacher!r} is none; give learning.Teacher(model, variables) of a trained network with "
-                "nn.relu() as neurons"
+                f"teacher is a {type(self.teacher).__name__}; give learning.Teacher(model, variables) of a trained "
+                "network with nn.relu() as neurons"
             )
         if self.warmup and not self.online:
             raise ValueError(f"warmup={self.warmup} is for online=True; offline all steps teach together")
@@ -153,7 +169,7 @@ class layer_local(GradientRule):  # noqa: N801 - a class that is called as a fun
             )
         step_loss, local = check_step_loss("layer_local", loss), _without_gradients_between(network)
         rates = self._rates(local, variables, batch.inputs)
-        task = _Task(local, step_loss, variables, batch, rates, cells_key(key))
+        task = _Task(local, step_loss, variables, batch, rates, cells_key(key), self.unroll)
         learn = (
             functools.partial(_learn_online, task, self.warmup)
             if self.online
@@ -216,6 +232,7 @@ class _Task(NamedTuple):
     batch: Batch
     rates: ByPath
     key: jax.Array | None
+    unroll: bool | None
 
     def start(self, params: Params) -> tuple[Any, ByPath, jax.Array]:
         """State, sums of spikes and of logits before the first step."""
@@ -247,7 +264,8 @@ def _learn_offline(task: _Task, hoisted: Hoisted, batch_stats: Params) -> tuple[
 
         state, sums, logits = task.start(hoisted.params)
         carry = state, batch_stats, sums, logits
-        (_, stats, sums, logits), _ = jax.lax.scan(body, carry, steps, unroll=xla_cpu.unrolls_gradients())
+        unroll = xla_cpu.unrolls_gradients() if task.unroll is None else task.unroll
+        (_, stats, sums, logits), _ = jax.lax.scan(body, carry, steps, unroll=unroll)
         return task.distance(sums, logits, jnp.float32(len(steps))), (stats, logits)
 
     (value, (batch_stats, logits)), grads = jax.value_and_grad(total, has_aux=True)(hoisted)
@@ -273,5 +291,6 @@ def _learn_online(task: _Task, warmup: int, hoisted: Hoisted, batch_stats: Param
     totals = Totals(jax.tree.map(jnp.zeros_like, hoisted), jnp.zeros((), jnp.float32), logits)
     so_far = state, batch_stats, sums, logits
     so_far = jax.lax.fori_loop(jnp.int32(0), jnp.int32(warmup), forward_only, so_far)
-    ((_, batch_stats, _, _), totals), _ = over_steps(body, (so_far, totals), task.network.num_steps - warmup)
+    carry, learning_steps = (so_far, totals), task.network.num_steps - warmup
+    ((_, batch_stats, _, _), totals), _ = over_steps(body, carry, learning_steps, unroll=task.unroll)
     return batch_stats, totals

@@ -14,9 +14,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from hdlif_jax.learning.base import Batch, Gradient, Learned, Learner, Loss, Rule, Update, check_rule
+from hdlif_jax.learning.local import layer_local
 from hdlif_jax.learning.online import accumulate
 from hdlif_jax.learning.stbp import stbp
-from hdlif_jax.learning.traces import Trace, decay_trace
+from hdlif_jax.learning.traces import Trace, check_trace, decay_trace
 from hdlif_jax.nn import Dropout, Network, NeuronCell, Params, StepOutput, Synapse, Tick, Variables
 from hdlif_jax.nn.forms import network_of
 from hdlif_jax.nn.intercept import Interceptor, modules, original, release
@@ -37,7 +38,7 @@ def with_traces(network: Network, trace: Trace) -> Network:
       A network whose state also holds the traces; it runs step by step alone.
 
     Raises:
-      TypeError: what is no network, or one that was made of no model.
+      TypeError: what is no network, or one that was made of no model; or no trace.
       ValueError: neurons that have no such trace, and what drops other spikes at every step; names them.
 
     Example:
@@ -53,6 +54,7 @@ def with_traces(network: Network, trace: Trace) -> Network:
       (16, 3)
     """
     check_network(network)
+    check_trace(trace)
     model, form = network.model, network.form
     if model is None:
         raise TypeError("a network of functions of your own has no layers to trace; give nn.training_form(model)")
@@ -99,8 +101,8 @@ class traced:  # noqa: N801 - a class that is called as a function
       trace: such as `learning.decay_trace()`.
 
     Raises:
-      TypeError: what is no rule.
-      ValueError: the full gradient through time, which has no need of a trace.
+      TypeError: what is no rule, or no trace.
+      ValueError: the full gradient through time, which has no need of a trace, or layer-local learning.
 
     Example:
       >>> from hdlif_jax import learning
@@ -114,6 +116,9 @@ class traced:  # noqa: N801 - a class that is called as a function
 
     def __post_init__(self) -> None:
         check_rule(self.rule)
+        check_trace(self.trace)
+        if isinstance(self.rule, layer_local):
+            raise ValueError("layer_local has no gradient between layers for a trace to go with; leave the trace out")
         if isinstance(self.rule, stbp) or self.layerwise:
             raise ValueError(
                 f"{self.rule} goes back through all time-steps, for which a trace stands in; trace an online rule such "

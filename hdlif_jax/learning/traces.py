@@ -1,6 +1,7 @@
 """Presynaptic traces: what a neuron has sent of late, as OTTT and NDOT teach the weights behind it with."""
 
 import dataclasses
+import inspect
 from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
@@ -27,6 +28,14 @@ class Trace(Protocol):
         self, cell: NeuronCell, memory: Any, state: Any, spikes: jax.Array, tick: Tick
     ) -> tuple[Any, jax.Array]:
         """The new memory and â_t `[B, ..., C]`, from the cell's state after step t and s_t `[B, ..., C]`."""
+
+
+def check_trace(trace: Any) -> None:
+    """Raises TypeError for what is no trace, such as its class."""
+    if inspect.isclass(trace):
+        raise TypeError(f"trace={trace.__name__} is not called yet; write {trace.__name__}()")
+    if not callable(getattr(trace, "advance", None)) or not callable(getattr(trace, "refusal", None)):
+        raise TypeError(f"trace={trace!r} is none; give one such as learning.decay_trace(), or as learning.Trace says")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,6 +35,14 @@ class AdaptiveAverage(Module):
         return ops.adaptive_average(x, self.size)
 
 
+class AvgPool3x3(Module):
+    """Average over 3×3 with stride 2, zeros around the image counted."""
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """`[B, H, W, C]` to `[B, ⌈H/2⌉, ⌈W/2⌉, C]`."""
+        return ops.average_3x3(x)
+
+
 class MaxPool3x3(Module):
     """Maximum over 3×3 with stride 2, the end of the ImageNet stem."""
 

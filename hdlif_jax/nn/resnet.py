@@ -1,57 +1,18 @@
 """Pre-activation residual networks whose stream carries currents (Fig. 3; the MS-ResNet layout)."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 from flax import nnx
 
 from hdlif_jax.checks import Count, ImageShape, Widths, check_arguments
 from hdlif_jax.nn.blocks import ResidualBlock
-from hdlif_jax.nn.cell import emitted
+from hdlif_jax.nn.head import SpikingHead
 from hdlif_jax.nn.module import Carry, Stateful, Tick
 from hdlif_jax.nn.pooling import GlobalAverage, MaxPool3x3
 from hdlif_jax.nn.spec import Spec
-from hdlif_jax.nn.synapses import Conv, Linear
-
-StemKind = Literal["cifar", "imagenet", "events"]
-
-
-class StemShape(NamedTuple):
-    """Convolution of a stem, and whether a 3×3 maximum with stride 2 follows it."""
-
-    kernel_size: int = 3
-    stride: int = 1
-    pools: bool = False
-
-
-def make_stem(in_channels: int, out_channels: int, shape: StemShape, spec: Spec, rngs: nnx.Rngs) -> Conv:
-    """The first convolution of a network."""
-    return Conv(
-        in_channels,
-        out_channels,
-        shape.kernel_size,
-        stride=shape.stride,
-        weights=spec.first_weights,
-        bias=spec.bias,
-        init=spec.first_init,
-        rngs=rngs,
-    )
-
-
-class SpikingHead(Stateful):
-    """Linear → neuron → linear, the head of ResNet-19."""
-
-    def __init__(self, in_features: int, hidden: int, num_classes: int, *, spec: Spec, rngs: nnx.Rngs):
-        self.hidden = Linear(in_features, hidden, rngs=rngs)
-        self.neuron = spec.neuron(spec.num_steps, hidden)
-        self.dropout = spec.make_dropout()
-        self.output = Linear(hidden, num_classes, spikes=emitted(self.neuron, self.dropout), rngs=rngs)
-
-    def __call__(self, state: Any, current: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
-        """One time-step: averaged currents `[B, C]` to logits `[B, num_classes]`."""
-        carry = Carry(state, tick)
-        logits = self.output(carry.through(self.hidden(current), self.neuron, self.dropout))
-        return carry.state, logits
+from hdlif_jax.nn.stem import StemKind, StemShape, make_stem, stem_kind, stem_shape
+from hdlif_jax.nn.synapses import Linear
 
 
 class SpikingResNet(Stateful):
@@ -179,9 +140,9 @@ def resnet18(
         input_shape,
         num_classes,
         stage_sizes=(2, 2, 2, 2),
-        widths=_doubling(width, 4),
+        widths=doubling(width, 4),
         strides=(1, 2, 2, 2),
-        stem=_stem_shape(_stem_kind(stem, input_shape), num_classes),
+        stem=stem_shape(stem_kind(stem, input_shape), num_classes),
         spec=spec,
         rngs=rngs,
     )
@@ -202,9 +163,9 @@ def resnet34(
         input_shape,
         num_classes,
         stage_sizes=(3, 4, 6, 3),
-        widths=_doubling(width, 4),
+        widths=doubling(width, 4),
         strides=(1, 2, 2, 2),
-        stem=_stem_shape(_stem_kind(stem, input_shape), num_classes),
+        stem=stem_shape(stem_kind(stem, input_shape), num_classes),
         spec=spec,
         rngs=rngs,
     )
@@ -221,38 +182,20 @@ def resnet19(
     rngs: nnx.Rngs,
 ) -> SpikingResNet:
     """ResNet-19: stages of 3, 3, 2 blocks and a hidden layer of 2·width neurons; arguments as `resnet18`."""
-    kind = _stem_kind(stem, input_shape)
+    kind = stem_kind(stem, input_shape)
     return SpikingResNet(
         input_shape,
         num_classes,
         stage_sizes=(3, 3, 2),
-        widths=_doubling(width, 3),
+        widths=doubling(width, 3),
         strides=(2 if kind == "events" else 1, 2, 2),
-        stem=_stem_shape(kind, num_classes),
+        stem=stem_shape(kind, num_classes),
         head_features=2 * width,
         spec=spec,
         rngs=rngs,
     )
 
 
-def _doubling(width: int, stages: int) -> tuple[int, ...]:
+def doubling(width: int, stages: int) -> tuple[int, ...]:
+    """Channels of stages that double them."""
     return tuple(width * 2**stage for stage in range(stages))
-
-
-def _stem_kind(stem: StemKind | None, input_shape: ImageShape) -> StemKind:
-    height, width, channels = input_shape
-    if stem is None:
-        if channels == 2:
-            return "events"
-        return "imagenet" if min(height, width) >= 128 else "cifar"
-    if stem == "events" and channels != 2:
-        raise ValueError(
-            f"stem='events' reads 2 channels, one per polarity, but input_shape={input_shape} has {channels}; "
-            "use stem='cifar' or stem='imagenet' for images"
-        )
-    return stem
-
-
-def _stem_shape(kind: StemKind, num_classes: int) -> StemShape:
-    pools = kind != "events" and num_classes >= 200
-    return StemShape(7, 2, pools) if kind == "imagenet" else StemShape(pools=pools)

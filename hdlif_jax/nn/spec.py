@@ -83,3 +83,11 @@ class Spec:
     def first_init(self) -> Init:
         """Where they start."""
         return self.init if self.weights == "standardized" else he_normal()
+
+
+def refuse(spec: Spec, network: str, *fields: str) -> None:
+    """Raises ValueError for options, by the names of their fields, that a kind of network has no place for."""
+    for name in fields:
+        value, usual = getattr(spec, name), getattr(Spec, name)
+        if value != usual:
+            raise ValueError(f"{name}={value!r} has no place in a {network}; leave it at {usual!r}")

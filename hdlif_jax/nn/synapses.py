@@ -50,7 +50,8 @@ class Synapse(Module):
 
     def quantized_kernel(self) -> jax.Array:
         """Ŵ of the layer's own parameters, outside of a form."""
-        gains = (self.gain[...],) if self.weights == "standardized" else ()
+        gain = self.gain if self.weights == "standardized" else None
+        gains = () if gain is None else (gain[...],)
         return weight_quantizer(self.weights)(self.kernel[...], *gains)
 
 

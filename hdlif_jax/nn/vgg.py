@@ -5,14 +5,13 @@ from typing import Any
 import jax
 from flax import nnx
 
-from hdlif_jax.checks import Count, ImageShape, Widths, check_arguments
+from hdlif_jax.checks import Count, ImageShape, check_arguments
 from hdlif_jax.nn.attention import SECA
 from hdlif_jax.nn.cell import SpikeInput, emitted
-from hdlif_jax.nn.cells import mem_bn
 from hdlif_jax.nn.inits import Init
 from hdlif_jax.nn.module import Carry, Module, Stateful, Tick
 from hdlif_jax.nn.pooling import AdaptiveAverage, AvgPool2x2, Flatten, GlobalAverage
-from hdlif_jax.nn.spec import Spec
+from hdlif_jax.nn.spec import Spec, refuse
 from hdlif_jax.nn.synapses import Conv, Linear
 from hdlif_jax.quantize import WeightKind
 
@@ -124,7 +123,8 @@ class SpikingVGG(Stateful):
         self.units: nnx.List[Any] = nnx.List()
         self.pools = nnx.List([] if strided else [AvgPool2x2() for _ in range(halvings)])
         self.pooled_units = () if strided else ends
-        in_channels, spikes = input_shape[-1], None
+        in_channels = input_shape[-1]
+        spikes: Any = None
         weights, init = (spec.first_weights, spec.first_init) if first_weights is None else (first_weights, spec.init)
         for index, channels in enumerate(channels for stage in stages for channels in stage):
             pools = index in self.pooled_units
@@ -174,81 +174,8 @@ class SpikingVGG(Stateful):
         return carry.state, self.head(spikes)
 
 
-@check_arguments
-def vgg(
-    input_shape: ImageShape,
-    num_classes: Count,
-    *,
-    widths: Widths = (32, 64, 64),
-    spec: Spec = Spec(),
-    rngs: nnx.Rngs,
-) -> SpikingVGG:
-    """A small VGG for small images: a convolution for each width, an average after each but the last.
-
-    Args:
-      input_shape: (H, W, C) of one image or one frame of events, halved at each width but the last.
-      num_classes: width of the output.
-      widths: channels of the convolutions; behind the last one comes the average over the image.
-      spec: neurons, norms, weights, attention and dropout.
-      rngs: source of the initial kernels.
-
-    Raises:
-      ValueError: options that this family does not have, or images too small.
-    """
-    stages = tuple((width,) for width in widths)
-    return SpikingVGG(input_shape, num_classes, stages=stages, map_size=1, spec=spec, rngs=rngs)
-
-
-@check_arguments
-def vgg13(
-    input_shape: ImageShape,
-    num_classes: Count,
-    *,
-    width: Count = 64,
-    spec: Spec = Spec(),
-    rngs: nnx.Rngs,
-) -> SpikingVGG:
-    """VGG-13 for static images: ten convolutions, global average, one linear layer.
-
-    Args:
-      input_shape: (H, W, C) of one image, at least 16×16.
-      num_classes: width of the output.
-      width: channels of the first stage; the others have 2, 4, 8 and 8 times as many.
-      spec: neurons, norms, weights, attention and dropout.
-      rngs: source of the initial kernels.
-
-    Raises:
-      ValueError: options that this family does not have, or images too small.
-    """
-    stages = _scaled(width, ((1, 1), (2, 2), (4, 4), (8, 8, 8), (8,)))
-    return SpikingVGG(input_shape, num_classes, stages=stages, map_size=1, spec=spec, rngs=rngs)
-
-
-@check_arguments
-def vgg_snn(
-    input_shape: ImageShape,
-    num_classes: Count,
-    *,
-    width: Count = 64,
-    spec: Spec = Spec(neuron=mem_bn()),
-    rngs: nnx.Rngs,
-) -> SpikingVGG:
-    """VGG-SNN (VGG-11) for event frames: eight convolutions, one linear layer; arguments as `vgg13`.
-
-    On event frames (2 channels) the first convolution is quantised too.
-    """
-    return SpikingVGG(
-        input_shape,
-        num_classes,
-        stages=_scaled(width, ((1, 2), (4, 4), (8, 8), (8, 8))),
-        map_size=None,
-        first_weights=spec.weights if input_shape[-1] == 2 else None,
-        spec=spec,
-        rngs=rngs,
-    )
-
-
 def _check_spec(spec: Spec) -> None:
+    refuse(spec, "VGG", "residual_norm", "identity_norm")
     if spec.attention == "seca-2":
         raise ValueError(
             "attention='seca-2' needs a residual block: it attends to the sum of a unit's input and output "
@@ -270,7 +197,3 @@ def _sides_after(input_shape: ImageShape, halvings: int, strided: bool) -> tuple
             f"{2**halvings}×{2**halvings}; use larger images or fewer stages"
         )
     return height, width
-
-
-def _scaled(width: int, stages: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(width * factor for factor in stage) for stage in stages)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import jax
+import jax.numpy as jnp
 
 from hdlif_jax import nn
 from hdlif_jax.learning import Batch
@@ -28,7 +29,7 @@ def adjusted(
     batch: Batch,
     normalize: Callable[[jax.Array], jax.Array],
 ) -> nn.Variables:
-    """What `adjust` gives for a batch of the dataset.
+    """What `adjust` gives for a batch of the dataset, as arrays that may be given away.
 
     Raises:
       TypeError: it gave no variables.
@@ -36,4 +37,5 @@ def adjusted(
     """
     new = adjust(epoch, variables, Batch(normalize(batch.inputs), batch.labels))
     nn.with_variables(model, new)  # compares them
-    return new
+    copies: nn.Variables = jax.tree.map(jnp.copy, new)  # one array may stand for several leaves
+    return copies

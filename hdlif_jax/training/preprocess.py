@@ -17,7 +17,7 @@ Preprocess = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Ar
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What happens to training images; nothing by default. All but `auto_augment` take floats as well as uint8.
+    """What happens to training images; nothing by default. All but `auto_augment` and `erasing` take floats, too.
 
     Attributes:
       crop_padding: images are shifted by up to this many pixels (random crop with padding).
@@ -29,6 +29,8 @@ class Augmentation:
       mixup: α of Mixup; 0 leaves it out.
       cutmix: α of CutMix; 0 leaves it out.
       switch_probability: of CutMix instead of Mixup, where both are used.
+      resized_crop: a box of 8 to 100 % of each image is enlarged to its size (random resized crop), before all else.
+      erasing: probability that a box of 2 to 40 % of an image is set to one random grey (random erasing).
 
     Raises:
       ValueError: a value out of range.
@@ -43,6 +45,8 @@ class Augmentation:
     mixup: NotNegative = 0.0
     cutmix: NotNegative = 0.0
     switch_probability: Probability = 0.5
+    resized_crop: bool = False
+    erasing: Probability = 0.0
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -50,6 +54,8 @@ class Augmentation:
     def move(self, key: jax.Array, images: jax.Array) -> jax.Array:
         """The geometry, of `[B, H, W, C]`."""
         crop_key, flip_key, roll_key, rotation_key = jax.random.split(key, 4)
+        if self.resized_crop:
+            images = augment.random_resized_crop(jax.random.fold_in(key, 4), images)
         if self.crop_padding:
             images = augment.random_crop(crop_key, images, self.crop_padding)
         if self.flip:
@@ -72,8 +78,8 @@ def make_preprocess(
 ) -> Preprocess:
     """Builds `(key, inputs, labels) -> (batch, targets)`: what a training batch goes through.
 
-    In the order of torchvision's and timm's recipes: geometry and colour on inputs as they are, normalisation, Cutout
-    (a hole is then the mean), mixing. A recording moves as one. What comes in at an edge is zero: black of uint8.
+    In the order of torchvision's and timm's recipes: geometry, colour and erasing on inputs as they are, normalisation,
+    Cutout (a hole is then the mean), mixing. A recording moves as one. At an edge zeros come in: black of uint8.
 
     Args:
       mean: per channel: of uint8 inputs in [0, 1], of floats in their own unit.
@@ -94,6 +100,9 @@ def make_preprocess(
         inputs = as_images(lambda images: augmentation.move(move_key, images), inputs)
         if augmentation.auto_augment:
             inputs = augment.auto_augment(color_key, inputs)
+        if augmentation.erasing:
+            erasing_key = jax.random.fold_in(key, 5)
+            inputs = as_images(lambda images: augment.random_erasing(erasing_key, images, augmentation.erasing), inputs)
         batch = values(inputs)
         if augmentation.cutout:
             batch = as_images(lambda images: augment.cutout(cutout_key, images, augmentation.cutout), batch)

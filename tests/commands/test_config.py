@@ -5,6 +5,7 @@ import pytest
 from hdlif_jax.commands.config import (
     DataConfig,
     LearningConfig,
+    LIFConfig,
     ModelConfig,
     OptimizerConfig,
     TrainConfig,
@@ -97,6 +98,13 @@ def test_second_neuron(options, second):
     assert ModelConfig(**options).second_neuron == second
 
 
+def test_a_threshold_is_found_or_learned():
+    with pytest.raises(ValueError, match="found_threshold=True with learn_threshold=True"):
+        LIFConfig(found_threshold=True)
+    config = ModelConfig(neuron="lif", lif=LIFConfig(found_threshold=True, learn_threshold=False))
+    assert from_dict(ModelConfig, to_dict(config)) == config
+
+
 def test_unquantised_spikes():
     assert ModelConfig(spike_bits=None).quantizer.softness is None
 
@@ -113,6 +121,13 @@ def test_unquantised_spikes():
         ({"attention": "se"}, "attention='se' is unknown"),
         ({"spike_bits": 0}, "spike_bits=0 must be in 1…24"),
         ({"spike_scale": -1.0}, "spike_scale=-1.0 must be positive"),
+        ({"surrogate_scale": 2.0}, "surrogate_scale=2.0 with neuron='hd-lif', which has no surrogate to choose"),
+        ({"neuron": "lif", "surrogate": "sigmoid", "surrogate_height": 1.0}, "surrogate_height=1.0 is for"),
+        ({"neuron": "lif", "surrogate_noise": 0.1}, "surrogate_noise=0.1 is for surrogate=smooth-sigmoid and"),
+        ({"neuron": "adaptive-lif", "surrogate": "dspike"}, "neuron='adaptive-lif' has no place for; use neuron='lif'"),
+        ({"neuron": "glif", "surrogate": "arctan"}, "surrogate='arctan' is for neurons whose spikes are a step"),
+        ({"lif": LIFConfig(reset="hard")}, "lif has options of neuron='lif', and neuron='hd-lif'"),
+        ({"relu_ceiling": 2.0}, "relu_ceiling=2.0 is for neuron='relu'"),
         ({"surrogate": "arctan"}, "surrogate='arctan' is for neurons whose spikes are a step, such as neuron='lif'"),
     ],
 )

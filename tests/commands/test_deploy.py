@@ -142,14 +142,46 @@ def _save(path, array, names=None):
     return path
 
 
-def test_a_run_on_encoded_inputs_is_refused(command, finished_run, tmp_path):
-    directory = tmp_path / "run"
+@pytest.fixture(scope="module", params=["poisson", "dct"])
+def encoded_run(request, finished_run, tmp_path_factory):
+    """The finished run as if it had been one on encoded inputs, and its encoding."""
+    directory = tmp_path_factory.mktemp("encoded") / "run"
     directory.mkdir()
     for name in ("checkpoints", "checksums"):
         (directory / name).symlink_to(finished_run[0] / name)
     description = read_json(finished_run[0] / "config.json")
-    description["config"]["data"]["encoding"] = "poisson"
+    description["config"]["data"]["encoding"] = request.param
     (directory / "config.json").write_text(json.dumps(description))
-    error = error_of(command.run("deploy", directory, tmp_path / "out"))
-    assert "the run reads inputs in the code 'poisson', and an artifact reads pixels as they are" in error
-    assert not (tmp_path / "out").exists()
+    return directory, request.param
+
+
+def test_the_artifact_of_a_run_on_encoded_inputs_reads_the_code(command, encoded_run, tmp_path):
+    from hdlif_jax import deploy
+    from hdlif_jax.commands.config import DataConfig
+    from hdlif_jax.commands.evaluate import evaluate
+    from hdlif_jax.commands.infer import read_inputs
+    from hdlif_jax.commands.make import make_encoding
+    from hdlif_jax.training import make_normalize
+
+    directory, encoding = encoded_run
+    status, output, errors = command.run("deploy", directory, tmp_path / "out")
+    assert status == 0, errors
+    reads = "normalised inputs" if encoding == "dct" else "intensities in [0, 1]"
+    message = (
+        f"The artifact reads the code '{encoding}', and does not make it: hdlif_jax.encodings.{encoding}(num_steps"
+    )
+    assert message in " ".join(output.split())
+    assert f"of {reads}, plus 1 as uint8" in " ".join(output.split())
+    found = read_json(directory / "deployment.json")["verification"]["checkpoint_accuracy_per_step"]
+    np.testing.assert_allclose(found, evaluate(directory)["accuracy_per_step"], atol=1e-12)
+
+    network, dataset = deploy.load(tmp_path / "out", "float"), digits()
+    assert network.input_shape == (2, 8, 8, 1)
+    encode = make_normalize(dataset.mean, dataset.std, make_encoding(DataConfig(encoding=encoding), 2))
+    codes = np.moveaxis(np.asarray(encode(dataset.test.inputs[:256])), 0, 1)  # a batch of an evaluation
+    logits = network((codes + 1).astype(np.uint8))
+    right = np.mean(np.asarray(logits).sum(0).argmax(-1) == dataset.test.labels[:256])
+    assert abs(right - found[-1]) < 0.15  # of 256 of the 359
+    np.save(tmp_path / "image.npy", dataset.test.inputs[0])
+    with pytest.raises(ValueError, match=rf"expected uint8 \[2, 8, 8, 1\].*; it reads images in the code '{encoding}'"):
+        list(read_inputs(tmp_path / "image.npy", network, resize=False))

@@ -12,13 +12,22 @@ from flax import nnx
 
 from hdlif_jax import data, learning, losses, nn
 from hdlif_jax.commands import make, registry
-from hdlif_jax.commands.config import DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig
+from hdlif_jax.commands.config import (
+    DataConfig,
+    FirstConfig,
+    LearningConfig,
+    LIFConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
 from hdlif_jax.neurons import surrogates
 
 MODEL = nn.mlp((3,), 2, widths=(4,), spec=nn.Spec(num_steps=4, neuron=nn.lif()), rngs=nnx.Rngs(0))
 NETWORK = nn.training_form(MODEL)
 PARAMS = jax.tree.map(jnp.ones_like, nn.variables_of(MODEL).params)
 SGD = OptimizerConfig(weight_decay=0.5)
+HARD = nn.lif(reset="hard", decay=0.25)
 
 CHOICES = [
     (ModelConfig, "neuron", registry.NEURONS),
@@ -54,11 +63,35 @@ def test_a_neuron_reads_what_its_entry_says(name):
     assert hasattr(factory, "surrogate") == (entry.reads == "surrogate")
 
 
+@pytest.mark.parametrize("trace", [name for name, trace in registry.TRACES.items() if trace is not None])
+@pytest.mark.parametrize("name", registry.NEURONS)
+def test_a_neuron_has_the_traces_that_its_entry_says(name, trace):
+    """Also if it is a LIF without the soft reset that ratios need; what has none is refused in the configuration."""
+    options = [LIFConfig(reset=reset) for reset in ("soft", "hard", "none")] if name == "lif" else [LIFConfig()]
+    for lif in options:
+        model = ModelConfig(neuron=name, lif=lif, parallel=False if name != "parallel" else None)
+        cell = registry.NEURONS[name](model)(2, 3)
+        has = registry.TRACES[trace]().refusal(cell) is None
+        assert (trace in registry.NEURONS[name].traces(model)) == has
+        run = functools.partial(TrainConfig, model=model, learning=LearningConfig(rule="accumulate", trace=trace))
+        if has:
+            run()
+        else:
+            with pytest.raises(ValueError, match=f"of model.neuron={name} have none: use model.neuron=lif"):
+                run()
+
+
 @pytest.mark.parametrize("name", registry.LOSSES)
 def test_a_loss_is_of_sequences_if_its_entry_says_so(name):
     entry = registry.LOSSES[name]
     loss = entry(LearningConfig(loss=name, rule="stbp"))
     assert isinstance(loss, losses.SequenceLoss) == entry.of_sequences
+
+
+@pytest.mark.parametrize("name", registry.RULES)
+def test_a_rule_is_of_sequences_if_its_entry_says_so(name):
+    entry = registry.RULES[name]
+    assert isinstance(entry(LearningConfig(rule=name), NoTeacher()), learning.stbp) == entry.of_sequences
 
 
 @pytest.mark.parametrize("architecture", registry.NETWORKS)
@@ -92,11 +125,38 @@ def test_a_seed_decides_the_kernels():
         ({"neuron": "lif"}, nn.lif(), nn.lif()),
         ({"neuron": "lif", "surrogate": "arctan"}, nn.lif(surrogates.arctan()), nn.lif(surrogates.arctan())),
         ({"architecture": "vgg13"}, nn.hd_lif(4, 0.25), None),
+        ({"neuron": "glif"}, nn.glif(), nn.glif()),
+        ({"neuron": "relu", "relu_ceiling": 2}, nn.relu(2.0), nn.relu(2.0)),
+        ({"neuron": "lif", "lif": LIFConfig(reset="hard", decay=0.25)}, HARD, HARD),
     ],
 )
 def test_specs_have_the_neurons_of_the_configuration(fields, neuron, second):
     spec = make.make_spec(ModelConfig(**fields))
     assert (spec.neuron, spec.second_neuron) == (neuron, second)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"surrogate_scale": 0.5}, surrogates.triangle(0.5)),
+        ({"surrogate_height": 0.3}, surrogates.triangle(1.0, 0.3)),
+        ({"surrogate": "rectangle", "surrogate_scale": 0.4, "surrogate_height": 1.0}, surrogates.rectangle(0.4, 1.0)),
+        ({"surrogate": "sigmoid", "surrogate_scale": 2.0}, surrogates.sigmoid(2.0)),
+        ({"surrogate": "arctan", "surrogate_scale": 3.0}, surrogates.arctan(3.0)),
+        ({"surrogate": "fast-sigmoid", "surrogate_scale": 5.0}, surrogates.fast_sigmoid(5.0)),
+        ({"surrogate": "gaussian", "surrogate_scale": 0.4}, surrogates.gaussian(0.4)),
+        ({"surrogate": "dspike", "surrogate_scale": 2.0}, surrogates.dspike(2.0)),
+        ({"surrogate": "smooth-sigmoid", "surrogate_noise": 0.2}, surrogates.smooth_step("sigmoid", noise=0.2)),
+        ({"surrogate": "smooth-ramp", "surrogate_scale": 2.0}, surrogates.smooth_step("ramp", 2.0)),
+    ],
+)
+def test_surrogates_take_their_numbers_from_the_configuration(fields, expected):
+    assert registry.NEURONS["lif"](ModelConfig(neuron="lif", **fields)) == nn.lif(expected)
+
+
+def test_an_lif_of_the_configuration_has_all_options_of_the_cell():
+    own = {field.name: field.default for field in dataclasses.fields(nn.lif) if field.name != "surrogate"}
+    assert {field.name: field.default for field in dataclasses.fields(LIFConfig)} == own
 
 
 def test_rules_and_losses_take_their_numbers_from_the_configuration():
@@ -277,6 +337,13 @@ def test_fields_of_another_schedule_or_optimiser_are_refused(fields, message):
         OptimizerConfig(**fields)
 
 
+class NoTeacher:
+    """Of rules that are made and do not run."""
+
+    def activations(self, inputs):
+        raise NotImplementedError
+
+
 def small_dataset():
     pixels = np.random.default_rng(0).integers(0, 256, (40, 6, 6, 1), np.uint8)
     split = data.Split(pixels, np.arange(40, dtype=np.int32) % 4)
@@ -288,14 +355,17 @@ def small_config(**changes):
     return dataclasses.replace(config, **changes)
 
 
-def make_trainer(**changes):
+def make_trainer(rule="random_step", **changes):
+    if registry.RULES[rule].has_teacher:
+        changes["first"] = FirstConfig("digits-ltl-teacher", use="teacher")
+    config = small_config(learning=LearningConfig(rule=rule), **changes)
     with jax.numpy_dtype_promotion("standard"):  # optax' schedules mix types
-        return make.make_trainer(small_config(**changes), small_dataset())
+        return make.make_trainer(config, small_dataset(), teacher=NoTeacher())
 
 
 @pytest.mark.parametrize("rule", registry.RULES)
 def test_the_learning_rate_falls_by_updates(rule):
-    trainer = make_trainer(learning=LearningConfig(rule=rule))
+    trainer = make_trainer(rule)
     assert trainer.updates_per_step == (3 if rule == "every_step" else 1)
     assert trainer.plan.total_steps == 2 * (36 // 8)
 
@@ -320,3 +390,11 @@ def test_encodings_reach_training_and_evaluation(encoding):
 def test_encodings_are_for_images():
     with pytest.raises(ValueError, match="encoding='poisson' makes a sequence of an image, and nmnist is made of"):
         DataConfig(name="nmnist", encoding="poisson")
+
+
+@pytest.mark.parametrize("options", [{"auto_augment": True}, {"resized_crop": True}, {"erasing": 0.5}], ids=str)
+def test_augmentations_of_pictures_are_for_images(options):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"^{name} is for images, and nmnist is made of events; use flip, roll and"):
+        DataConfig(name="nmnist", **options)
+    assert getattr(registry.make_augmentation(DataConfig(**options)), name) == options[name]

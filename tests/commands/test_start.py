@@ -37,6 +37,7 @@ REFUSED = {
         ["digit"],
         ["--epochs", "0"],
         ["--model.weights", "int4"],
+        ["--learning.rule", "stbp", "--learning.loss", "tet", "--epochs", "0"],
         ["--resume", "nowhere"],
         ["--config", "no"],
         ["--init-from", "no"],

@@ -45,6 +45,7 @@ def measures(cosine, seeds=1):
 def figures(cosine, seeds=1, layers=("units.0.conv", "units.1.conv", "head")):
     return {
         "accuracy": spread([0.97] * seeds),
+        "same_loss": True,
         "network": {stage: measures(cosine, seeds) for stage in ("init", "trained")},
         "layers": {stage: {layer: measures(cosine, seeds) for layer in layers} for stage in ("init", "trained")},
         "epsilon": {stage: [{"separability_index": 0.4321}] * seeds for stage in ("init", "trained")},
@@ -61,6 +62,8 @@ def test_the_table_has_80_columns_and_the_best_first(seeds):
     first, second = text.splitlines()[3:5]
     assert " ".join(first.split()) == "ltl-offline 0.500 0.500 0.500 0.500 1234 0.250 0.432 1.500 1e+05 12.3"
     assert second.startswith("ltl-online ")
+    other = systems_table({"ltl-online": figures(0.25, seeds) | {"same_loss": False}}).splitlines()[3]
+    assert other.split()[5:7] == ["1234", "-"]  # a bias to the gradient of another loss is none
     head, line, *rows = systems_markdown(systems).splitlines()
     assert {row.count("|") for row in (head, line, *rows)} == {13}
     assert ("0.500 ± 0.000" in rows[0]) == (seeds > 1)

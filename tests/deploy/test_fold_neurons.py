@@ -8,7 +8,7 @@ from flax import nnx
 from hdlif_jax import nn
 from hdlif_jax.deploy import execute
 from hdlif_jax.deploy.fold import fold
-from hdlif_jax.neurons.surrogates import rectangle
+from hdlif_jax.neurons.surrogates import dspike, rectangle, smooth_step
 from tests.deploy.networks import inputs_for, unfolded_logits, unsettled
 
 OPTIONS = {
@@ -18,6 +18,10 @@ OPTIONS = {
     "hard reset": nn.lif(reset="hard"),
     "no reset": nn.lif(reset="none", learn_decay=False, decay=0.3),
     "fires above": nn.lif(tie=">", surrogate=rectangle()),
+    "fires before it charges": nn.lif(order="fire-charge", relative=True, tie=">", height=1.0),
+    "found threshold": nn.lif(learn_threshold=False, found_threshold=True, threshold=0.7),
+    "Dspike": nn.lif(dspike(), reset="hard", tie=">", height=1.0),
+    "noisy smooth step": nn.lif(smooth_step("ramp", noise=0.3), reset="hard"),
     "detached hard reset": nn.lif(reset="hard", detach=True, height=1.0),
 }
 
@@ -51,6 +55,24 @@ def test_ties_are_kept(tie, fires):
     _, values = execute.advance(folded.graph, "float", folded.arrays, {}, jnp.full((1, 1, 2), 0.5), 0, 1)
     assert values["layers.0"].dtype == jnp.uint8
     np.testing.assert_array_equal(values["layers.0"], np.full((1, 1, 2), fires))
+
+
+def test_gated_neurons_fold_exactly_by_channel_and_step():
+    model = network(nn.glif(), num_steps=4)
+    x = inputs_for(model)
+    folded, expected = fold(model), unfolded_logits(model, x)
+    assert folded.arrays["blocks.0.neuron1"]["conductance"].shape == (4, 4)
+    assert folded.arrays["blocks.0.neuron1"]["threshold"].shape == (1, 4)
+    np.testing.assert_allclose(folded_logits(folded, x), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("ceiling", [None, 0.5])
+def test_networks_without_spikes_fold_exactly(ceiling):
+    model = network(nn.relu(ceiling), num_steps=1)
+    x = inputs_for(model)
+    folded, expected = fold(model), unfolded_logits(model, x)
+    assert {neuron.max_level for neuron in folded.graph.neurons} == {None}
+    np.testing.assert_allclose(folded_logits(folded, x), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
 def test_the_unit_of_a_spike_is_its_height():

@@ -121,11 +121,20 @@ def test_time_step_must_be_positive():
         to_nir(fold(conv_net(neuron="lif")), dt=0.0)
 
 
-def test_a_neuron_that_does_not_reset_is_refused_by_name():
+@pytest.mark.parametrize(
+    ("neuron", "message"),
+    [
+        (nn.lif(reset="none"), r"the lif neuron layers\.1: it does not reset"),
+        (nn.lif(order="fire-charge"), r"the lif neuron layers\.1: it fires before it charges"),
+        (nn.glif(), r"the glif neuron layers\.1: its gates mix leaks and resets"),
+        (nn.relu(), r"the relu neuron layers\.1: it hands on real numbers"),
+    ],
+)
+def test_a_neuron_that_nir_has_not_is_refused_by_name(neuron, message):
     from hdlif_jax.deploy.nir import to_nir
 
-    with pytest.raises(ValueError, match=r"cannot express the lif neuron layers\.1: it does not reset"):
-        to_nir(fold(perceptron(nn.lif(reset="none"))))
+    with pytest.raises(ValueError, match=f"cannot express {message}"):
+        to_nir(fold(perceptron(neuron)))
 
 
 def test_a_neuron_of_an_unknown_kind_is_refused_by_name(monkeypatch):

@@ -15,8 +15,22 @@ from tests.conftest import cross_entropy, perturbed
 from tests.learning.test_online import relative_difference
 from tests.nn.own import features
 
+
+def made(kind):
+    """A rule with what it cannot do without."""
+    if kind is not learning.layer_local:
+        return kind()
+    model = features(*layers(nn.relu(), nn.relu()), num_steps=1)
+    return kind(learning.Teacher(model, nn.variables_of(model)))
+
+
+def layers(first, second):
+    rngs = nnx.Rngs(0)
+    return nn.BatchNorm(5), nn.Linear(5, 6, rngs=rngs), first, nn.Linear(6, 6, rngs=rngs), second
+
+
 RULES = {
-    name: kind()
+    name: made(kind)
     for name, kind in ((name, getattr(learning, name)) for name in learning.__all__)
     if dataclasses.is_dataclass(kind) and hasattr(kind, "updates_per_batch")
 }
@@ -27,10 +41,8 @@ BATCH = Batch(jax.random.normal(jax.random.key(1), (7, 5)), jnp.arange(7) % 3)
 
 
 def setup(rule=None, *, num_steps=4, form=nn.training_form):
-    rngs = nnx.Rngs(0)
     second = nn.hd_lif() if isinstance(rule, learning.traced) else nn.mem_bn()  # which has no leak for a trace
-    layers = nn.BatchNorm(5), nn.Linear(5, 6, rngs=rngs), nn.hd_lif(), nn.Linear(6, 6, rngs=rngs), second
-    model = features(*layers, num_steps=num_steps)
+    model = features(*layers(nn.hd_lif(), second), num_steps=num_steps)
     return form(model), perturbed(nn.variables_of(model), scale=0.05)
 
 
@@ -48,14 +60,14 @@ def learn(rule, network, variables, loss=cross_entropy, batch=BATCH):
 
 
 def test_these_are_the_rules():
-    assert RULES.keys() == {"accumulate", "every_step", "random_k", "random_step", "stbp", "traced"}
+    assert RULES.keys() == {"accumulate", "every_step", "layer_local", "random_k", "random_step", "stbp", "traced"}
     assert GRADIENT_RULES.keys() == RULES.keys() - {"every_step", "traced"}
 
 
 @EACH
 def test_rules_are_values(rule):
-    assert rule == type(rule)()
-    assert hash(rule) == hash(type(rule)())
+    assert rule == dataclasses.replace(rule)
+    assert hash(rule) == hash(dataclasses.replace(rule))
     assert repr(rule).startswith(f"{type(rule).__name__}(")
     with pytest.raises(dataclasses.FrozenInstanceError):
         rule.k = 3
@@ -96,13 +108,15 @@ def test_a_rule_of_one_gradient_is_its_gradient_and_an_update(rule):
     expected, _ = descend(gradient.grads, (0, gradient.learned), variables.params, gradient.learned)
     assert relative_difference(learner.variables, nn.Variables(expected, gradient.batch_stats)) < 1e-5
     np.testing.assert_array_equal(learned.steps, gradient.learned)
-    np.testing.assert_allclose(learned.loss, gradient.loss / np.sum(gradient.learned, dtype=np.float32), rtol=1e-6)
+    number = 1 if isinstance(rule, learning.layer_local) else np.sum(gradient.learned, dtype=np.float32)  # of losses
+    np.testing.assert_allclose(learned.loss, gradient.loss / number, rtol=1e-6)
     np.testing.assert_allclose(learned.logits, gradient.logits, rtol=1e-6)
 
 
 def test_with_a_single_step_all_rules_are_one():
     """Online equals STBP at T = 1, also for the rule that updates after each step."""
-    rules = {**RULES, "random_k": learning.random_k(1), "in segments": learning.stbp(segment=1)}
+    rules = {name: rule for name, rule in RULES.items() if name != "layer_local"}  # which has another loss
+    rules |= {"random_k": learning.random_k(1), "in segments": learning.stbp(segment=1)}
     rules |= {"layerwise": learning.stbp(layerwise=True), "detached": learning.stbp(detach=True)}
     networks = [setup(None, num_steps=1), setup(learning.traced(), num_steps=1)]
     full = [learn(learning.stbp(), *network) for network in networks]

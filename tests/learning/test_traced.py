@@ -169,6 +169,9 @@ def test_memory_does_not_depend_on_the_number_of_steps(trace):
     [
         (lambda: learning.traced(learning.stbp()), "stbp(.*) goes back through all time-steps, for which a trace"),
         (lambda: learning.traced(learning.accumulate), "rule=accumulate is not called yet; write accumulate()"),
+        (lambda: learning.traced(trace=learning.decay_trace), "trace=decay_trace is not called yet; write decay_trace"),
+        (lambda: form_with(trace=0.5), "trace=0.5 is none; give one such as learning.decay_trace"),
+        (lambda: form_with(nn.relu()), r"layers\.1: ReLUCell says no leak λ"),
         (lambda: form_with(nn.adaptive_lif()), r"layers\.1: AdaptiveLIFCell says no leak λ"),
         (lambda: form_with(nn.mem_bn()), r"layers\.1: MemBNHDLIFCell says no leak λ"),
         (lambda: form_with(nn.lif(reset="hard"), CODE), r"layers\.1: reset='hard' has no ratio of potentials"),

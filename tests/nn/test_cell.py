@@ -185,3 +185,19 @@ def test_a_neuron_that_does_not_declare_itself_says_what_to_set(missing):
     with pytest.raises(TypeError, match=rf"Bare does not say its {missing}; set {missing} = "):
         getattr(kind(), missing)
     assert not hasattr(kind(), missing)
+
+
+def test_a_setting_lies_among_the_statistics_and_no_step_moves_it():
+    class Shifted(nn.Module):
+        def __init__(self):
+            self.shift = nn.Setting(jnp.float32(0.5))
+
+        def __call__(self, x):
+            return x + self.shift[...]
+
+    layers = Shifted(), nn.hd_lif(), nn.Linear(3, 2, rngs=nnx.Rngs(0))
+    model = nn.Sequential(*layers, num_steps=2, input_shape=(3,))
+    variables, network = nn.variables_of(model), nn.training_form(model)
+    assert variables.batch_stats == {"layers": {0: {"shift": 0.5}}}
+    output = jax.jit(network.sequence)(*variables, jnp.ones((4, 3)))  # which asks other statistics for over_time
+    assert output.batch_stats == variables.batch_stats

@@ -179,3 +179,21 @@ def test_variables_of_another_network_are_refused(images):
     mixed = nn.Variables(nn.variables_of(model).params, nn.variables_of(other).batch_stats)
     with pytest.raises(ValueError, match=r"batch_stats: .* is float32\[1, 4\] and the network needs float32\[4, 4\]"):
         training.recalibrate(model, mixed, [images])
+
+
+def test_what_is_set_is_no_statistic_and_statistics_follow_it(images):
+    """A found threshold stays, and what is normalised behind it is that of its spikes."""
+    neuron = nn.lif(threshold=0.9, learn_threshold=False, found_threshold=True)
+    spec = nn.Spec(num_steps=3, neuron=neuron, second_neuron=neuron)
+    model = nn.conv_net((6, 6, 2), 3, widths=(3,), spec=spec, rngs=nnx.Rngs(0))
+    variables = nn.variables_of(model)
+    settings = variables.batch_stats["blocks"][0]
+    for name in ("neuron1", "neuron2"):
+        settings[name]["threshold"] = jnp.float32(0.3)
+    found = training.recalibrate(model, variables, [images])
+    for name in ("neuron1", "neuron2"):
+        assert found.batch_stats["blocks"][0][name]["threshold"] == np.float32(0.3)
+    for path, x in watched_inputs(model, variables, images).items():
+        expected = x.mean(axis=tuple(range(x.ndim - 1)))
+        np.testing.assert_allclose(stats_of(found, path)["mean"], expected, atol=1e-5)
+        assert np.any(expected != 0)

@@ -100,7 +100,16 @@ def test_the_streaming_runner_follows_a_jump():
 
 
 AUGMENTATION = Augmentation(
-    crop_padding=1, flip=True, roll=1, rotation=10.0, cutout=2, mixup=0.8, cutmix=1.0, auto_augment=True
+    crop_padding=1,
+    flip=True,
+    roll=1,
+    rotation=10.0,
+    cutout=2,
+    mixup=0.8,
+    cutmix=1.0,
+    auto_augment=True,
+    resized_crop=True,
+    erasing=0.5,
 )
 
 
@@ -110,11 +119,13 @@ def test_a_batch_is_the_composition_of_its_augmentations(key):
     batch, targets = preprocess(key, inputs, SPLIT.labels)
     move_key, color_key, cutout_key, mix_key = jax.random.split(key, 4)
     crop_key, flip_key, roll_key, rotation_key = jax.random.split(move_key, 4)
-    images = augment.random_crop(crop_key, inputs, 1)
+    images = augment.random_resized_crop(jax.random.fold_in(move_key, 4), inputs)
+    images = augment.random_crop(crop_key, images, 1)
     images = augment.random_horizontal_flip(flip_key, images)
     images = augment.random_roll(roll_key, images, 1)
     images = augment.random_rotation(rotation_key, images, 10.0)
     images = augment.auto_augment(color_key, images)
+    images = augment.random_erasing(jax.random.fold_in(key, 5), images, 0.5)
     normalized = jnp.asarray((np.asarray(images) / 255 - 0.5) / 0.25, jnp.float32)
     expected = augment.mix(
         mix_key,

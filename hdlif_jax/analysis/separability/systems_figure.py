@@ -17,8 +17,8 @@ def systems_figure(systems: Mapping[str, Any], title: str) -> "Figure":
     """Systems in rows: cosine by layer before and after training, bias and variance, memory and time of a step.
 
     Args:
-      systems: by name, from top to bottom: "network" and "layers" by stage with the mean of each measure, "temp_mb" by
-        number of time-steps, and "step_ms".
+      systems: by name, from top to bottom: "network" and "layers" by stage with the mean of each measure, "same_loss",
+        without which there is no bias to show, "temp_mb" by number of time-steps, and "step_ms".
       title: what they were measured on.
     """
     from matplotlib import pyplot as plt
@@ -36,7 +36,7 @@ def systems_figure(systems: Mapping[str, Any], title: str) -> "Figure":
     _cosines(init, systems, "init", "Cosine at initialisation")
     image = _cosines(trained, systems, "trained", "Cosine after training")
     figure.colorbar(image, ax=[init, trained], label="cosine(own gradient, STBP)", shrink=0.9, pad=0.01)
-    _errors(error, [figures["network"]["trained"] for figures in systems.values()])
+    _errors(error, systems)
     memories(memory, [figures["temp_mb"] for figures in systems.values()])
     time.barh(range(len(names)), [figures["step_ms"]["median"] for figures in systems.values()], 0.6, color="tab:gray")
     time.set(title="A training step", xlabel="ms, median")
@@ -77,13 +77,19 @@ def heat(axes: "Axes", values: np.ndarray, limits: tuple[float, float], text: Ca
     return image
 
 
-def _errors(axes: "Axes", networks: Sequence[Any]) -> None:
+def _errors(axes: "Axes", systems: Mapping[str, Any]) -> None:
     """What is missing of the full gradient, and what the draw adds."""
-    for offset, (measure, power, color, label) in zip(
-        (-0.2, 0.2), (("bias", 2, "tab:red", "bias²"), ("variance", 1, "tab:blue", "variance")), strict=True
-    ):
-        values = [network[measure]["mean"] ** power for network in networks]
-        axes.barh(np.arange(len(values)) + offset, values, 0.36, color=color, label=label)
+    networks, rows = [figures["network"]["trained"] for figures in systems.values()], np.arange(len(systems))
+    bias = [
+        network["bias"]["mean"] ** 2 if figures["same_loss"] else 0.0
+        for network, figures in zip(networks, systems.values(), strict=True)
+    ]
+    axes.barh(rows - 0.2, bias, 0.36, color="tab:red", label="bias²")
+    axes.barh(rows + 0.2, [network["variance"]["mean"] for network in networks], 0.36, color="tab:blue",
+              label="variance")  # fmt: skip
+    for row, figures in enumerate(systems.values()):
+        if not figures["same_loss"]:
+            axes.text(0, row - 0.2, " other losses", va="center", fontsize=8, color="tab:red")
     axes.set_xscale("symlog", linthresh=0.1)
     axes.set(title="Relative error, trained", xlabel="of all parameters")
     _plain_ticks(axes)

@@ -34,12 +34,16 @@ class DataConfig:
     image_size: Count | None = None
     """Height and width that images of varying size (imagenet, tfds) are cut to, 224 by default: a random resized crop
     in training. Pictures of a folder are scaled to it, where it is given."""
+    resized_crop: bool = False
+    """A box of 8 to 100 % of each training image is enlarged to its size (random resized crop)."""
     crop_padding: Amount = 0
     """Training images are shifted by up to this many pixels (random crop with padding)."""
     flip: bool = False
     """Training images are mirrored with probability ½."""
     auto_augment: bool = False
     """Training images go through AutoAugment's policy for CIFAR-10."""
+    erasing: Probability = 0.0
+    """Probability that a box of 2 to 40 % of a training image is set to one random grey (random erasing)."""
     cutout: Amount = 0
     """Side of the square of each training image that is set to the mean."""
     roll: Amount = 0
@@ -74,10 +78,11 @@ class DataConfig:
         Raises:
           ValueError: frames, and what is for images.
         """
-        require(
-            not (self.auto_augment and is_sequence),
-            f"auto_augment is for images, and {self.name} is made of events; use flip, roll and rotation",
-        )
+        for name in ("auto_augment", "resized_crop", "erasing"):
+            require(
+                not (getattr(self, name) and is_sequence),
+                f"{name} is for images, and {self.name} is made of events; use flip, roll and rotation",
+            )
         require(
             self.encoding == DataConfig.encoding or not is_sequence,
             f"encoding={self.encoding!r} makes a sequence of an image, and {self.name} is made of sequences already; "

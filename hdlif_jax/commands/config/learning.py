@@ -4,8 +4,7 @@ import dataclasses
 import itertools
 from typing import Literal
 
-import hdlif_jax as hd
-from hdlif_jax.checks import Count, NotNegative, Positive, Probability, Share, check_fields
+from hdlif_jax.checks import Amount, Count, NotNegative, Percentile, Positive, Probability, Share, check_fields
 from hdlif_jax.commands import registry
 from hdlif_jax.commands.config.fields import require
 
@@ -68,7 +67,8 @@ class LearningConfig:
 
     rule: Literal[tuple(registry.RULES)] = "random_step"  # type: ignore[valid-type]
     """random_step: one random step a batch (Algorithm 1). random_k: the sum over K random steps. accumulate: the sum
-    over all steps. every_step: an update after every step. stbp: the full gradient through time, for comparison."""
+    over all steps. every_step: an update after every step. stbp: the full gradient through time, for comparison.
+    layer-local, layer-local-online: each layer learns by itself from a teacher (LTL), through time or within steps."""
     k: Count = 2
     """K of random_k."""
     early_stop: bool = True
@@ -93,6 +93,10 @@ class LearningConfig:
     """Of tet: weight λ of the distance of all logits from a constant."""
     tet_constant: float = 1.0
     """Of tet: this constant, φ."""
+    local_percentile: Percentile = 99.9
+    """Of layer-local rules: percentile of a layer's activations in the teacher that stands for a rate of 1."""
+    local_warmup: Amount = 0
+    """Of layer-local-online: first time-steps that do not teach."""
 
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError for values that are none of a field, or do not go together."""
@@ -107,7 +111,15 @@ class LearningConfig:
             "(OTTT-A) or every_step (OTTT-O), or trace=none",
         )
         require(
-            not self.is_of_sequences or isinstance(registry.RULES[self.rule](self), hd.learning.stbp),
+            self.local_warmup == 0 or self.rule == "layer-local-online",
+            f"local_warmup={self.local_warmup} is for rule=layer-local-online; leave it unset",
+        )
+        require(
+            self.trace == "none" or not registry.RULES[self.rule].has_teacher,
+            f"trace={self.trace!r} with rule={self.rule!r}: layer-local rules have no traces; leave trace unset",
+        )
+        require(
+            not self.is_of_sequences or registry.RULES[self.rule].of_sequences,
             f"loss={self.loss!r} is of the whole sequence, and {self.rule} learns from single time-steps; use "
             "rule=stbp, or loss=cross-entropy",
         )

@@ -75,6 +75,32 @@ class TrainConfig:
             f"learning.stbp_segment={self.learning.stbp_segment} does not divide "
             f"model.num_steps={self.model.num_steps}; choose a divisor",
         )
+        rule = registry.RULES[self.learning.rule]
+        require(
+            not rule.has_teacher or self.first.use == "teacher",
+            f"learning.rule={self.learning.rule} learns from a teacher, a network without spikes that is trained "
+            "first; name it with first.preset, e.g. digits-ltl-teacher, and first.use=teacher",
+        )
+        require(
+            rule.has_teacher or self.first.use != "teacher",
+            f"first.use=teacher with learning.rule={self.learning.rule}, which learns from no teacher; choose "
+            "first.use=weights, or learning.rule=layer-local",
+        )
+        if not self.data.is_own:
+            self.check_kind(registry.DATASETS[self.data.name].is_sequence)
+        require(
+            self.learning.local_warmup < self.model.num_steps,
+            f"learning.local_warmup={self.learning.local_warmup} leaves none of model.num_steps="
+            f"{self.model.num_steps} to teach; choose fewer",
+        )
+        in_blocks = registry.NETWORKS[self.model.architecture].has_blocks
+        for neuron in (self.model.neuron, self.model.second_neuron if in_blocks else self.model.neuron):
+            require(
+                self.learning.trace == "none" or self.learning.trace in registry.NEURONS[neuron].traces(self.model),
+                f"learning.trace={self.learning.trace} is of neurons with a leak, and of ratios of LIF with "
+                f"model.lif.reset=soft; these of model.neuron={neuron} have none: use model.neuron=lif, or "
+                "learning.trace=none",
+            )
         over_sequence = registry.NORMS[self.model.norm].over_sequence
         require(
             not over_sequence or (self.learning.rule == "stbp" and self.learning.stbp_segment is None),
@@ -91,3 +117,16 @@ class TrainConfig:
                 self.learning.k <= self.model.num_steps,
                 f"learning.k={self.learning.k} exceeds model.num_steps={self.model.num_steps}; choose k ≤ num_steps",
             )
+
+    def check_kind(self, is_sequence: bool) -> None:
+        """Checks all that depends on what inputs are, which of own data is known when it is opened.
+
+        Raises:
+          ValueError: frames, and what is for images.
+        """
+        self.data.check_kind(is_sequence)
+        require(
+            not (registry.RULES[self.learning.rule].has_teacher and is_sequence),
+            f"learning.rule={self.learning.rule} compares rates with a teacher's activations of one image, and "
+            f"{self.data.name} is made of sequences; choose another rule, or images",
+        )

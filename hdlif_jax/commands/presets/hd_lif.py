@@ -1,5 +1,6 @@
 """The rows of "Rethinking SNN Online Training and Deployment" (CVPR 2026, arXiv 2410.07547), and LIF baselines."""
 
+import dataclasses
 from typing import Any
 
 from hdlif_jax.commands.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
@@ -24,6 +25,13 @@ AUGMENTATION: dict[str, dict[str, Any]] = {
     "tiny-imagenet": MIXING | {"crop_padding": 4, "flip": True},
     "imagenet": MIXING | {"flip": True},  # and the random resized crop of images of varying size
     "dvs-cifar10": MIXING | {"flip": True, "roll": 5},
+}
+
+# The authors' code: everything decays, and nothing is held out.
+RECIPE: dict[str, Any] = {
+    "epochs": 300,
+    "batch_size": 64,
+    "optimizer": OptimizerConfig(learning_rate=0.01, weight_decay=5e-4, warmup_epochs=5, decay_all=True),
 }
 
 # What a row changes of the defaults: HD-LIF, ternary weights, 4-bit spikes, half of a ResNet's neurons parallel.
@@ -92,16 +100,14 @@ def describe(config: TrainConfig) -> str:
 
 
 def _preset(name: str, dataset: str, architecture: str, model: dict[str, Any], *paper: Any) -> Preset:
-    """A preset with the hyper-parameters of the authors' code: everything decays, and nothing is held out."""
+    """A preset with the hyper-parameters of the authors' code, which are the common ones, too."""
     config = TrainConfig(
         preset=name,
-        epochs=300,
-        batch_size=64,
         model=ModelConfig(architecture=architecture, **model),
         data=DataConfig(name=dataset, validation_fraction=0, **AUGMENTATION[dataset]),
-        optimizer=OptimizerConfig(learning_rate=0.01, weight_decay=5e-4, warmup_epochs=5, decay_all=True),
+        **RECIPE,
     )
-    return Preset(describe(config), config, PaperFigures(*paper))
+    return Preset(describe(config), config, PaperFigures(*paper), dataclasses.replace(config, recipe="common"))
 
 
 PRESETS: dict[str, Preset] = {row[0]: _preset(*row) for row in _ROWS}

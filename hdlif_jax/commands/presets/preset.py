@@ -44,12 +44,18 @@ class Preset(NamedTuple):
       config: its own recipe.
       paper: what the paper at hand reports for it.
       common: the same network, neurons, loss and rule by the recipe that all systems are compared with; None for none.
+      param_mb: memory of convolution and linear weights in 10⁶ bytes, where it is not what the paper prints.
+      source: what the system's own paper or code reports; None for nothing that is known.
+      note: where the paper's figure is not one of this system, or this configuration not known to be the system's.
     """
 
     description: str
     config: TrainConfig
     paper: PaperFigures | None = None
     common: TrainConfig | None = None
+    param_mb: float | None = None
+    source: str | None = None
+    note: str | None = None
 
     def recipe(self, name: str) -> TrainConfig:
         """The configuration of a recipe.

@@ -1,18 +1,45 @@
 """Small datasets and networks, for a look at everything on two cores."""
 
+import dataclasses
+from typing import Any
+
 from hdlif_jax.commands.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 from hdlif_jax.commands.presets.preset import Preset
+
+DIGITS: dict[str, Any] = {
+    "epochs": 40,
+    "batch_size": 64,
+    "augmentation": {"crop_padding": 1},
+    "optimizer": OptimizerConfig(learning_rate=0.1),
+}
+
+DIGITS_NETWORK: dict[str, Any] = {"architecture": "vgg", "widths": (32, 64, 64)}  # of all systems, to compare them
+
+_HD_LIF = TrainConfig(
+    preset="digits-hd-lif",
+    epochs=DIGITS["epochs"],
+    batch_size=DIGITS["batch_size"],
+    model=ModelConfig(**DIGITS_NETWORK),
+    data=DataConfig(name="digits", **DIGITS["augmentation"]),
+    optimizer=DIGITS["optimizer"],
+)
 
 PRESETS: dict[str, Preset] = {
     "digits": Preset(
         "Handwritten digits of scikit-learn, 8×8 pixels; a small conv net of block (b), under a minute on two cores.",
         TrainConfig(
             preset="digits",
-            epochs=40,
+            epochs=DIGITS["epochs"],
+            batch_size=DIGITS["batch_size"],
             model=ModelConfig(widths=(32, 64, 64)),
-            data=DataConfig(name="digits", crop_padding=1),
-            optimizer=OptimizerConfig(learning_rate=0.1),
+            data=DataConfig(name="digits", **DIGITS["augmentation"]),
+            optimizer=DIGITS["optimizer"],
         ),
+    ),
+    "digits-hd-lif": Preset(
+        "Digits, the small VGG of all systems: HD-LIF, ternary weights, 4-bit spikes, one random time-step.",
+        _HD_LIF,
+        common=dataclasses.replace(_HD_LIF, recipe="common"),
     ),
     "fashion-mnist": Preset(
         "Fashion-MNIST, 28×28 pixels; VGG-13 with 12 instead of 64 channels, T = 2, ten minutes on two cores.",

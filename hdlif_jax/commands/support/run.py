@@ -152,9 +152,10 @@ def run(
     if config.data.is_own:
         console.print(f"{config.data.dir}: {dataset}", markup=False)
     with phase("building the network"):
-        trainer = make_trainer(config, dataset, execution.mesh())
+        teacher = stages.untrained_teacher(config, dataset.input_shape, dataset.num_classes)
+        trainer = make_trainer(config, dataset, execution.mesh(), teacher)
         if config.first.preset is not None and not resumed:
-            stages.check_first(config, dataset)
+            stages.check_first(config, trainer)
     if not resumed and is_primary():
         directory = directory.claimed()
         directory.check_free(config)
@@ -167,6 +168,8 @@ def run(
         wait_for_all("run directory")
         if config.first.preset is not None:
             train_first(directory, config, execution, trainer.model)
+            if teacher is not None:
+                trainer = make_trainer(config, dataset, execution.mesh(), stages.trained_teacher(config, directory))
         checkpoints = stack.enter_context(
             contextlib.closing(Checkpoints(directory.checkpoints, config.keep_checkpoints))
         )
@@ -192,7 +195,7 @@ def train_first(directory: RunDirectory, config: TrainConfig, execution: Executi
     if not finished:
         console.print(f"first, in {first.path}: {first_config.preset}")
         run(first, first_config, begun, execution, whole=directory)
-    if is_primary() and not directory.start.exists():
+    if config.first.use == "weights" and is_primary() and not directory.start.exists():
         save_weights(directory.start, starting_weights(model, first.path))
     wait_for_all("first weights")
 

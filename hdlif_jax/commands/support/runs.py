@@ -108,7 +108,7 @@ def load_dataset(config: TrainConfig, info: data.DatasetInfo | None = None) -> d
     """
     if config.data.is_own:
         dataset = registry.OWN_DATA[config.data.name](config.data, config.model.num_steps, info)
-        config.data.check_kind(is_sequence=len(dataset.train.shape) == 5)
+        config.check_kind(is_sequence=len(dataset.train.shape) == 5)
         return dataset
     return data.open_dataset(
         config.data.name,

@@ -14,10 +14,11 @@ from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.support.cli import did_you_mean, where_presets_are
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory, in_data_dir
+from hdlif_jax.commands.support.runs import load_run
 
 if TYPE_CHECKING:
-    from hdlif_jax import nn
-    from hdlif_jax.data import Dataset
+    from hdlif_jax import learning, nn
+    from hdlif_jax.training import Trainer
 
 DATA = (  # what both stages share: the dataset and its splits, not what augments it or becomes of an image
     "name", "dir", "validation_fraction", "feed", "resident_limit_gib", "workers", "slicing", "frame_size",
@@ -87,21 +88,53 @@ def begun_config(directory: RunDirectory, config: TrainConfig) -> TrainConfig:
     return in_data_dir(first.config() if is_begun(first) else first_config(config), config.data.dir)
 
 
-def check_first(config: TrainConfig, dataset: Dataset) -> None:
-    """Checks before anything is trained that a run can begin with the result of the run that comes first.
+def untrained_teacher(config: TrainConfig, input_shape: tuple[int, ...], num_classes: int) -> learning.Teacher | None:
+    """A teacher that has learned nothing, for what does not depend on what it knows; None where a run has none.
+
+    Args:
+      config: of the whole run.
+      input_shape: of one input at one time-step.
+      num_classes: width of the output.
 
     Raises:
       CommandError: there is no such preset or finished run.
-      ValueError: no layer fits, or a network cannot be built.
+    """
+    if config.first.use != "teacher":
+        return None
+    stage = first_config(config)
+    model = make.make_model(stage.model, input_shape, num_classes, stage.seed)
+    return hd.learning.Teacher(model, hd.nn.variables_of(model))
+
+
+def trained_teacher(config: TrainConfig, directory: RunDirectory) -> learning.Teacher | None:
+    """The network of DIR/first as a teacher; None where a run has none."""
+    if config.first.use != "teacher":
+        return None
+    run = load_run(first_directory(directory).path)
+    return hd.learning.Teacher(run.model, run.variables)
+
+
+def check_first(config: TrainConfig, trainer: Trainer) -> None:
+    """Checks before anything is trained that a run can begin with the result of the run that comes first.
+
+    Args:
+      config: of the whole run.
+      trainer: of its main part, with a teacher that has learned nothing if it has one.
+
+    Raises:
+      CommandError: there is no such preset or finished run.
+      ValueError: no layer fits, a teacher has other layers, or a network cannot be built.
     """
     import jax
 
+    if config.first.use == "teacher":
+        jax.eval_shape(trainer.train_step, trainer.initial_state, trainer.batch(0))
+        return
+    stage = first_config(config)
+
     def start() -> nn.Variables:
-        models = [
-            make.make_model(stage.model, dataset.input_shape, dataset.num_classes, stage.seed)
-            for stage in (first_config(config), config)
-        ]
-        return hd.training.transfer(hd.training.by_name(models[0]), models[1]).variables
+        model = make.make_model(stage.model, trainer.model.input_shape, trainer.model.num_classes, stage.seed)
+        return hd.training.transfer(hd.training.by_name(model), trainer.model).variables
 
     jax.eval_shape(start)
 

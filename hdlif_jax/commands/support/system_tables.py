@@ -8,7 +8,8 @@ from typing import Any
 LEGEND = """\
 first layer, all: cosine of the system's own gradient and STBP's (with reset).
 var., bias²: relative, trained: of what is drawn, and squared distance of the
-mean to STBP. ε: separability index of the first neurons, before training.
+mean to STBP (- where layers learn by losses of their own). ε: separability
+index of the first neurons, before training.
 MB: memory of a training step as compiled, beside state and batch.
 """
 
@@ -70,7 +71,7 @@ def _row(name: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
         *(f"{_first(figures, stage)['cosine']['mean']:.3f}" for stage in ("init", "trained")),
         *(f"{network[stage]['cosine']['mean']:.3f}" for stage in ("init", "trained")),
         short(trained["variance"]["mean"]),
-        short(trained["bias"]["mean"] ** 2),
+        short(trained["bias"]["mean"] ** 2) if figures["same_loss"] else "-",
         f"{sum(index) / len(index):.3f}",
         *("" if memory is None else short(memory) for memory in figures["temp_mb"].values()),
         short(figures["step_ms"]["median"]),

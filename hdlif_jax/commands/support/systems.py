@@ -74,6 +74,7 @@ def study_system(config: TrainConfig, seeds: Sequence[int], folder: pathlib.Path
         "accuracy": spread(accuracies),
         "num_steps": config.model.num_steps,
         "draws": estimates["trained"][0].draws,
+        "same_loss": full_loss(trainer) is trainer.loss,  # else sizes do not compare
         "network": {stage: _means([each.network for each in found]) for stage, found in estimates.items()},
         "layers": {
             stage: {layer: _means([each.layers[layer] for each in found]) for layer in forward_layers(trainer.model)}
@@ -98,8 +99,9 @@ def start_of(run: RunDirectory, trainer: Trainer) -> nn.Variables:
 
 
 def full_loss(trainer: Trainer) -> Loss:
-    """The loss whose gradient through time a rule is compared with: its own."""
-    return trainer.loss
+    """The loss whose full gradient a rule is compared with: its own, or of layers with losses of theirs the mean's."""
+    local = isinstance(trainer.rule, hd.learning.layer_local)
+    return hd.losses.of_mean_output(trainer.loss) if local else trainer.loss
 
 
 def temp_mb(run: RunDirectory, num_steps: int) -> float:

@@ -138,9 +138,9 @@ def proof(path: pathlib.Path) -> dict[str, Any]:
     shutil.rmtree(artifact, ignore_errors=True)  # of a kill
     found = load_run(path)
     try:
-        deploy.check_inputs(found)
         dataset = load_dataset(found.config, found.info)
-        folded, verification = deploy.write_and_verify(found, dataset, artifact)
+        inputs = deploy.inputs_of(found, dataset)
+        folded, verification = deploy.write_and_verify(found, dataset, inputs, artifact)
     except (CommandError, TypeError, ValueError) as error:
         return {"deployment_refused": str(error)}
     arguments = deploy.Arguments(path, artifact, images=COUNTED_IMAGES)

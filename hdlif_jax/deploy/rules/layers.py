@@ -40,6 +40,12 @@ def fold_identity(folding: Folding, module: nn.Identity, name: str, source: str)
     folding.identity(name, source)
 
 
+@rule(nn.Scale)
+def fold_scale(folding: Folding, module: nn.Scale, name: str, source: str) -> None:
+    """A factor of all channels."""
+    folding.norm(name, source, float64(module.scale()).reshape(1, 1), np.zeros((1, 1)))
+
+
 @rule(nnx.BatchNorm)
 def fold_flax_batch_norm(folding: Folding, module: nnx.BatchNorm, name: str, source: str) -> None:
     """Flax's BatchNorm, with or without scale and bias."""
@@ -93,6 +99,12 @@ def fold_adaptive_average(folding: Folding, module: nn.AdaptiveAverage, name: st
         return ops.adaptive_average(x.astype(jnp.float32), size)
 
     folding.function(name, source, "adaptive-average", apply, value=value)
+
+
+@rule(nn.AvgPool3x3)
+def fold_average_3x3(folding: Folding, module: nn.AvgPool3x3, name: str, source: str) -> None:
+    """See `ops.average_3x3`."""
+    folding.function(name, folding.current(source), "average-3x3", lambda _, x: ops.average_3x3(x))
 
 
 @rule(nn.MaxPool3x3)

@@ -1,5 +1,6 @@
 """Data augmentation inside the jitted step: every image of a batch gets its own draw from the step's key."""
 
+from hdlif_jax.training.augment.boxes import random_erasing, random_resized_crop
 from hdlif_jax.training.augment.geometry import (
     cutout,
     random_crop,
@@ -15,7 +16,9 @@ __all__ = [
     "cutout",
     "mix",
     "random_crop",
+    "random_erasing",
     "random_horizontal_flip",
+    "random_resized_crop",
     "random_roll",
     "random_rotation",
 ]

@@ -1,0 +1,54 @@
+"""LTL: "Training Spiking Neural Networks with Local Tandem Learning" (Yang et al., NeurIPS 2022)."""
+
+import dataclasses
+import math
+from typing import Any
+
+from hdlif_jax.commands.config import FirstConfig, LearningConfig
+from hdlif_jax.commands.presets.common import digits, lif, of
+from hdlif_jax.commands.presets.preset import Preset
+
+DATASETS = {"cifar10": "cifar10", "imagenet200": "tiny-imagenet"}
+ARCHITECTURES = {"vgg11": "vgg11-strided", "vgg13": "vgg13-large"}
+REPORTED = {"offline": 55.37, "online": 54.82}
+LARGE_MB = 141.6
+TEACHER: dict[str, Any] = {"neuron": "relu", "relu_ceiling": 2.0, "num_steps": 1, "bias": True}
+STUDENT: dict[str, Any] = {
+    "neuron": "lif",
+    "lif": lif(decay=math.exp(-0.1), threshold=0.6, reset="hard", tie=">"),
+    "surrogate": "rectangle",
+    "surrogate_scale": 0.4,
+    "surrogate_height": 1.0,
+    "norm": "none",
+    "bias": True,
+}
+SUPERVISED = LearningConfig(rule="accumulate", label_smoothing=0)
+OFFLINE = LearningConfig(rule="layer-local", label_smoothing=0)
+ONLINE = LearningConfig(rule="layer-local-online", local_percentile=99, local_warmup=12, label_smoothing=0)
+ADAM: dict[str, Any] = {"name": "adam", "learning_rate": 1e-4, "weight_decay": 0}
+
+UNKNOWN = (
+    "Its network and recipe on this dataset are not known; this is the VGG-13 of DCT-SNN, whose large linear layers "
+    "Table 1 marks, {:.2f} MB; the memory that it prints is that of a VGG-13 without them."
+)
+
+
+PRESETS: dict[str, Preset] = of(
+    digits("ltl-teacher", "the teacher of LTL, a network without spikes.", model=TEACHER, learning=SUPERVISED),
+    digits(
+        "ltl-offline",
+        "offline LTL, T = 8; layers learn from a teacher, each by itself.",
+        model=STUDENT | {"num_steps": 8},
+        learning=OFFLINE,
+        optimizer=ADAM | {"learning_rate": 3e-3},
+        first=FirstConfig("digits-ltl-teacher", use="teacher"),
+    ),
+    digits(
+        "ltl-online",
+        "online LTL, T = 8; layers learn from a teacher, each by itself and within each time-step.",
+        model=STUDENT | {"num_steps": 8},
+        learning=dataclasses.replace(ONLINE, local_warmup=4),
+        optimizer=ADAM | {"learning_rate": 3e-3},
+        first=FirstConfig("digits-ltl-teacher", use="teacher"),
+    ),
+)
