@@ -58,6 +58,7 @@ def record_of(directory: RunDirectory) -> dict[str, Any]:
     paper = preset.paper if preset is not None and same_data else None
     changed = {} if preset is None else differences(to_dict(preset.recipe(config.recipe)), to_dict(config))
     return {
+        "title": config.title,
         "summary": read_json(directory.path / "summary.json"),
         "paper": None if paper is None else str(paper),
         "changed": {
@@ -97,7 +98,7 @@ def write_table(folder: pathlib.Path) -> None:
     lines = [
         "# Results\n",
         "One line a run; beside it the record (command, versions, configuration, curve) and the curves as a picture.\n",
-        "| preset | device | epochs | test accuracy | the paper's | time | jax |",
+        "| preset or data | device | epochs | test accuracy | the paper's | time | jax |",
         "|---|---|---|---|---|---|---|",
     ]
     for file in sorted(file for file in folder.glob("*.json") if not is_hidden(file.name)):
@@ -105,9 +106,10 @@ def write_table(folder: pathlib.Path) -> None:
         if "summary" not in record:  # of several runs, such as a table of `experiments.baselines`
             continue
         summary = record["summary"]
+        title = record.get("title", summary["preset"])  # earlier versions kept none
         changed = "".join(f", {name}={value}" for name, value in record.get("changed", {}).items())
         lines.append(
-            f"| [{summary['preset']}]({file.name}){changed} | {summary['device']} | {summary['epochs']} | "
+            f"| [{title}]({file.name}){changed} | {summary['device']} | {summary['epochs']} | "
             f"{100 * summary['test_accuracy']:.2f} % | {record['paper'] or ''} | {summary['train_seconds']:.0f} s | "
             f"{record['versions']['jax']} |"
         )
@@ -122,7 +124,7 @@ def main() -> None:
     directory = RunDirectory(arguments.run)
     record = record_of(directory)
     summary = record["summary"]
-    name = re.sub(r"[^a-z0-9]+", "-", f"{summary['preset']}-{summary['device']}".lower()).strip("-")
+    name = re.sub(r"[^a-z0-9]+", "-", f"{record['title']}-{summary['device']}".lower()).strip("-")
     to.mkdir(parents=True, exist_ok=True)
     write_json(to / f"{name}.json", record)
     shutil.copyfile(directory.curves, to / f"{name}.png")

@@ -230,6 +230,16 @@ def test_a_file_that_is_no_npz(name, tmp_path, capsys, monkeypatch):
     ("words", "arrays", "message"),
     [
         (("--data.auto-augment",), {"inputs": FRAMES, "labels": OF_FRAMES}, "auto_augment is for images"),
+        (
+            ("--data.resized-crop",),
+            {"inputs": FRAMES, "labels": OF_FRAMES},
+            "resized_crop is for images, and npz is made",
+        ),
+        (
+            ("--learning.rule", "layer-local", "--first.preset", "digits-ltl-teacher", "--first.use", "teacher"),
+            {"inputs": FRAMES, "labels": OF_FRAMES},
+            "compares rates with a teacher's activations of one image, and npz is made of sequences",
+        ),
         (("--data.encoding", "poisson"), {"inputs": FRAMES, "labels": OF_FRAMES}, "made of sequences already"),
         (
             ("--data.encoding", "poisson", "--batch-size", 4),
