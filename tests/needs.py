@@ -123,6 +123,10 @@ OF_RNGS = {
     "resnet18": lambda rngs: nn.resnet18((8, 8, 1), K, width=1, rngs=rngs),
     "vgg_snn": lambda rngs: nn.vgg_snn((16, 16, 2), K, width=1, rngs=rngs),
     "vgg": lambda rngs: nn.vgg((8, 8, 1), K, widths=(1,), rngs=rngs),
+    "no_norm": lambda rngs: nn.no_norm()(3, rngs),
+    "post_resnet18": lambda rngs: nn.post_resnet18((8, 8, 1), K, width=1, rngs=rngs),
+    "spike_resnet18": lambda rngs: nn.spike_resnet18((8, 8, 1), K, width=1, rngs=rngs),
+    "nf_resnet34": lambda rngs: nn.nf_resnet34((8, 8, 1), K, width=1, rngs=rngs),
 }
 OF_A_LOSS = {
     "random_step": lambda loss: learning.random_step().gradient(TRAINS, loss, VARIABLES, BATCH, KEY),

@@ -251,7 +251,7 @@ def test_every_trace(name):
 SIDE = 32  # the least that all networks read
 
 
-LIVELY = nnx.initializers.normal(1.0)  # kernels with which spikes get through layers without norms
+LIVELY = nnx.initializers.normal(0.5)  # kernels with which spikes get through layers without norms
 
 
 def narrow(name, num_steps):
@@ -276,6 +276,18 @@ def test_every_network(name):
     check_layer_by_layer_is_step_by_step(model, train=False)
     check_costs(model)
     check_folds_exactly_or_is_refused(model)
+
+
+@pytest.mark.parametrize("name", marked(registry.NETWORKS))
+def test_every_network_hands_traces_on(name):
+    """From neurons to the layers that read their spikes, which refuse to learn without."""
+    model = narrow(name, num_steps=1)
+    network, variables, batch = nn.training_form(model), nn.variables_of(model), batch_for(model)
+    rule = learning.traced(learning.accumulate(unroll=False))
+    found = jax.eval_shape(
+        lambda variables: rule.gradient(network, LOSS, variables, batch, jax.random.key(0)).grads, variables
+    )
+    assert jax.tree.structure(found) == jax.tree.structure(variables.params)
 
 
 @pytest.mark.slow  # deep networks compile for long

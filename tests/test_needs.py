@@ -232,7 +232,8 @@ ELSEWHERE = {  # what is called with them before, and classes and functions of t
     "network": {"forward_step", "is_static", "batch_size", "observed"},
     "key": {"forward_step", "observed", "study", "explain_non_finite", "stbp_gradients", "online_gradients"}
     | {"own_gradient"},
-    "rngs": {"resnet19", "resnet34", "vgg13"},
+    "rngs": {"resnet19", "resnet34", "vgg13", "post_resnet19", "post_resnet34", "glif_resnet18"}
+    | {"vgg11", "vgg11_adaptive", "vgg11_strided", "vgg13_linear"},
 }
 
 

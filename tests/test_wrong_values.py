@@ -114,6 +114,11 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     (nn.AdaptiveAverage, {"size": 2}),
     *((kind, NETWORK | {"width": 1}) for kind in (nn.resnet18, nn.resnet19, nn.resnet34)),
     *((kind, NETWORK | {"input_shape": (16, 16, 2), "width": 1}) for kind in (nn.vgg13, nn.vgg_snn)),
+    *((kind, NETWORK | {"width": 1}) for kind in (nn.post_resnet18, nn.post_resnet19, nn.post_resnet34)),
+    *((kind, NETWORK | {"width": 1}) for kind in (nn.glif_resnet18, nn.spike_resnet18, nn.nf_resnet34)),
+    *((kind, NETWORK | {"input_shape": (32, 32, 2), "width": 1}) for kind in (nn.vgg11_adaptive, nn.vgg13_linear)),
+    *((kind, NETWORK | {"input_shape": (16, 16, 2), "width": 1}) for kind in (nn.vgg11, nn.vgg11_strided)),
+    (nn.Scale, {"factor": 0.5}),
 ]
 
 

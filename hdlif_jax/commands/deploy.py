@@ -78,15 +78,14 @@ def inputs_of(run: Run, dataset: Dataset) -> Inputs:
     return Inputs(source, (LEVEL,) * channels, (LEVEL,) * channels)
 
 
-def write_and_verify(
-    run: Run, dataset: Dataset, inputs: Inputs, out: pathlib.Path
-) -> tuple[deploy.Folded, Verification]:
+def write_and_verify(run: Run, dataset: Dataset, out: pathlib.Path) -> tuple[deploy.Folded, Verification]:
     """Writes the artifact, and compares it with the checkpoint; what is wrong does not stay.
 
     Raises:
       CommandError: their accuracies differ.
       ValueError: the folder holds something.
     """
+    inputs = inputs_of(run, dataset)
     moments: dict[str, Any] = {"mean": inputs.mean, "std": inputs.std}
     folded = hd.deploy.deploy(
         run.model,
@@ -127,10 +126,9 @@ def main() -> None:
         run = load_run(arguments.run, data_dir=arguments.data_dir)
     use_compilation_cache()
     dataset = load_dataset(run.config, run.info)
-    inputs = inputs_of(run, dataset)
     started = time.perf_counter()
     with phase(f"folding, compiling, and verifying on {dataset.test.shape[0]:,} test inputs"):
-        folded, verification = write_and_verify(run, dataset, inputs, arguments.out)
+        folded, verification = write_and_verify(run, dataset, arguments.out)
     report(arguments, run, dataset, folded, verification)
     console.print(f"artifact in {arguments.out}, written and verified in {time.perf_counter() - started:.1f} s")
 

@@ -159,17 +159,21 @@ def make_augmentation(config: DataConfig) -> training.Augmentation:
 
 
 def make_adjust(config: TrainConfig, model: nn.SpikingNetwork, loss: learning.Loss) -> training.Adjust | None:
-    """What is chosen before each epoch and not learned, such as the temperature of Dspike; None for nothing."""
-    if not SURROGATES[config.model.surrogate].is_chosen:
+    """What is chosen and not learned: thresholds before the first epoch, temperatures before each; None for nothing."""
+    finds, chooses = config.model.lif.found_threshold, SURROGATES[config.model.surrogate].is_chosen
+    if not finds and not chooses:
         return None
     import jax
 
     choose = jax.jit(functools.partial(hd.training.choose_temperature, hd.nn.training_form(model), loss))
 
     def adjust(epoch: int, variables: nn.Variables, batch: learning.Batch) -> nn.Variables:
-        key = jax.random.fold_in(jax.random.key(config.seed), epoch)
-        chosen: nn.Variables = choose(variables, batch, key=key)
-        return chosen
+        if finds and epoch == 0:
+            variables = hd.training.find_thresholds(model, variables, batch.inputs)
+        if chooses:
+            key = jax.random.fold_in(jax.random.key(config.seed), epoch)
+            variables = choose(variables, batch, key=key)
+        return variables
 
     return adjust
 

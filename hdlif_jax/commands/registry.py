@@ -33,12 +33,14 @@ class Neuron(NamedTuple):
         of spikes that are a step.
       holds_surrogate: whether its cells hold the number of a surrogate that changes while a network trains.
       traces: `(config)`, gives the names of the presynaptic traces that it has.
+      has_spikes: whether it fires, or hands on a number at every step.
     """
 
     make: Callable[[ModelConfig], nn.CellFactory]
     reads: Literal["levels", "surrogate"] | None = None
     holds_surrogate: bool = False
     traces: Callable[[ModelConfig], tuple[str, ...]] = lambda config: ()
+    has_spikes: bool = True
 
     def __call__(self, config: ModelConfig) -> nn.CellFactory:
         """What makes the cells of a configuration."""
@@ -152,7 +154,7 @@ NEURONS: dict[str, Neuron] = {
     "parallel": Neuron(
         lambda config: hd.nn.parallel(config.spike_bits, config.spike_scale), "levels", traces=lambda config: (DECAY,)
     ),
-    "relu": Neuron(lambda config: hd.nn.relu(config.relu_ceiling)),
+    "relu": Neuron(lambda config: hd.nn.relu(config.relu_ceiling), has_spikes=False),
 }
 
 SURROGATES: dict[str, Surrogate] = {

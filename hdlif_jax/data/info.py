@@ -101,8 +101,10 @@ class DatasetInfo:
         names = [field.name for field in dataclasses.fields(cls)]
         if not isinstance(values, Mapping) or set(values) != set(names):
             raise ValueError(f"the dataset's entry is {values!r}; expected the fields {', '.join(names)}")
-        lists = {name: tuple(values[name]) for name in ("example_shape", "class_names", "mean", "std")}
-        info = cls(**(dict(values) | lists))
+        listed = ("example_shape", "class_names", "mean", "std")
+        if not all(isinstance(values[name], (list, tuple)) for name in listed):
+            raise ValueError(f"the dataset's entry is {values!r}; {', '.join(listed)} must be lists")
+        info = cls(**(dict(values) | {name: tuple(values[name]) for name in listed}))
         if (
             len(info.example_shape) not in (3, 4)
             or not all(type(side) is int and side >= 1 for side in info.example_shape)
@@ -110,7 +112,9 @@ class DatasetInfo:
             or not info.class_names
             or not all(isinstance(name, str) for name in info.class_names)
             or not len(info.mean) == len(info.std) == info.example_shape[-1]
-            or not np.all(np.isfinite([*info.mean, *info.std]))
+            or not all(type(value) is float and np.isfinite(value) for value in (*info.mean, *info.std))
+            or not all(value > 0 for value in info.std)
+            or not all(type(number) is int and number >= 1 for number in (info.num_train, info.num_test))
         ):
             raise ValueError(f"the dataset's entry is {values!r}, which is none of a dataset; restore it")
         return info

@@ -79,6 +79,9 @@ class Teacher:
         # Of numpy, because constants of a compiled step are on no device of their own.
         self._variables = Variables(*jax.tree.map(np.asarray, tuple(variables)))
 
+    def __repr__(self) -> str:
+        return f"Teacher({type(self._network.model).__name__})"
+
     def activations(self, inputs: jax.Array) -> ByPath:
         """See `Activations`."""
         hoisted, stats = hoist(self._network, *self._variables, inputs)

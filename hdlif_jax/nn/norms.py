@@ -59,6 +59,7 @@ class no_norm:  # noqa: N801 - a class that is called as a function
 
     def __call__(self, num_channels: int, rngs: nnx.Rngs) -> "Identity":
         """The same module for any number of channels."""
+        check_rngs(rngs)
         return Identity()
 
 

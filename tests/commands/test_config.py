@@ -98,6 +98,30 @@ def test_second_neuron(options, second):
     assert ModelConfig(**options).second_neuron == second
 
 
+@pytest.mark.parametrize(
+    ("model", "others", "message"),
+    [
+        ({"norm": "none", "norm_gain": 0.5}, {}, "norm='none' normalises nothing"),
+        ({"norm": "none", "residual_gain": 0.5}, {}, "norm='none' normalises nothing"),
+        ({"architecture": "vgg", "residual_gain": 0.5}, {}, "residual_gain=0.5 and .* vgg has none"),
+        ({"architecture": "vgg", "identity_norm": True}, {}, "identity_norm=True are for residual blocks"),
+        ({"norm": "tdbn"}, {}, "model.norm=tdbn .* choose learning.rule=stbp without segments, or model.norm=batch-"),
+        ({"norm": "tdbn"}, {"rule": "stbp", "stbp_segment": 2}, "choose learning.rule=stbp without segments"),
+        ({"norm": "tdbn"}, {"rule": "every_step"}, "learning.rule=every_step sees them one by one"),
+    ],
+)
+def test_norms_belong_to_their_networks_and_rules(model, others, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(model=ModelConfig(**model), learning=LearningConfig(**others))
+
+
+def test_norms_over_the_sequence_are_not_compared_online():
+    tdbn, stbp = ModelConfig(norm="tdbn"), LearningConfig(rule="stbp")
+    assert TrainConfig(model=tdbn, learning=stbp).model.norm == "tdbn"
+    with pytest.raises(ValueError, match=r"coherence_every=5 with model\.norm=tdbn"):
+        TrainConfig(model=tdbn, learning=stbp, coherence_every=5)
+
+
 def test_a_threshold_is_found_or_learned():
     with pytest.raises(ValueError, match="found_threshold=True with learn_threshold=True"):
         LIFConfig(found_threshold=True)

@@ -94,7 +94,7 @@ def one_line_error(capsys):
 
 
 BAD_ARGUMENTS = {
-    "unknown preset": (["digit"], "unknown preset 'digit'; did you mean digits?"),
+    "unknown preset": (["digit"], "unknown preset 'digit'; did you mean digits, "),
     "unknown field": (["--model.weight", "binary"], "option --model.weight; did you mean --model.weights, --model.wi"),
     "unknown choice": (["--model.weights", "int4"], "invalid choice 'int4'"),
     "not a number": (["--epochs", "many"], "--epochs: invalid literal"),
@@ -104,6 +104,42 @@ BAD_ARGUMENTS = {
     "a loss that the rule cannot use": (["--learning.loss", "tet"], "loss='tet' is of the whole sequence"),
     "a surrogate of exact gradients": (["--model.surrogate", "arctan"], "is for neurons whose spikes are a step"),
     "k and T": (["--learning.rule", "random_k", "--learning.k", "9"], "learning.k=9 exceeds model.num_steps=4"),
+    "tdBN and an online rule": (
+        ["digits-tdbn", "--learning.rule", "accumulate", "--learning.loss", "cross-entropy"],
+        "model.norm=tdbn normalises all time-steps together, and learning.rule=accumulate sees them one by one; choose "
+        "learning.rule=stbp without segments, or model.norm=batch-norm",
+    ),
+    "a trace of neurons without one": (
+        ["digits", "--learning.rule", "accumulate", "--learning.trace", "decay", "--model.neuron", "adaptive-lif"],
+        "these of model.neuron=adaptive-lif have none: use model.neuron=lif, or learning.trace=none",
+    ),
+    "a ratio of hard resets": (
+        ["digits-ndot", "--model.lif.reset", "hard"],
+        "of ratios of LIF with model.lif.reset=soft",
+    ),
+    "a trace and STBP": (["digits-ottt", "--learning.rule", "stbp"], "goes back through time itself; use rule=accum"),
+    "LTL without a teacher": (
+        ["digits", "--learning.rule", "layer-local"],
+        "learning.rule=layer-local learns from a teacher, a network without spikes that is trained first; name it with "
+        "first.preset, e.g. digits-ltl-teacher, and first.use=teacher",
+    ),
+    "a teacher of nobody": (
+        ["digits", "--first.preset", "digits-ltl-teacher", "--first.use", "teacher"],
+        "first.use=teacher with learning.rule=random_step, which learns from no teacher; choose first.use=weights",
+    ),
+    "LTL of frames": (
+        ["digits-ltl-online", "--data.name", "nmnist"],
+        "compares rates with a teacher's activations of one image, and nmnist is made of sequences",
+    ),
+    "no step that teaches": (
+        ["digits-ltl-online", "--model.num-steps", "4"],
+        "leaves none of model.num_steps=4 to teach",
+    ),
+    "a teacher with spikes": (
+        ["digits-ltl-online", "--first.preset", "digits-hd-lif"],
+        "first.preset='digits-hd-lif' has spikes (model.neuron=hd-lif), and a teacher has none; name a preset or run "
+        "with model.neuron=relu, such as digits-ltl-teacher",
+    ),
     "batch size": (["--batch-size", "5000"], "batch_size=5000 is more than the 1295 training examples"),
     "no configuration": (["--config", "nowhere.yaml"], "nowhere.yaml is no file; name a run's config.json"),
     "a configuration after": (["digits", "--config", "x"], "--config FILE comes first, in place of a preset"),

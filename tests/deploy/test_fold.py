@@ -181,15 +181,43 @@ def test_a_new_network_of_known_modules_needs_no_code():
     np.testing.assert_allclose(run(folded, x)[0]["head"], expected, rtol=1e-4, atol=1e-5)
 
 
+class AddsSpikes(OwnNetwork):
+    """Adds spikes to spikes and to a current, and ends in a sum with spikes."""
+
+    def __init__(self, neuron, rngs):
+        super().__init__(rngs)
+        self.neuron, self.last = neuron(3, 4), neuron(3, 6)
+        self.left = nn.Conv(4, 4, 1, spikes=self.neuron.emits, rngs=rngs)
+        self.right = nn.Conv(4, 6, rngs=rngs)
+        self.pool = nn.GlobalAverage()
+        self.head = nn.Linear(6, 6, rngs=rngs)
+        self.num_classes = 6
+
+    def __call__(self, state, current, tick):
+        carry = nn.Carry(state, tick)
+        spikes = carry(self.neuron, current)
+        last = carry(self.last, self.right(self.left(spikes) + spikes + spikes))
+        averages = self.pool(last)
+        return carry.state, self.head(averages) + averages
+
+
+@pytest.mark.parametrize(
+    "neuron", [nn.hd_lif(), nn.hd_lif(bits=None), nn.lif(height=2.74), nn.lif(threshold=0.5)], ids=repr
+)
+def test_spikes_may_be_added_to_anything(neuron):
+    model = unsettled(AddsSpikes(neuron, nnx.Rngs(0)))
+    x = inputs_for(model)
+    expected = unfolded_logits(model, x)
+    assert np.abs(expected).max() > 0.1
+    folded = fold(model)
+    np.testing.assert_allclose(run(folded, x)[0][folded.graph.logits], expected, rtol=1e-4, atol=1e-5)
+    as_floats = [node.name for node in folded.graph.nodes if node.name == "neuron.spikes"]
+    assert len(as_floats) == (neuron != nn.hd_lif(bits=None))  # once, though three sums read them
+
+
 class Multiplies(OwnNetwork):
     def __call__(self, state, current, tick):
         return super().__call__(state, current * 2, tick)
-
-
-class AddsSpikes(OwnNetwork):
-    def __call__(self, state, current, tick):
-        state, spikes = self.neuron(state, current, tick)
-        return state, self.head(self.average(spikes + spikes))
 
 
 class Repeats(OwnNetwork):
@@ -213,7 +241,6 @@ class Pools(OwnNetwork):
     [
         (Pools, TypeError, "may only add values"),
         (Multiplies, TypeError, "may only add values"),
-        (AddsSpikes, ValueError, "neuron is a spike train"),
         (Repeats, TypeError, "left is called more than once"),
         (AddsANumber, TypeError, "only sums of two values"),
     ],

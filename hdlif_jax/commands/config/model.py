@@ -156,6 +156,11 @@ class ModelConfig:
             self.norm != "none" or self.norm_gain == self.residual_gain == 1,
             "norm='none' normalises nothing that norm_gain or residual_gain could be a factor of; leave them at 1",
         )
+        require(
+            (self.residual_gain == 1 and not self.identity_norm) or architecture.has_blocks,
+            f"residual_gain={self.residual_gain} and identity_norm={self.identity_norm} are for residual blocks, and "
+            f"{self.architecture} has none; leave both unset",
+        )
         if architecture.size == "widths":
             require(
                 self.width is None,

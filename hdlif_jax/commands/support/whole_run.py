@@ -139,8 +139,7 @@ def proof(path: pathlib.Path) -> dict[str, Any]:
     found = load_run(path)
     try:
         dataset = load_dataset(found.config, found.info)
-        inputs = deploy.inputs_of(found, dataset)
-        folded, verification = deploy.write_and_verify(found, dataset, inputs, artifact)
+        folded, verification = deploy.write_and_verify(found, dataset, artifact)
     except (CommandError, TypeError, ValueError) as error:
         return {"deployment_refused": str(error)}
     arguments = deploy.Arguments(path, artifact, images=COUNTED_IMAGES)
