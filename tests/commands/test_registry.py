@@ -38,7 +38,7 @@ CHOICES = [
     (OptimizerConfig, "name", registry.OPTIMIZERS),
     (OptimizerConfig, "schedule", registry.SCHEDULES),
     (DataConfig, "encoding", registry.ENCODINGS),
-    (DataConfig, "name", registry.DATASETS),
+    (DataConfig, "name", (*registry.DATASETS, *registry.OWN_DATA)),
 ]
 
 
