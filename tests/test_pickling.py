@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hdlif_jax import deploy, nn, rollout
+from hdlif_jax import deploy, learning, nn, rollout
 from hdlif_jax.commands import registry
 from hdlif_jax.commands.config import ModelConfig, TrainConfig
 from hdlif_jax.commands.support.runs import Run
@@ -39,6 +39,18 @@ def test_runs(copied):
     run = copied(Run(model, nn.variables_of(model), TrainConfig(), 7))
     assert (run.config, run.step) == (TrainConfig(), 7)
     jax.tree.map(np.testing.assert_array_equal, run.variables, nn.variables_of(run.model))
+
+
+@copies
+def test_teachers_and_rules(copied):
+    model = nn.mlp((6,), 3, widths=(4,), spec=nn.Spec(1, nn.relu()), rngs=nnx.Rngs(0))
+    teacher, inputs = learning.Teacher(model, nn.variables_of(model)), jax.random.normal(jax.random.key(0), (3, 6))
+    again = copied(learning.layer_local(teacher, online=True)).teacher
+    jax.tree.map(np.testing.assert_array_equal, again.activations(inputs), teacher.activations(inputs))
+    rule = learning.traced(learning.every_step(), learning.ratio_trace())
+    assert copied(rule) == rule
+    with pytest.raises(TypeError, match="pickle what it is made of"):
+        pickle.dumps(learning.with_traces(nn.training_form(small_network()), learning.decay_trace()))
 
 
 @copies

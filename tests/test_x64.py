@@ -10,6 +10,7 @@ from hdlif_jax import analysis, deploy, learning, losses, nn, rollout, training
 from hdlif_jax.commands import registry
 from hdlif_jax.commands.config import DataConfig, LearningConfig
 from hdlif_jax.data import Dataset
+from hdlif_jax.neurons import surrogates
 from hdlif_jax.training import Augmentation, Checkpoints
 from tests.deploy.networks import unsettled
 from tests.training.trainers import make_dataset, make_trainer
@@ -35,6 +36,13 @@ def teacher():
 def learns(name):
     rule = registry.RULES[name](LearningConfig(rule=name), teacher())
     learner, step = training.start(network(), rule, losses.cross_entropy(0.1), optax.sgd(0.1, 0.9))
+    return step(learner, (INPUTS, LABELS))
+
+
+def traces():
+    rule = learning.traced(learning.accumulate(), learning.ratio_trace())
+    model = nn.mlp((6, 6, 2), 3, widths=(8,), spec=nn.Spec(2, nn.lif(height=1.0)), rngs=nnx.Rngs(0))
+    learner, step = training.start(model, rule, losses.cross_entropy(0.1), optax.sgd(0.1, 0.9))
     return step(learner, (INPUTS, LABELS))
 
 
@@ -92,6 +100,23 @@ def deploys():
     return deploy.execute.rollout(folded.graph, "float", arrays, np.asarray(INPUTS, np.float32)[None])
 
 
+def chooses_a_temperature():
+    model = network(neuron=nn.lif(surrogates.dspike(), height=1.0))
+    form, variables, loss = nn.training_form(model), nn.variables_of(model), losses.cross_entropy()
+    key = jax.random.key(0)
+    return training.choose_temperature(form, loss, variables, learning.Batch(INPUTS, LABELS), num_weights=9, key=key)
+
+
+def runs_gated_and_noisy_neurons():
+    smooth = nn.lif(surrogates.smooth_step("ramp", noise=0.3), order="fire-charge", relative=True)
+    spec = nn.Spec(2, nn.glif(), smooth, weights="float")
+    model = nn.conv_net((6, 6, 2), 3, widths=(4,), spec=spec, rngs=nnx.Rngs(0))
+    rule, batch = learning.stbp(), learning.Batch(INPUTS, LABELS)
+    return rule.gradient(
+        nn.training_form(model), losses.cross_entropy(), nn.variables_of(model), batch, jax.random.key(0)
+    )
+
+
 def counts():
     return analysis.measure(network(), [INPUTS]).summary()
 
@@ -105,8 +130,9 @@ def compares():
 CASES = {
     **{f"learns by {name}": lambda name=name: learns(name) for name in registry.RULES},
     **{f"encodes {name}": lambda name=name: encodes(name) for name in registry.ENCODINGS},
-    **{case.__name__: case for case in (distributions, chosen_steps, runs, layer_by_layer, auto_augments)},
+    **{case.__name__: case for case in (traces, distributions, chosen_steps, runs, layer_by_layer, auto_augments)},
     **{case.__name__: case for case in (deploys, counts, compares)},
+    **{case.__name__: case for case in (chooses_a_temperature, runs_gated_and_noisy_neurons)},
     "trains": trains,
 }
 

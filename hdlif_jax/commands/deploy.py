@@ -58,8 +58,8 @@ class Inputs(NamedTuple):
 
     Attributes:
       source: the test set as the artifact reads it.
-      mean: per channel, of inputs in [0, 1].
-      std: per channel, of inputs in [0, 1].
+      mean: per channel: of uint8 inputs in [0, 1], of floats in their own unit.
+      std: per channel, likewise.
     """
 
     source: Source
@@ -78,15 +78,14 @@ def inputs_of(run: Run, dataset: Dataset) -> Inputs:
     return Inputs(source, (LEVEL,) * channels, (LEVEL,) * channels)
 
 
-def write_and_verify(
-    run: Run, dataset: Dataset, inputs: Inputs, out: pathlib.Path
-) -> tuple[deploy.Folded, Verification]:
+def write_and_verify(run: Run, dataset: Dataset, out: pathlib.Path) -> tuple[deploy.Folded, Verification]:
     """Writes the artifact, and compares it with the checkpoint; what is wrong does not stay.
 
     Raises:
       CommandError: their accuracies differ.
       ValueError: the folder holds something.
     """
+    inputs = inputs_of(run, dataset)
     moments: dict[str, Any] = {"mean": inputs.mean, "std": inputs.std}
     folded = hd.deploy.deploy(
         run.model,
@@ -96,6 +95,7 @@ def write_and_verify(
         input_kind="image" if len(inputs.source.shape) == 4 else "sequence",
         class_names=dataset.class_names,
         config=to_dict(run.config),
+        input_type="uint8" if inputs.source.dtype == "uint8" else "float32",
     )
     try:
         return folded, hd.deploy.verify.verify(run.model, out, inputs.source, variables=run.variables, **moments)
@@ -125,11 +125,10 @@ def main() -> None:
     with phase(f"loading {arguments.run}"):
         run = load_run(arguments.run, data_dir=arguments.data_dir)
     use_compilation_cache()
-    dataset = load_dataset(run.config)
-    inputs = inputs_of(run, dataset)
+    dataset = load_dataset(run.config, run.info)
     started = time.perf_counter()
     with phase(f"folding, compiling, and verifying on {dataset.test.shape[0]:,} test inputs"):
-        folded, verification = write_and_verify(run, dataset, inputs, arguments.out)
+        folded, verification = write_and_verify(run, dataset, arguments.out)
     report(arguments, run, dataset, folded, verification)
     console.print(f"artifact in {arguments.out}, written and verified in {time.perf_counter() - started:.1f} s")
 
@@ -156,7 +155,7 @@ def report(arguments: Arguments, run: Run, dataset: Dataset, folded: deploy.Fold
         },
     )
     console.print(
-        f"{run.config.preset}, checkpoint of step {run.step}; {dataset.test.shape[0]} test inputs of "
+        f"{run.config.title}, checkpoint of step {run.step}; {dataset.test.shape[0]} test inputs of "
         f"{dataset.name}; {verification.arithmetic} arithmetic on this machine, "
         f"{manifest.integer_layers} layers of integers"
     )

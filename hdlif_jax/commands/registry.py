@@ -33,12 +33,14 @@ class Neuron(NamedTuple):
         of spikes that are a step.
       holds_surrogate: whether its cells hold the number of a surrogate that changes while a network trains.
       traces: `(config)`, gives the names of the presynaptic traces that it has.
+      has_spikes: whether it fires, or hands on a number at every step.
     """
 
     make: Callable[[ModelConfig], nn.CellFactory]
     reads: Literal["levels", "surrogate"] | None = None
     holds_surrogate: bool = False
     traces: Callable[[ModelConfig], tuple[str, ...]] = lambda config: ()
+    has_spikes: bool = True
 
     def __call__(self, config: ModelConfig) -> nn.CellFactory:
         """What makes the cells of a configuration."""
@@ -152,7 +154,7 @@ NEURONS: dict[str, Neuron] = {
     "parallel": Neuron(
         lambda config: hd.nn.parallel(config.spike_bits, config.spike_scale), "levels", traces=lambda config: (DECAY,)
     ),
-    "relu": Neuron(lambda config: hd.nn.relu(config.relu_ceiling)),
+    "relu": Neuron(lambda config: hd.nn.relu(config.relu_ceiling), has_spikes=False),
 }
 
 SURROGATES: dict[str, Surrogate] = {
@@ -268,6 +270,13 @@ ENCODINGS: dict[str, Callable[[DataConfig, int], encodings.Encoding]] = {  # of 
 }
 
 DATASETS: dict[str, data.Entry] = data.CATALOG
+
+# Kinds of own data, which `data.dir` names: by (configuration, T, what a run kept of it).
+OWN_DATA: dict[str, Callable[[DataConfig, int, data.DatasetInfo | None], data.Dataset]] = {
+    "folder": lambda config, num_steps, info: data.open_folder(config.dir, image_size=config.image_size, info=info),
+    "npz": lambda config, num_steps, info: data.open_npz(config.dir, num_steps=num_steps, info=info),
+    "tfds": lambda config, num_steps, info: data.open_tfds(config.dir, image_size=config.image_size, info=info),
+}
 
 
 def _lif(config: ModelConfig) -> nn.CellFactory:

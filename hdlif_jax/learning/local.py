@@ -15,7 +15,7 @@ import numpy as np
 from flax import nnx
 
 from hdlif_jax import xla_cpu
-from hdlif_jax.checks import Amount, Percentile, check_fields
+from hdlif_jax.checks import Amount, Percentile, check_arguments, check_fields
 from hdlif_jax.learning.base import (
     Batch,
     Gradient,
@@ -79,18 +79,25 @@ class Teacher:
         # Of numpy, because constants of a compiled step are on no device of their own.
         self._variables = Variables(*jax.tree.map(np.asarray, tuple(variables)))
 
+    def __repr__(self) -> str:
+        return f"Teacher({type(self._network.model).__name__})"
+
     def activations(self, inputs: jax.Array) -> ByPath:
         """See `Activations`."""
         hoisted, stats = hoist(self._network, *self._variables, inputs)
         return forward_step(self._network, hoisted, stats, None, inputs, 0).records
 
 
-def rates_of(activations: jax.Array, percentile: float = 99.9) -> tuple[jax.Array, jax.Array]:
+@check_arguments
+def rates_of(activations: jax.Array, percentile: Percentile = 99.9) -> tuple[jax.Array, jax.Array]:
     """The rates that a layer is to fire at, clip(A / P, 0, 1), and P.
 
     Args:
       activations: A `[B, ...]`.
       percentile: of all activations of the batch, P by nearest rank.
+
+    Raises:
+      ValueError: a percentile out of range.
 
     Example:
       >>> import jax.numpy as jnp

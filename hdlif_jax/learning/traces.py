@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from hdlif_jax.checks import check_fields
 from hdlif_jax.nn import LIFCell, NeuronCell, Tick
+from hdlif_jax.nn.declared import holds
 from hdlif_jax.nn.intercept import original
 
 # Classes that are called as functions and named as such.
@@ -44,7 +45,7 @@ class decay_trace:
 
     def refusal(self, cell: NeuronCell) -> str | None:
         """See `Trace`; there is one for every neuron that says its leak."""
-        if cell.decay_at(0) is None:
+        if not holds(cell, "decay_at", "advance") or cell.decay_at(0) is None:
             return (
                 f"{original(type(cell)).__name__} says no leak λ (decay_at) that a trace could decay by; use nn.lif()"
             )
@@ -98,10 +99,15 @@ class ratio_trace:
     def refusal(self, cell: NeuronCell) -> str | None:
         """See `Trace`; there is one for the LIF of soft reset."""
         kind: Any = original(type(cell))
-        if not isinstance(cell, LIFCell) or kind.advance is not LIFCell.advance or cell.options.reset != "soft":
-            what = f"reset={cell.options.reset!r}" if isinstance(cell, LIFCell) else kind.__name__
-            return f"{what} has no ratio of potentials as NDOT takes it; use nn.lif(reset='soft'), or decay_trace()"
-        return None
+        if not isinstance(cell, LIFCell) or kind.advance is not LIFCell.advance:
+            what = kind.__name__
+        elif cell.options.reset != "soft":
+            what = f"reset={cell.options.reset!r}"
+        elif cell.options.order != "charge-fire":
+            what = f"order={cell.options.order!r}"
+        else:
+            return None
+        return f"{what} has no ratio of potentials as NDOT takes it; use nn.lif(reset='soft'), or decay_trace()"
 
     def start(self, spikes: jax.Array) -> RatioMemory:
         """Zeros."""

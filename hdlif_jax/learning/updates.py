@@ -27,7 +27,7 @@ from hdlif_jax.rollout import batch_size, over_steps
 class every_step:  # noqa: N801 - a class that is called as a function
     """One update after each step, so that step t + 1 already runs with the parameters that step t taught.
 
-    With the gradient of `accumulate`: the online update of SLTT, and OTTT-O without its trace.
+    With the gradient of `accumulate`: the online update of SLTT, and with `traced` that of OTTT-O and NDOT.
 
     After each update the stem is another one, so it runs again also on a static input, and its running statistics move
     T times a batch, as those of all other layers do; with other rules a static stem's move once.

@@ -76,7 +76,7 @@ def choose_temperature(
     check_variables(variables)
     batch = as_batch(batch)
     cells = temperatures_in(network)
-    path = _layer(network, variables, layer)
+    path = _layer(network, layer or _first_synapse(network, variables, batch, key))
     kernel = _at(variables.params, path)
     candidates = _at(variables.batch_stats, cells[0]) + jnp.array([0, step, -step], jnp.float32)
     candidates = jnp.where(candidates < LOWEST, LOWEST, candidates)
@@ -117,21 +117,21 @@ def agreement(
       epsilon: by how much.
     """
 
-    def difference(index: jax.Array) -> jax.Array:
-        higher, lower = (
-            value(kernel.reshape(-1).at[index].add(move).reshape(kernel.shape), temperatures[0])
-            for move in (epsilon, -epsilon)
-        )
-        return (higher - lower) / (2 * epsilon)
+    def moved(step: tuple[jax.Array, jax.Array]) -> jax.Array:
+        index, by = step
+        return value(kernel.reshape(-1).at[index].add(by).reshape(kernel.shape), temperatures[0])
 
-    differences = jax.lax.map(difference, indices)
+    moves = jnp.concatenate([jnp.full(len(indices), by, kernel.dtype) for by in (epsilon, -epsilon)])
+    higher, lower = jax.lax.map(moved, (jnp.tile(indices, 2), moves)).reshape(2, -1)
+    differences = (higher - lower) / (2 * epsilon)
 
     def cosine(temperature: jax.Array) -> jax.Array:
         gradient = jax.grad(value)(kernel, temperature).reshape(-1)[indices]
         lengths = jnp.linalg.norm(gradient) * jnp.linalg.norm(differences)
         return jnp.where(lengths > 0, jnp.vdot(gradient, differences) / jnp.where(lengths > 0, lengths, 1), 0)
 
-    return Agreement(differences, jax.lax.map(cosine, temperatures))
+    # What runs forward is the same at all temperatures, so that it runs once.
+    return Agreement(differences, jax.vmap(cosine)(temperatures))
 
 
 def temperatures_in(network: Network) -> list[Path]:
@@ -160,17 +160,16 @@ def _modules(network: Network) -> list[tuple[Path, nnx.Module]]:
     return list(nnx.iter_modules(model))
 
 
-def _layer(network: Network, variables: Variables, name: str | None) -> Path:
-    """Path of the kernel of a layer; of the first that runs for None."""
+def _layer(network: Network, name: str) -> Path:
+    """Path of the kernel of a layer."""
     layers = {".".join(map(str, path)): path for path, module in _modules(network) if isinstance(module, nn.Synapse)}
-    if name is None:
-        name = _first_synapse(network, variables)
     if name not in layers:
         raise ValueError(f"layer={name!r} is no layer with a kernel; choose one of {', '.join(layers)}")
     return (*layers[name], "kernel")
 
 
-def _first_synapse(network: Network, variables: Variables) -> str:
+def _first_synapse(network: Network, variables: Variables, batch: Batch, key: jax.Array | None) -> str:
+    """The layer that runs first."""
     called: list[str] = []
 
     def watch(path: str, module: nnx.Module) -> Interceptor | None:
@@ -182,7 +181,7 @@ def _first_synapse(network: Network, variables: Variables) -> str:
 
     assert network.model is not None  # _modules has looked
     watched = network_of(network.model, network.form, watch)
-    jax.eval_shape(watched.start, *variables, jax.ShapeDtypeStruct((1, *network.input_shape), jnp.float32))
+    jax.eval_shape(watched.sequence, *variables, batch.inputs, cells_key(key))
     if not called:
         raise ValueError("the network has no convolution or linear layer to move the weights of")
     return called[0]

@@ -11,15 +11,12 @@ from flax import nnx
 
 from hdlif_jax import nn
 from hdlif_jax.commands import make, registry
-from hdlif_jax.commands.config import (
-    OptimizerConfig,
-)
+from hdlif_jax.commands.config import ModelConfig, OptimizerConfig
 
 MODEL = nn.mlp((3,), 2, widths=(4,), spec=nn.Spec(num_steps=4, neuron=nn.lif()), rngs=nnx.Rngs(0))
 NETWORK = nn.training_form(MODEL)
 PARAMS = jax.tree.map(jnp.ones_like, nn.variables_of(MODEL).params)
 SGD = OptimizerConfig(weight_decay=0.5)
-HARD = nn.lif(reset="hard", decay=0.25)
 
 
 def updated(config, grads, count=4, rate=0.1):
@@ -102,6 +99,26 @@ def test_rates_of_what_neurons_do_not_have_are_refused():
         make.make_optimizer(OptimizerConfig(cell_rate=0.1), lambda count: 0.1, network)
     with pytest.raises(ValueError, match=r"^gate_factor=0.1 is of the gates of neurons such as glif, and these have"):
         make.make_optimizer(OptimizerConfig(gate_factor=0.1), lambda count: 0.1, network)
+
+
+def test_the_gates_of_glif_move_by_a_share():
+    """Beside its other neuron parameters, which move as all else."""
+    spec = make.make_spec(ModelConfig(neuron="glif", num_steps=3))
+    network = nn.training_form(nn.mlp((3,), 2, widths=(4,), spec=spec, rngs=nnx.Rngs(0)))
+    params = nn.variables_of(network.model).params
+    found = []
+    for factor in (1.0, 0.1):
+        optimizer = make.make_optimizer(OptimizerConfig(gate_factor=factor), lambda count: jnp.float32(0.5), network)
+        updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
+        found.append({keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(updates)})
+    gates = [path for path in found[0] if ".gates." in path]
+    assert len(gates) == 3
+    for path, leaf in found[0].items():
+        np.testing.assert_allclose(found[1][path], leaf * (0.1 if path in gates else 1), rtol=1e-6)
+
+
+def keystr(path):
+    return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
 def rates(epochs=12, **fields):

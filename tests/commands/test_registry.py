@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hdlif_jax import data, learning, losses, nn
+from hdlif_jax import data, learning, losses, nn, training
 from hdlif_jax.commands import make, registry
 from hdlif_jax.commands.config import (
     DataConfig,
@@ -20,13 +20,11 @@ from hdlif_jax.commands.config import (
     OptimizerConfig,
     TrainConfig,
 )
-from hdlif_jax.neurons import surrogates
 
 MODEL = nn.mlp((3,), 2, widths=(4,), spec=nn.Spec(num_steps=4, neuron=nn.lif()), rngs=nnx.Rngs(0))
 NETWORK = nn.training_form(MODEL)
 PARAMS = jax.tree.map(jnp.ones_like, nn.variables_of(MODEL).params)
 SGD = OptimizerConfig(weight_decay=0.5)
-HARD = nn.lif(reset="hard", decay=0.25)
 
 CHOICES = [
     (ModelConfig, "neuron", registry.NEURONS),
@@ -40,7 +38,7 @@ CHOICES = [
     (OptimizerConfig, "name", registry.OPTIMIZERS),
     (OptimizerConfig, "schedule", registry.SCHEDULES),
     (DataConfig, "encoding", registry.ENCODINGS),
-    (DataConfig, "name", registry.DATASETS),
+    (DataConfig, "name", (*registry.DATASETS, *registry.OWN_DATA)),
 ]
 
 
@@ -52,14 +50,6 @@ def test_the_choices_of_a_field_are_the_names_of_the_registry(kind, field, entri
     message = f"{field}='elif' is unknown; choose one of {', '.join(entries)}"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         kind(**{field: "elif"})
-
-
-@pytest.mark.parametrize("name", registry.NEURONS)
-def test_a_neuron_reads_what_its_entry_says(name):
-    entry = registry.NEURONS[name]
-    factory = entry(ModelConfig(neuron=name))
-    assert hasattr(factory, "bits") == (entry.reads == "levels")
-    assert hasattr(factory, "surrogate") == (entry.reads == "surrogate")
 
 
 @pytest.mark.parametrize("trace", [name for name, trace in registry.TRACES.items() if trace is not None])
@@ -111,51 +101,6 @@ def test_a_seed_decides_the_kernels():
     )
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
-
-
-@pytest.mark.parametrize(
-    ("fields", "neuron", "second"),
-    [
-        ({}, nn.hd_lif(4, 0.25), nn.parallel(4, 0.25)),
-        ({"spike_bits": None, "spike_scale": 0.5}, nn.hd_lif(None, 0.5), nn.parallel(None, 0.5)),
-        ({"parallel": False}, nn.hd_lif(4, 0.25), nn.hd_lif(4, 0.25)),
-        ({"neuron": "mem-bn"}, nn.mem_bn(4, 0.25), nn.parallel(4, 0.25)),
-        ({"neuron": "parallel"}, nn.parallel(4, 0.25), nn.parallel(4, 0.25)),
-        ({"neuron": "lif"}, nn.lif(), nn.lif()),
-        ({"neuron": "lif", "surrogate": "arctan"}, nn.lif(surrogates.arctan()), nn.lif(surrogates.arctan())),
-        ({"architecture": "vgg13"}, nn.hd_lif(4, 0.25), None),
-        ({"neuron": "glif"}, nn.glif(), nn.glif()),
-        ({"neuron": "relu", "relu_ceiling": 2}, nn.relu(2.0), nn.relu(2.0)),
-        ({"neuron": "lif", "lif": LIFConfig(reset="hard", decay=0.25)}, HARD, HARD),
-    ],
-)
-def test_specs_have_the_neurons_of_the_configuration(fields, neuron, second):
-    spec = make.make_spec(ModelConfig(**fields))
-    assert (spec.neuron, spec.second_neuron) == (neuron, second)
-
-
-@pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        ({"surrogate_scale": 0.5}, surrogates.triangle(0.5)),
-        ({"surrogate_height": 0.3}, surrogates.triangle(1.0, 0.3)),
-        ({"surrogate": "rectangle", "surrogate_scale": 0.4, "surrogate_height": 1.0}, surrogates.rectangle(0.4, 1.0)),
-        ({"surrogate": "sigmoid", "surrogate_scale": 2.0}, surrogates.sigmoid(2.0)),
-        ({"surrogate": "arctan", "surrogate_scale": 3.0}, surrogates.arctan(3.0)),
-        ({"surrogate": "fast-sigmoid", "surrogate_scale": 5.0}, surrogates.fast_sigmoid(5.0)),
-        ({"surrogate": "gaussian", "surrogate_scale": 0.4}, surrogates.gaussian(0.4)),
-        ({"surrogate": "dspike", "surrogate_scale": 2.0}, surrogates.dspike(2.0)),
-        ({"surrogate": "smooth-sigmoid", "surrogate_noise": 0.2}, surrogates.smooth_step("sigmoid", noise=0.2)),
-        ({"surrogate": "smooth-ramp", "surrogate_scale": 2.0}, surrogates.smooth_step("ramp", 2.0)),
-    ],
-)
-def test_surrogates_take_their_numbers_from_the_configuration(fields, expected):
-    assert registry.NEURONS["lif"](ModelConfig(neuron="lif", **fields)) == nn.lif(expected)
-
-
-def test_an_lif_of_the_configuration_has_all_options_of_the_cell():
-    own = {field.name: field.default for field in dataclasses.fields(nn.lif) if field.name != "surrogate"}
-    assert {field.name: field.default for field in dataclasses.fields(LIFConfig)} == own
 
 
 def test_rules_and_losses_take_their_numbers_from_the_configuration():
@@ -282,6 +227,49 @@ def test_augmentations_of_pictures_are_for_images(options):
     assert getattr(make.make_augmentation(DataConfig(**options)), name) == options[name]
 
 
+def adjusted(epoch, **model):
+    """A trainer's first variables, and what is made of them before an epoch."""
+    learning_config = LearningConfig(rule="stbp", loss="mean-output")
+    config = ModelConfig(widths=(4,), num_steps=3, weights="float", **model)
+    with jax.numpy_dtype_promotion("standard"):
+        config = small_config(model=config, learning=learning_config)
+        trainer = make.make_trainer(config, small_dataset())
+    variables, batch = nn.variables_of(trainer.model), trainer.batch(0)
+    adjust = make.make_adjust(config, trainer.plan, trainer.model, trainer.loss)
+    batch = learning.Batch(trainer.normalize(batch.inputs), batch.labels)
+    return variables, [adjust(epoch, variables, batch) for _ in range(2)]
+
+
+def test_the_temperature_of_dspike_is_chosen_before_each_epoch():
+    options = {"neuron": "lif", "lif": LIFConfig(threshold=0.5, reset="hard"), "surrogate": "dspike"}
+    for epoch in (0, 1):
+        before, (after, again) = adjusted(epoch, **options)
+        jax.tree.map(np.testing.assert_array_equal, after, again)  # so that a resumed run is the same
+        jax.tree.map(np.testing.assert_array_equal, before.params, after.params)
+        (start,), (chosen,) = ({float(leaf) for leaf in temperatures(variables)} for variables in (before, after))
+        assert start == 3
+        assert abs(chosen - start) == pytest.approx(0.2, abs=1e-5) or chosen == start
+
+
+def temperatures(variables):
+    named = jax.tree_util.tree_leaves_with_path(variables.batch_stats)
+    return [leaf for path, leaf in named if path[-1].key == "surrogate_value"]
+
+
+def test_thresholds_are_found_before_the_first_epoch_alone():
+    lif = LIFConfig(order="fire-charge", relative=True, learn_threshold=False, found_threshold=True)
+    for epoch in (0, 1):
+        before, (after, again) = adjusted(epoch, neuron="lif", lif=lif)
+        jax.tree.map(np.testing.assert_array_equal, after, again)
+        moved = [bool(np.any(new != old)) for new, old in zip(*map(jax.tree.leaves, (after, before)), strict=True)]
+        assert any(moved) == (epoch == 0)
+
+
+def test_nothing_is_chosen_for_others():
+    trainer = make_trainer()
+    assert make.make_adjust(small_config(), trainer.plan, trainer.model, trainer.loss) is None
+
+
 def test_norms_of_a_configuration():
     spec = make.make_spec(ModelConfig(norm="tdbn", norm_gain=0.5, residual_gain=0.5, identity_norm=True, bias=True))
     assert spec.norm == nn.batch_norm(statistics="sequence", gain=0.5, unbiased=True)
@@ -291,3 +279,24 @@ def test_norms_of_a_configuration():
     assert make.make_spec(ModelConfig(norm="none")).norm == nn.no_norm()
     assert make.make_spec(ModelConfig(weights="standardized")).first_weights == "standardized"
     assert make.make_spec(ModelConfig(weights="ternary")).first_weights == "float"
+
+
+@jax.numpy_dtype_promotion("standard")  # optax' schedules mix types
+def test_thresholds_are_found_before_the_first_epoch_and_stay():
+    lif = LIFConfig(learn_threshold=False, found_threshold=True, order="fire-charge", relative=True, height=1.0)
+    model = ModelConfig(widths=(4,), num_steps=4, neuron="lif", lif=lif)
+    config = small_config(model=model, data=DataConfig(encoding="dct"), learning=LearningConfig(rule="stbp"))
+    trainer = make.make_trainer(config, small_dataset())
+    start = trainer.initial_state.variables
+    inputs = trainer.normalize(jnp.asarray(trainer.plan.train.inputs))
+    expected = training.find_thresholds(trainer.model, start, inputs).batch_stats
+    state = trainer.fit(callbacks=training.Callbacks(on_warning=lambda message: None)).state
+    names = [path for path, _ in jax.tree_util.tree_leaves_with_path(expected) if path[-1].key == "threshold"]
+    assert len(names) == 2
+    for path in names:
+        found, wanted, first = (
+            float(functools.reduce(lambda tree, key: tree[key.key], path, tree))
+            for tree in (state.variables.batch_stats, expected, start.batch_stats)
+        )
+        assert (found, first) == (wanted, 1)
+        assert wanted != 1

@@ -8,8 +8,16 @@ import jax
 import numpy as np
 import pytest
 
-from hdlif_jax import training
-from hdlif_jax.commands.config import DataConfig, FirstConfig, ModelConfig, OptimizerConfig, TrainConfig
+from hdlif_jax import learning, nn, training
+from hdlif_jax.commands.config import (
+    DataConfig,
+    FirstConfig,
+    LearningConfig,
+    LIFConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
 from hdlif_jax.commands.presets import PRESETS, Preset
 from hdlif_jax.commands.support import run as running
 from hdlif_jax.commands.support import stages
@@ -89,13 +97,13 @@ def test_a_run_starts_with_the_weights_of_the_one_that_comes_first(finished):
 def test_a_run_goes_on_from_wherever_it_was_killed(killed, finished, tmp_path, monkeypatch):
     """What a kill leaves is made by hand: parts of the finished run's files."""
     directory = RunDirectory(tmp_path / "run")
-    directory.create(LONGER, num_classes=10)
+    directory.create(LONGER)
     first = RunDirectory(directory.path / "first")
     if killed == "before":
         first.path.mkdir()
         (first.path / "config.json.partial").write_text("{")
     if killed == "in the first":
-        first.create(stages.first_config(LONGER), num_classes=10)
+        first.create(stages.first_config(LONGER))
     if killed == "between":
         running.run(first, stages.first_config(LONGER), resumed=False)
     if killed == "main":
@@ -224,3 +232,52 @@ def test_a_killed_run_of_two_stages_goes_on_to_the_same_parameters(stage, comman
     for part in ("first", "."):
         jax.tree.map(np.testing.assert_array_equal, final_arrays(killed / part), final_arrays(whole / part))
         assert log(killed / part) == log(whole / part)
+
+
+def tandem(**changes):
+    """A student on tiny layers, whose teacher is the preset "teacher"."""
+    student = ModelConfig(
+        architecture="vgg", widths=(2, 3), num_steps=2, neuron="lif", weights="float", norm="none", bias=True,
+        lif=LIFConfig(height=1.0, learn_decay=False, learn_threshold=False),
+    )  # fmt: skip
+    return dataclasses.replace(
+        SHORT,
+        epochs=1,
+        model=student,
+        learning=LearningConfig(rule="layer-local-online", label_smoothing=0),
+        first=FirstConfig("teacher", use="teacher"),
+        **changes,
+    )
+
+
+@pytest.fixture
+def teacher(monkeypatch):
+    model = ModelConfig(architecture="vgg", num_steps=1, neuron="relu", weights="float", bias=True)
+    config = dataclasses.replace(SHORT, preset="teacher", epochs=1, model=model)
+    monkeypatch.setitem(PRESETS, "teacher", Preset("Without spikes.", config))
+
+
+def test_a_teacher_is_trained_first_and_teaches(teacher, tmp_path, monkeypatch):
+    taught = []
+
+    class Spy(learning.Teacher):
+        def activations(self, inputs):
+            taught.append(self)
+            return super().activations(inputs)
+
+    monkeypatch.setattr(learning, "Teacher", Spy)
+    directory = RunDirectory(tmp_path / "run")
+    running.run(directory, tandem(), resumed=False)
+    assert directory.is_finished
+    assert not directory.start.exists()  # its weights are not the student's
+    learned = training.by_name(load_run(directory.path / "first").variables)
+    known = training.by_name(nn.Variables(*taught[-1]._variables))
+    assert taught[0] is not taught[-1]  # what is checked before, with a teacher that knows nothing
+    jax.tree.map(np.testing.assert_array_equal, known, learned)
+
+
+def test_a_teacher_of_other_layers_is_refused_before_anything_is_trained(teacher, tmp_path):
+    model = dataclasses.replace(tandem().model, architecture="conv-net")
+    with pytest.raises(ValueError, match="build both alike"):
+        running.run(RunDirectory(tmp_path / "run"), dataclasses.replace(tandem(), model=model), resumed=False)
+    assert not (tmp_path / "run").exists()

@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import pathlib
 import shutil
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hdlif_jax.commands.config import ModelConfig, OptimizerConfig, TrainConfig
+from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run import resume_command
 from hdlif_jax.commands.support.run_directory import RunDirectory
@@ -94,7 +93,7 @@ def one_line_error(capsys):
 
 
 BAD_ARGUMENTS = {
-    "unknown preset": (["digit"], "unknown preset 'digit'; did you mean digits?"),
+    "unknown preset": (["digit"], "unknown preset 'digit'; did you mean digits, "),
     "unknown field": (["--model.weight", "binary"], "option --model.weight; did you mean --model.weights, --model.wi"),
     "unknown choice": (["--model.weights", "int4"], "invalid choice 'int4'"),
     "not a number": (["--epochs", "many"], "--epochs: invalid literal"),
@@ -104,6 +103,42 @@ BAD_ARGUMENTS = {
     "a loss that the rule cannot use": (["--learning.loss", "tet"], "loss='tet' is of the whole sequence"),
     "a surrogate of exact gradients": (["--model.surrogate", "arctan"], "is for neurons whose spikes are a step"),
     "k and T": (["--learning.rule", "random_k", "--learning.k", "9"], "learning.k=9 exceeds model.num_steps=4"),
+    "tdBN and an online rule": (
+        ["digits-tdbn", "--learning.rule", "accumulate", "--learning.loss", "cross-entropy"],
+        "model.norm=tdbn normalises all time-steps together, and learning.rule=accumulate sees them one by one; choose "
+        "learning.rule=stbp without segments, or model.norm=batch-norm",
+    ),
+    "a trace of neurons without one": (
+        ["digits", "--learning.rule", "accumulate", "--learning.trace", "decay", "--model.neuron", "adaptive-lif"],
+        "these of model.neuron=adaptive-lif have none: use model.neuron=lif, or learning.trace=none",
+    ),
+    "a ratio of hard resets": (
+        ["digits-ndot", "--model.lif.reset", "hard"],
+        "of ratios of LIF with model.lif.reset=soft",
+    ),
+    "a trace and STBP": (["digits-ottt", "--learning.rule", "stbp"], "goes back through time itself; use rule=accum"),
+    "LTL without a teacher": (
+        ["digits", "--learning.rule", "layer-local"],
+        "learning.rule=layer-local learns from a teacher, a network without spikes that is trained first; name it with "
+        "first.preset, e.g. digits-ltl-teacher, and first.use=teacher",
+    ),
+    "a teacher of nobody": (
+        ["digits", "--first.preset", "digits-ltl-teacher", "--first.use", "teacher"],
+        "first.use=teacher with learning.rule=random_step, which learns from no teacher; choose first.use=weights",
+    ),
+    "LTL of frames": (
+        ["digits-ltl-online", "--data.name", "nmnist"],
+        "compares rates with a teacher's activations of one image, and nmnist is made of sequences",
+    ),
+    "no step that teaches": (
+        ["digits-ltl-online", "--model.num-steps", "4"],
+        "leaves none of model.num_steps=4 to teach",
+    ),
+    "a teacher with spikes": (
+        ["digits-ltl-online", "--first.preset", "digits-hd-lif"],
+        "first.preset='digits-hd-lif' has spikes (model.neuron=hd-lif), and a teacher has none; name a preset or run "
+        "with model.neuron=relu, such as digits-ltl-teacher",
+    ),
     "batch size": (["--batch-size", "5000"], "batch_size=5000 is more than the 1295 training examples"),
     "no configuration": (["--config", "nowhere.yaml"], "nowhere.yaml is no file; name a run's config.json"),
     "a configuration after": (["digits", "--config", "x"], "--config FILE comes first, in place of a preset"),
@@ -269,48 +304,6 @@ def test_help_lists_presets_and_fields(capsys):
     output = capsys.readouterr().out
     for word in ("digits", "--epochs", "--seed", "--out", "--model.neuron", "--learning.rule", "Algorithm 1"):
         assert word in output
-
-
-def test_a_run_s_own_configuration_is_run_again(finished_run):
-    directory, _ = finished_run
-    asked = parse_arguments(["--config", str(directory / "config.json"), "--seed", "3"])
-    assert asked.config == dataclasses.replace(RunDirectory(directory).config(), seed=3)
-    assert not asked.resumed
-    assert asked.directory.path.name.startswith("digits-")
-
-
-FIELDS = {
-    "fields.json": '{"epochs": 3, "model": {"widths": [4, 8]}, "optimizer": {"learning_rate": 1e-3}}',
-    "fields.yaml": "epochs: 3\nmodel:\n  widths: [4, 8]\noptimizer: {learning_rate: 1e-3}\n",
-}
-
-
-@pytest.mark.parametrize("name", FIELDS)
-def test_a_configuration_of_some_fields(name, tmp_path):
-    (tmp_path / name).write_text(FIELDS[name])
-    config = parse_arguments(["--config", str(tmp_path / name), "--batch-size", "8"]).config
-    expected = TrainConfig(
-        epochs=3, batch_size=8, model=ModelConfig(widths=(4, 8)), optimizer=OptimizerConfig(learning_rate=1e-3)
-    )
-    assert config == expected
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("a.json", "{", "a.json is not valid JSON"),
-        ("a.json", "epochs: 3", "YAML files end in .yaml"),
-        ("a.yaml", "{a: [", "a.yaml is not valid YAML"),
-        ("a.yaml", "just words", "a.yaml is no configuration; expected fields"),
-        ("a.json", '{"epoch": 3}', "a.json is not a valid configuration: TrainConfig has no field epoch"),
-        ("a.yaml", "epochs: many", "a.yaml is not a valid configuration: .*epochs='many' must be"),
-        ("a.json", '{"schema": 99, "config": {}}', "a.json has schema 99, this version reads 1"),
-    ],
-)
-def test_what_is_no_configuration_is_refused(name, text, message, tmp_path):
-    (tmp_path / name).write_text(text)
-    with pytest.raises(CommandError, match=message):
-        parse_arguments(["--config", str(tmp_path / name)])
 
 
 def test_runs_that_begin_in_one_second_have_directories_of_their_own(tmp_path, monkeypatch):

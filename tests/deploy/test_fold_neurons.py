@@ -6,10 +6,10 @@ import pytest
 from flax import nnx
 
 from hdlif_jax import nn
-from hdlif_jax.deploy import execute
+from hdlif_jax.deploy import execute, load, write
 from hdlif_jax.deploy.fold import fold
 from hdlif_jax.neurons.surrogates import dspike, rectangle, smooth_step
-from tests.deploy.networks import inputs_for, unfolded_logits, unsettled
+from tests.deploy.networks import inputs_for, prepare_inputs, small_artifact, unfolded_logits, unsettled
 
 OPTIONS = {
     "fixed leak and threshold": nn.lif(learn_decay=False, decay=0.7, learn_threshold=False, threshold=0.6),
@@ -129,3 +129,23 @@ def test_a_layer_computes_in_integers_where_it_is_wide_enough(integer, monkeypat
 
     assert ("preferred_element_type=int32" in program("integer")) == integer
     assert "preferred_element_type=int32" not in program("float")
+
+
+@pytest.mark.parametrize(
+    "neuron",
+    [nn.glif(), nn.relu(0.5), OPTIONS["fires before it charges"], OPTIONS["noisy smooth step"]],
+    ids=["gated", "without spikes", "fires before it charges", "noisy smooth step"],
+)
+def test_they_are_exact_as_artifacts_and_in_a_stream(neuron, tmp_path):
+    model = network(neuron)
+    inputs = np.random.default_rng(0).integers(0, 256, (3, 6, 6, 2)).astype(np.uint8)
+    expected = unfolded_logits(model, prepare_inputs(inputs))
+    close = {"rtol": 1e-5, "atol": 1e-5 * np.abs(expected).max()}
+    write(tmp_path / "artifact", small_artifact(model))
+    loaded = load(tmp_path / "artifact")
+    np.testing.assert_allclose(loaded(inputs), expected, **close)
+    state, streamed = loaded.init_state(3), []
+    for _ in range(model.num_steps):
+        state, logits = loaded.step(state, inputs)
+        streamed.append(logits)
+    np.testing.assert_allclose(np.stack(streamed), expected, **close)

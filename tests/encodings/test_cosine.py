@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hdlif_jax import encodings, training
+from hdlif_jax.training.sharding import batch_sharding, make_mesh, place
 from tests.training.trainers import make_dataset, make_trainer
 
 
@@ -104,6 +105,15 @@ def test_the_key_changes_nothing():
     images = images_of((2, 8, 8, 3))
     first, other = (encodings.dct(4)(jax.random.key(seed), images) for seed in (0, 1))
     np.testing.assert_array_equal(first, other)
+
+
+def test_thresholds_are_those_of_the_whole_batch_on_any_number_of_devices(key):
+    images = images_of((8, 8, 8, 3)) * np.arange(1, 9, dtype=np.float32)[:, None, None, None]  # unlike each other
+    rows = batch_sharding(make_mesh())
+    assert len(place(images, rows).sharding.device_set) == 4
+    code = jax.jit(encodings.dct(18))
+    np.testing.assert_array_equal(code(key, place(images, rows)), code(key, images))
+    assert np.any(np.asarray(code(key, images))[:, :2] != code(key, images[:2]))
 
 
 def test_training_hands_it_normalised_inputs(key):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hdlif_jax import learning, losses, nn, rollout
+from hdlif_jax import learning, losses, nn, quantize, rollout
 from hdlif_jax.learning import Batch, Learner
 from hdlif_jax.learning.base import cells_key
 from tests.conftest import cross_entropy
@@ -36,9 +36,10 @@ def gradient_of(rule, network, variables, batch, key=KEY):
     return jax.jit(lambda variables: rule.gradient(network, cross_entropy, variables, batch, key))(variables)
 
 
-def test_the_gradient_is_the_plain_sum_over_all_pairs_of_steps():
+@pytest.mark.parametrize("weights", ["float", "standardized"])
+def test_the_gradient_is_the_plain_sum_over_all_pairs_of_steps(weights):
     """Of a convolution behind neurons, dropout and pooling, and of the layer of logits, in numpy."""
-    model = conv_model()
+    model = conv_model(weights=weights)
     network, variables = nn.training_form(model), nn.variables_of(model)
     batch = Batch(frames(model), LABELS)
     got = gradient_of(learning.traced(learning.accumulate(), OTTT), network, variables, batch)
@@ -63,6 +64,10 @@ def test_the_gradient_is_the_plain_sum_over_all_pairs_of_steps():
                     patch = padded[k][:, row : row + 3, column : column + 3]
                     conv[row, column] += 0.6 ** (t - k) * np.einsum("bijc,bijd->cd", patch, of_currents[t])
     grads = got.grads["layers"]
+    if weights == "standardized":  # of the kernel and its gain, behind that of what the input is multiplied with
+        layer = variables.params["layers"][4]
+        conv, gain = jax.vjp(quantize.standardize, layer["kernel"], layer["gain"])[1](jnp.float32(conv))
+        np.testing.assert_allclose(grads[4]["gain"], gain, atol=1e-5 * np.abs(gain).max())
     np.testing.assert_allclose(grads[4]["kernel"], conv, atol=1e-5 * np.abs(conv).max())
     np.testing.assert_allclose(grads[7]["kernel"], head, atol=1e-5 * np.abs(head).max())
     np.testing.assert_allclose(grads[7]["bias"], of_logits.sum((0, 1)), atol=1e-6)
@@ -175,6 +180,7 @@ def test_memory_does_not_depend_on_the_number_of_steps(trace):
         (lambda: form_with(nn.adaptive_lif()), r"layers\.1: AdaptiveLIFCell says no leak λ"),
         (lambda: form_with(nn.mem_bn()), r"layers\.1: MemBNHDLIFCell says no leak λ"),
         (lambda: form_with(nn.lif(reset="hard"), CODE), r"layers\.1: reset='hard' has no ratio of potentials"),
+        (lambda: form_with(nn.lif(order="fire-charge"), CODE), r"layers\.1: order='fire-charge' has no ratio of poten"),
         (lambda: form_with(nn.hd_lif(), PAPER), r"layers\.1: HDLIFCell has no ratio of potentials"),
         (lambda: form_with(dropout=(nn.Dropout(0.5, "step"),)), r"layers\.2: drops others at every step"),
         (lambda: learns_with(pool=MaxPool), r"layers\.4 reads spikes whose trace got lost on the way"),

@@ -50,6 +50,19 @@ def test_what_acts_through_the_state_alone_is_lost_to_online_rules_and_nothing_e
         assert lost_under(rule, network(neuron)) == []
 
 
+@pytest.mark.parametrize("rule", [learning.traced(), learning.traced(learning.every_step(unroll=False))], ids=repr)
+def test_traces_reach_what_their_rules_reach(rule):
+    for neuron in (nn.lif(), nn.hd_lif(), nn.parallel()):
+        assert lost_under(rule, network(neuron)) == []
+
+
+@pytest.mark.parametrize("online", [False, True])
+def test_layer_local_rules_reach_all_layers(online):
+    teacher = network(nn.relu(), num_steps=1)
+    rule = learning.layer_local(learning.Teacher(teacher, nn.variables_of(teacher)), online=online)
+    assert lost_under(rule, network(nn.lif())) == []
+
+
 def test_it_agrees_with_the_gradients_themselves():
     """Of generic values: what is not zero by construction is not zero."""
     model = network(SlowCell)

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from hdlif_jax import nn
+from hdlif_jax import learning, nn
 from hdlif_jax.training import Augmentation
 from hdlif_jax.training.sharding import batch_sharding, make_mesh, place, replicated
 from tests.training.trainers import make_trainer
@@ -28,13 +28,29 @@ def train(devices, steps=20, **changes):
     return state
 
 
-@pytest.mark.parametrize("neuron", [nn.hd_lif(bits=None), nn.mem_bn(bits=None)])
-def test_four_devices_give_the_parameters_of_one(neuron):
+def local_rule():
+    teacher = trainer_of(neuron=nn.relu(), second_neuron=nn.relu(), num_steps=1).model
+    return learning.layer_local(learning.Teacher(teacher, nn.variables_of(teacher)), online=True)
+
+
+@pytest.mark.parametrize(
+    ("neuron", "rule", "steps"),
+    [
+        (nn.hd_lif(bits=None), learning.random_step(), 20),
+        (nn.mem_bn(bits=None), learning.random_step(), 20),
+        pytest.param(nn.hd_lif(bits=None), learning.traced(), 6, marks=pytest.mark.slow),
+        pytest.param(nn.hd_lif(bits=None), local_rule(), 6, marks=pytest.mark.slow),
+    ],
+    ids=["hd_lif", "mem_bn", "traced", "layer_local"],
+)
+def test_four_devices_give_the_parameters_of_one(neuron, rule, steps):
     """Augmentation, mixing, the drawn time-step and the statistics of BatchNorm are those of the whole batch.
 
     Spikes are unquantised, because sums in another order can move one over the edge of a level.
     """
-    one, four = (train(devices, neuron=neuron, second_neuron=nn.parallel(bits=None)) for devices in (1, 4))
+    one, four = (
+        train(devices, steps, neuron=neuron, second_neuron=nn.parallel(bits=None), rule=rule) for devices in (1, 4)
+    )
     for (path, expected), got in zip(
         jax.tree.leaves_with_path(one.variables), jax.tree.leaves(four.variables), strict=True
     ):

@@ -83,9 +83,19 @@ def test_weights_are_drawn_and_another_epoch_does_not_recompile(batch):
     def choose(variables, key):
         return training.choose_temperature(network, LOSS, variables, batch, num_weights=5, key=key)
 
-    for seed in range(4):
+    for seed in range(3):
         before, variables = temperatures(variables)[0], choose(variables, jax.random.key(seed))
         assert min(abs(temperatures(variables)[0] - before - move) for move in (0, 0.2, -0.2)) < 1e-5
+
+
+def test_norms_over_the_sequence_are_at_home_here(batch):
+    model = model_of(norm=nn.batch_norm(statistics="sequence"))
+    network, variables = nn.training_form(model), nn.variables_of(model)
+    key = jax.random.key(0)
+    chosen = training.choose_temperature(network, LOSS, variables, batch, num_weights=4, key=key)
+    assert temperatures(chosen)[0] in np.float32([2.8, 3, 3.2])
+    named = training.choose_temperature(network, LOSS, variables, batch, num_weights=4, key=key, layer="stem")
+    assert temperatures(named) == temperatures(chosen)  # the first layer
 
 
 def test_where_spikes_do_not_change_the_temperature_stays(batch):

@@ -5,13 +5,13 @@ import math
 from typing import Any
 
 from hdlif_jax.commands.config import FirstConfig, LearningConfig
-from hdlif_jax.commands.presets.common import digits, lif, of
-from hdlif_jax.commands.presets.preset import Preset
+from hdlif_jax.commands.presets.common import CROP, SGD, TABLE, digits, lif, of, preset, steps
+from hdlif_jax.commands.presets.preset import PaperFigures, Preset
 
 DATASETS = {"cifar10": "cifar10", "imagenet200": "tiny-imagenet"}
-ARCHITECTURES = {"vgg11": "vgg11-strided", "vgg13": "vgg13-large"}
+ARCHITECTURES = {"vgg11": "vgg11-strided", "vgg13": "vgg13-linear"}
 REPORTED = {"offline": 55.37, "online": 54.82}
-LARGE_MB = 141.6
+LARGE_MB = 141.593
 TEACHER: dict[str, Any] = {"neuron": "relu", "relu_ceiling": 2.0, "num_steps": 1, "bias": True}
 STUDENT: dict[str, Any] = {
     "neuron": "lif",
@@ -33,7 +33,59 @@ UNKNOWN = (
 )
 
 
+def _tandem(dataset: str, title: str, architecture: str, crop: dict[str, Any]) -> tuple[Preset, ...]:
+    """A teacher and its two pupils."""
+    name, network = f"{dataset}-{architecture}-ltl", {"architecture": ARCHITECTURES[architecture]}
+    data = {"name": DATASETS[dataset]} | crop
+    first = FirstConfig(f"{name}-teacher", use="teacher")
+    table: dict[str, Any] = {}
+    if dataset == "imagenet200":
+        table = {"param_mb": LARGE_MB, "note": UNKNOWN.format(LARGE_MB)}
+    figures = {kind: PaperFigures(TABLE, accuracy, 38.02) for kind, accuracy in REPORTED.items()} if table else {}
+    return (
+        preset(
+            f"{name}-teacher",
+            f"{title}: the teacher of LTL, a network without spikes.",
+            model=TEACHER | network,
+            learning=SUPERVISED,
+            data=data,
+            optimizer=SGD
+            | {"learning_rate": 0.01, "schedule": "steps", "milestones": (60, 120, 160), "decay_factor": 0.2},
+            epochs=200,
+            batch_size=64,
+        ),
+        preset(
+            f"{name}-offline",
+            f"{title}, T = 16: offline LTL; layers learn from a teacher, each by itself.",
+            model=STUDENT | network | {"num_steps": 16},
+            learning=OFFLINE,
+            data=data,
+            optimizer=ADAM | steps(0.5, 10, 20, 30, 40, 50, 80, 90),
+            epochs=100,
+            batch_size=64,
+            first=first,
+            paper=figures.get("offline"),
+            **table,
+        ),
+        preset(
+            f"{name}-online",
+            f"{title}, T = 16: online LTL; layers learn from a teacher, each by itself and within each time-step.",
+            model=STUDENT | network | {"num_steps": 16},
+            learning=ONLINE,
+            data=data,
+            optimizer=ADAM | steps(0.2, *range(10, 50, 5)),
+            epochs=50,
+            batch_size=64,
+            first=first,
+            paper=figures.get("online"),
+            **table,
+        ),
+    )
+
+
 PRESETS: dict[str, Preset] = of(
+    *_tandem("cifar10", "CIFAR-10, VGG-11", "vgg11", CROP),
+    *_tandem("imagenet200", "ImageNet-200, VGG-13", "vgg13", CROP),
     digits("ltl-teacher", "the teacher of LTL, a network without spikes.", model=TEACHER, learning=SUPERVISED),
     digits(
         "ltl-offline",

@@ -3,8 +3,8 @@
 from typing import Any
 
 from hdlif_jax.commands.config import LearningConfig
-from hdlif_jax.commands.presets.common import SGD, digits, lif, of
-from hdlif_jax.commands.presets.preset import Preset
+from hdlif_jax.commands.presets.common import CROP, SGD, TABLE, digits, lif, of, preset
+from hdlif_jax.commands.presets.preset import PaperFigures, Preset
 
 MODEL: dict[str, Any] = {  # the gain is α·θ with α = 1, and 1/√2 where branches are added
     "neuron": "lif",
@@ -25,5 +25,30 @@ RECIPE: dict[str, Any] = {
 }
 
 PRESETS: dict[str, Preset] = of(
+    preset(
+        "cifar10-resnet19-tdbn",
+        "CIFAR-10, ResNet-19, T = 4: STBP-tdBN.",
+        model=MODEL | RESIDUAL | {"architecture": "post-resnet19"},
+        data={"name": "cifar10"} | CROP,
+        paper=PaperFigures(TABLE, 92.92, 50.48),
+        source="Zheng et al.: T = 6 93.16 % (from memory).",
+        **RECIPE,
+    ),
+    preset(
+        "imagenet-resnet34-tdbn",
+        "ImageNet, ResNet-34, T = 6: STBP-tdBN.",
+        model=MODEL | RESIDUAL | {"architecture": "post-resnet34", "num_steps": 6},
+        data={"name": "imagenet", "flip": True},
+        paper=PaperFigures(TABLE, 63.72, 87.12),
+        **RECIPE,
+    ),
+    preset(
+        "dvs-cifar10-resnet19-tdbn",
+        "DVS-CIFAR10, ResNet-19, T = 10: STBP-tdBN.",
+        model=MODEL | RESIDUAL | {"architecture": "post-resnet19", "num_steps": 10},
+        data={"name": "dvs-cifar10"},
+        paper=PaperFigures(TABLE, 67.80, 50.48),
+        **RECIPE,
+    ),
     digits("tdbn", "STBP-tdBN, BatchNorm over all time-steps with gain θ.", model=MODEL, learning=LEARNING),
 )

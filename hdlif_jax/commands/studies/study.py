@@ -80,7 +80,7 @@ def with_fields(config: TrainConfig, fields: Fields) -> TrainConfig:
     values = to_dict(config)
     for name, value in fields.items():
         *parts, last = name.split(".")
-        part = values
+        part: Any = values
         for key in parts:
             part = part.get(key) if isinstance(part, dict) else None
         if not isinstance(part, dict) or last not in part:

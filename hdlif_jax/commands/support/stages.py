@@ -34,11 +34,20 @@ def first_config(config: TrainConfig) -> TrainConfig:
     run. A finished run is as it was.
 
     Raises:
-      CommandError: there is no such preset or finished run.
+      CommandError: there is no such preset or finished run, or it is no teacher where one is needed.
     """
+    stage = _of_preset(config) if config.first.preset in PRESETS else _finished(config.first).config()
+    if config.first.use == "teacher" and registry.NEURONS[stage.model.neuron].has_spikes:
+        raise CommandError(
+            f"first.preset={config.first.preset!r} has spikes (model.neuron={stage.model.neuron}), and a teacher has "
+            "none; name a preset or run with model.neuron=relu, such as digits-ltl-teacher"
+        )
+    return stage
+
+
+def _of_preset(config: TrainConfig) -> TrainConfig:
     first = config.first
-    if first.preset not in PRESETS:
-        return _finished(first).config()
+    assert first.preset is not None
     preset = PRESETS[first.preset]
     chosen = preset.config if preset.common is None else preset.recipe(config.recipe)
     model, data = chosen.model, chosen.data

@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib
 
@@ -40,11 +41,11 @@ class Style:
             for index, row in enumerate(rows)
         }
 
-    def line(self, name: str) -> dict[str, object]:
+    def line(self, name: str) -> dict[str, Any]:
         """For `plot`."""
         return self._of[name] | {"label": name, "markersize": 5}
 
-    def point(self, name: str) -> dict[str, object]:
+    def point(self, name: str) -> dict[str, Any]:
         """For `errorbar` of a single point."""
         look = dict(self._of[name])
         look.pop("linestyle")
@@ -82,7 +83,8 @@ def radar(rows: Sequence[Row], style: Style) -> plt.Figure:
     """What each row costs and gains, each axis as a share of the largest (the paper's Fig. 1)."""
     names = [name for name in RADAR if all(row.figures[name].mean is not None for row in rows)]
     angles = np.linspace(0, 2 * np.pi, len(names), endpoint=False)
-    figure, axes = plt.subplots(figsize=(7.5, 6.5), subplot_kw={"projection": "polar"}, layout="constrained")
+    figure = plt.figure(figsize=(7.5, 6.5), layout="constrained")
+    axes: Any = figure.add_subplot(projection="polar")
     largest = {name: max(_mean(row.figures[name]) for row in rows) for name in names}
     for row in rows:
         shares = [_mean(row.figures[name]) / largest[name] if largest[name] else 0.0 for name in names]
@@ -167,12 +169,11 @@ def _band(axes: plt.Axes, x: np.ndarray, means: np.ndarray, values: Sequence[Spr
         axes.fill_between(x, means - deviations, means + deviations, color=line["color"], alpha=0.15, linewidth=0)
 
 
-def _accuracy(record: dict[str, object], validates: bool) -> float:
+def _accuracy(record: dict[str, Any], validates: bool) -> float:
     if validates:
         per_step = record["validation_accuracy_per_step"]
-        assert isinstance(per_step, list)
         return 100 * float(per_step[-1])
-    return 100 * float(str(record["train_accuracy"]))
+    return 100 * float(record["train_accuracy"])
 
 
 def _surpasses(other: tuple[float, float], point: tuple[float, float]) -> bool:

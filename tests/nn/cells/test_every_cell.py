@@ -11,7 +11,7 @@ from hdlif_jax.nn import Form, Tick
 from hdlif_jax.nn.forms import in_form
 from hdlif_jax.quantize import SpikeQuantizer
 
-CELLS = {"lif": nn.lif(), "hd-lif": nn.hd_lif(), "parallel": nn.parallel(), "mem-bn": nn.mem_bn()}
+CELLS = {"lif": nn.lif(), "hd-lif": nn.hd_lif(), "parallel": nn.parallel(), "mem-bn": nn.mem_bn(), "glif": nn.glif()}
 EACH = pytest.mark.parametrize("factory", CELLS.values(), ids=CELLS)
 
 
@@ -25,10 +25,11 @@ def test_starts_where_the_authors_start(factory):
     if isinstance(cell, nn.LIFCell):
         assert (jax.nn.sigmoid(cell.raw_decay[...]), cell.threshold[...]) == (0.5, 1.0)
     else:
-        np.testing.assert_array_equal(jax.nn.sigmoid(cell.raw_threshold[...]), np.full(4, 0.5))
+        size = 2 if isinstance(cell, nn.GLIFCell) else 4  # by channel, or by step
+        np.testing.assert_array_equal(jax.nn.sigmoid(cell.raw_threshold[...]), np.full(size, 0.5))
 
 
-@pytest.mark.parametrize(("kind", "count"), [("lif", 0), ("hd-lif", 2), ("parallel", 1), ("mem-bn", 6)])
+@pytest.mark.parametrize(("kind", "count"), [("lif", 0), ("hd-lif", 2), ("parallel", 1), ("mem-bn", 6), ("glif", 1)])
 def test_parameters_indexed_by_time_are_marked(kind, count):
     marked = nnx.state(CELLS[kind](5, 2), nn.PerStepParam)
     leaves = jax.tree.leaves(marked)
@@ -49,7 +50,7 @@ def test_a_missing_state_is_the_start(factory):
 @EACH
 def test_says_what_it_emits_and_emits_no_more(factory):
     cell = factory(4, 2)
-    assert cell.operations == (1 if isinstance(cell, nn.ParallelHDLIFCell) else 3)
+    assert cell.operations == {nn.ParallelHDLIFCell: 1, nn.GLIFCell: 6}.get(type(cell), 3)
     _, spikes = cell(None, 4 * current(), Tick(0))
     levels = [0, 1] if cell.emits == nn.BINARY else 0.25 * np.arange(16)
     assert np.isin(spikes, levels).all()
@@ -73,7 +74,7 @@ def test_equal_factories_are_equal_and_print_what_they_are(factory):
     assert factory == again
     assert hash(factory) == hash(again)
     assert repr(factory).startswith(f"{type(factory).__name__}(")
-    assert len({*CELLS.values(), again}) == 4
+    assert len({*CELLS.values(), again}) == len(CELLS)
 
 
 @pytest.mark.parametrize("factory", [nn.hd_lif, nn.parallel, nn.mem_bn])

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from hdlif_jax import learning, losses, nn
@@ -42,12 +43,12 @@ def test_channels_are_the_last_axis_of_a_map():
     np.testing.assert_allclose(cell.membrane(cell.start(current), current, Tick(0)), cell(None, current, Tick(0))[0][0])
 
 
-def test_every_parameter_learns_and_gates_are_found_by_their_path():
-    """Over time alone: what a reset takes off is seen by the next step."""
+@pytest.mark.parametrize("rule", [learning.stbp(), learning.accumulate()], ids=repr)
+def test_every_parameter_learns_and_gates_are_found_by_their_path(rule):
+    """Online rules reach what leaks and resets, too: it is part of the step after."""
     layers = nn.Linear(4, 30, rngs=nnx.Rngs(0)), nn.glif(), nn.Linear(30, 2, rngs=nnx.Rngs(1))
     model = nn.Sequential(*layers, num_steps=3, input_shape=(4,))
     batch = learning.Batch(jax.random.normal(jax.random.key(0), (16, 4)) * 2, jnp.arange(16) % 2)
-    rule = learning.stbp()
     network, loss = nn.training_form(model), losses.cross_entropy()
     grads = jax.jit(lambda variables: rule.gradient(network, loss, variables, batch).grads)(nn.variables_of(model))
     leaves = {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in
