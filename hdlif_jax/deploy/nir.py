@@ -90,6 +90,14 @@ def _convert(
             order = np.arange(len(weight)).reshape(flattened[node.source]).transpose(2, 0, 1).reshape(-1)
             weight = weight[order]
         return {node.name: nir.Affine(np.ascontiguousarray(weight.T), bias)}
+    if isinstance(node, Function) and node.kind == "affine":
+        scale, shift = (
+            np.broadcast_to(folded.arrays[node.name][field].reshape(-1), shape[-1:]) for field in ("scale", "shift")
+        )
+        if len(shape) == 1:
+            return {node.name: nir.Affine(np.diag(scale), shift)}
+        # Filters of one pixel; NIR's own checks take no convolution in groups.
+        return {node.name: nir.Conv2d(shape[:2], np.diag(scale)[:, :, None, None], 1, 0, 1, 1, shift)}
     if isinstance(node, Function) and len(shape) == 3:
         if node.kind in ("sum", "average"):
             if shape[0] % 2 or shape[1] % 2:

@@ -73,14 +73,24 @@ def perceptron(neuron):
     return unsettled(nn.mlp((6,), 3, widths=(8, 8), spec=nn.Spec(num_steps=3, neuron=neuron), rngs=nnx.Rngs(0)))
 
 
+def neurons_behind_sums():
+    """Spikes of height 0.7 are added to currents, as they are and through a norm."""
+    spec = nn.Spec(3, nn.lif(height=0.7), nn.lif(), weights="float", identity_norm=True)
+    sizes = {"stage_sizes": (2,), "widths": (4,), "strides": (1,)}
+    model = unsettled(nn.PostActivationResNet((4, 4, 2), 3, **sizes, spec=spec, rngs=nnx.Rngs(0)))
+    model.blocks[1].shortcut = None
+    return model
+
+
 @pytest.mark.parametrize(
     ("build", "dt"),
     [
         (lambda: conv_net(neuron="lif", num_steps=3), 1e-3),
         (lambda: named(nn.vgg_snn, (16, 16, 2), neuron="lif", num_steps=3), 0.5),
         (lambda: perceptron(nn.lif(reset="hard", height=1.0, tie=">")), 1e-3),
+        (neurons_behind_sums, 1e-3),
     ],
-    ids=["residual", "vgg", "hard reset"],
+    ids=["residual", "vgg", "hard reset", "sums of spikes"],
 )
 def test_round_trip_through_a_file_and_an_independent_simulation(build, dt, tmp_path):
     from hdlif_jax.deploy.nir import to_nir
