@@ -150,7 +150,7 @@ def run(
     if info is not None:
         info.check_same(dataset)
     if config.data.is_own:
-        console.print(f"{config.data.dir}: {dataset}", markup=False)
+        console.print(f"{config.data.dir}: {dataset.facts}", markup=False)
     with phase("building the network"):
         teacher = stages.untrained_teacher(config, dataset.input_shape, dataset.num_classes)
         trainer = make_trainer(config, dataset, execution.mesh(), teacher)
