@@ -209,3 +209,11 @@ def _check_images(x: jax.Array) -> None:
 def _check_images_and_kernel(x: jax.Array, kernel: jax.Array) -> None:
     chex.assert_rank((x, kernel), 4, custom_message="a convolution takes [B, H, W, C_in] and [k, k, C_in, C_out]")
     chex.assert_trees_all_equal_dtypes(x, kernel, custom_message="images and kernel of a convolution have one type")
+
+
+def unstack(x: jax.Array) -> list[jax.Array]:
+    """The steps of `[T, ...]`, whose gradients are put together once: that of x[t] alone is an array of all of x.
+
+    In memory and time of a sequence's gradient that is T instead of T².
+    """
+    return [step[0] for step in jax.lax.split(x, [1] * len(x))]

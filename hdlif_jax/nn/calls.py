@@ -13,6 +13,7 @@ from hdlif_jax.nn.declared import definer, holds
 from hdlif_jax.nn.intercept import Interceptor, original
 from hdlif_jax.nn.module import Form, Module, Tick, is_over_sequence
 from hdlif_jax.nn.network import ByPath
+from hdlif_jax.ops import unstack
 
 
 class Calls:
@@ -101,7 +102,7 @@ class Calls:
                 "own code only calls its parts and adds"
             )
         # Step by step, so that the norms inside see the statistics of each; its own code sees no time axis.
-        return lambda call, x: jnp.stack([call(x_t) for x_t in x])
+        return lambda call, x: jnp.stack([call(x_t) for x_t in unstack(x)])
 
     def check_state(self, state: Any) -> None:
         """Raises ValueError where a network left more than its cells left, after all time-steps at once."""
@@ -115,7 +116,7 @@ class Calls:
         def run(call: Callable[..., Any], state: Any, x: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
             tick, x, outputs = self._own(path, tick), self._offset(path, x), []
             # In Python, because a cell may write running statistics, which no rolled loop hands out of it.
-            for t, x_t in enumerate(x):
+            for t, x_t in enumerate(unstack(x)):
                 before = state
                 state, spikes_t = call(before, x_t, tick._replace(t=t))
                 _check_kept(path, before, state)

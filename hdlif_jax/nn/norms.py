@@ -11,6 +11,7 @@ from flax import nnx
 from hdlif_jax.checks import Count, Positive, Share, check_arguments, check_fields
 from hdlif_jax.nn.module import Module
 from hdlif_jax.nn.needs import check_rngs
+from hdlif_jax.ops import unstack
 
 Statistics = Literal["step", "sequence"]
 NormFactory = Callable[[int, nnx.Rngs], nnx.Module]  # (num_channels, rngs)
@@ -100,7 +101,7 @@ class BatchNorm(Module):
         """`[T, B, ..., C]` to the same shape and type."""
         if not self.trains or self.over_sequence:
             return self._normalize(x)
-        return jnp.stack([self._normalize(x_t) for x_t in x])
+        return jnp.stack([self._normalize(x_t) for x_t in unstack(x)])
 
     def _normalize(self, x: jax.Array) -> jax.Array:
         values, axes = x.astype(jnp.float32), tuple(range(x.ndim - 1))

@@ -248,3 +248,17 @@ def test_a_norm_over_the_sequence_inside_a_layer_of_several_is_refused():
     network = nn.training_form(model := nn.Sequential(*layers, num_steps=3, input_shape=(5,)))
     with pytest.raises(ValueError, match=r"layers\.2, a Gated, holds a norm over the sequence; set composes = True"):
         network.sequence(*nn.variables_of(model), jnp.ones((3, 4, 5)))
+
+
+def test_the_memory_of_the_gradient_grows_no_faster_than_time():
+    def temporaries(num_steps):
+        spec = spec_of(num_steps=num_steps, neuron="lif", weights="float")
+        model = nn.conv_net((4, 4, 1), 3, widths=(8,), spec=spec, rngs=nnx.Rngs(0))
+        network, inputs = nn.training_form(model), jnp.ones((16, 4, 4, 1))
+
+        def loss(params, batch_stats):
+            return jnp.sum(network.sequence(params, batch_stats, inputs).logits ** 2)
+
+        return jax.jit(jax.grad(loss)).lower(*nn.variables_of(model)).compile().memory_analysis().temp_size_in_bytes
+
+    assert temporaries(16) <= 4.5 * temporaries(4)
