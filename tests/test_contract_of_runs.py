@@ -9,7 +9,7 @@ import pytest
 from hdlif_jax import nn
 from hdlif_jax.commands import make, registry
 from hdlif_jax.commands.config import DataConfig, OptimizerConfig
-from tests.test_contract import BATCH, NUM_STEPS, SHAPE, conv_net
+from tests.test_contract import BATCH, CONFIG, NUM_STEPS, SHAPE, conv_net
 
 
 @pytest.mark.parametrize("name", registry.OPTIMIZERS)
