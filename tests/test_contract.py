@@ -265,7 +265,7 @@ def narrow(name, num_steps):
 def marked(names):
     """The names as parameters; networks of many layers, whose number is in their name, compile for long."""
     depths = {name: int(re.sub(r"\D", "", name) or 0) for name in names}
-    return [pytest.param(name, marks=pytest.mark.slow) if depths[name] > 18 else name for name in names]
+    return [pytest.param(name, marks=pytest.mark.slow) if depths[name] >= 18 else name for name in names]
 
 
 @pytest.mark.parametrize("name", marked(registry.NETWORKS))

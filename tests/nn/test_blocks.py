@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from hdlif_jax import nn
 from hdlif_jax.nn import Form, HDLIFCell, MemBNHDLIFCell, ParallelHDLIFCell, ResidualBlock, Tick
 from hdlif_jax.nn.forms import in_form
 from tests.conftest import spec_of
@@ -73,3 +74,23 @@ def test_without_spikes_only_the_shortcut_and_the_shifts_remain():
     block.norm2.bias[...] = jnp.full(4, 0.25)
     silent = jnp.full((3, 6, 6, 4), -5.0)
     np.testing.assert_allclose(block(None, silent, Tick(0))[1], silent + 0.25)
+
+
+def test_norms_of_what_is_summed_dropout_and_biases():
+    """Written out: both branches of the sum have their own norm, also where the shape is kept."""
+    half = nn.batch_norm(gain=0.5)
+    options = {"residual_norm": half, "identity_norm": True, "bias": True, "dropout": 0.5}
+    spec = nn.Spec(num_steps=2, neuron=nn.lif(), weights="float", **options)
+    block = ResidualBlock(4, 4, spec=spec, rngs=nnx.Rngs(0))
+    block.conv1.bias[...] = jnp.float32([1, 2, 3, 4])
+    block = in_form(block, Form(train=False))
+    _, output = block(None, current(), Tick(1))
+    hidden = block.norm1(block.conv1(block.neuron1(None, current(), Tick(1))[1]))
+    branch = block.norm2(block.conv2(block.neuron2(None, hidden, Tick(1))[1]))
+    np.testing.assert_allclose(output, branch + block.downsample(current()), atol=1e-6)
+    assert [norm.options for norm in (block.norm1, block.norm2, block.downsample)] == [nn.batch_norm(), half, half]
+    wider = ResidualBlock(4, 6, stride=2, spec=spec, rngs=nnx.Rngs(0)).downsample
+    assert wider.norm.options == half
+    assert wider.conv.bias.shape == (6,)
+    dropped = in_form(block, Form(train=True))(None, current(), Tick(1, jax.random.key(0)))[1]
+    assert float(jnp.abs(dropped - output).max()) > 0.1

@@ -66,6 +66,8 @@ def test_equals_step_by_step_for_every_cell(factory, train, kind):
     assert output.records["layers.2"].shape == (4, 7, 6)
 
 
+DROPS = nn.Spec(neuron=nn.lif(threshold=0.25), weights="standardized", bias=True, dropout=0.4)
+RESIDUAL = {"stage_sizes": (1, 1), "widths": (3, 4)}
 NETWORKS = {
     "residual blocks": lambda: nn.conv_net(
         (6, 6, 2), 3, widths=(4, 6), spec=spec_of(neuron="mem-bn", attention="seca-2"), rngs=nnx.Rngs(0)
@@ -84,13 +86,21 @@ NETWORKS = {
     "units that pool": lambda: nn.SpikingVGG(
         (6, 6, 2), 3, stages=((3,), (4,)), map_size=None, spec=nn.Spec(), rngs=nnx.Rngs(0)
     ),
+    "units that drop, and hidden layers": lambda: nn.SpikingVGG(
+        (6, 6, 2), 3, stages=((3,), (4,)), map_size=2, hidden=(5,), spec=DROPS, rngs=nnx.Rngs(0)
+    ),
+    "neurons behind sums": lambda: nn.PostActivationResNet(
+        (6, 6, 2), 3, **RESIDUAL, strides=(1, 2), head_features=5, spec=DROPS, rngs=nnx.Rngs(0)
+    ),
+    "shortcuts of spikes": lambda: nn.SpikeResNet((6, 6, 2), 3, **RESIDUAL, spec=DROPS, rngs=nnx.Rngs(0)),
+    "scaled branches": lambda: nn.NFResNet((6, 6, 2), 3, **RESIDUAL, spec=DROPS, rngs=nnx.Rngs(0)),
 }
 
 
 @pytest.mark.parametrize("kind", ["images", "events"])
 @pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
 def test_equals_step_by_step_for_every_network(build, kind, request):
-    assert_equal_in_both_orders(build(), request.getfixturevalue(kind), nn.Form(train=True))
+    assert_equal_in_both_orders(build(), request.getfixturevalue(kind), nn.Form(train=True), jax.random.key(7))
 
 
 def test_a_static_input_runs_the_stem_once(images):

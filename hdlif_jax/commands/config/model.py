@@ -61,7 +61,8 @@ class ModelConfig:
     """Whether the second neuron of each residual block is Parallel HD-LIF, block (b) of Fig. 3, half of all neurons;
     None means yes in blocks, except for LIF, which has no parallel form."""
     weights: WeightKind = "ternary"
-    """Kernels of all convolutions but the first; the last linear layer is always float."""
+    """Kernels of all convolutions but the first, which is float, or standardized if the others are. The last linear
+    layer is always float."""
     spike_bits: Bits | None = 4
     """n of the spike quantiser (Eq. 4); None for unquantised spikes. LIF spikes are binary anyway."""
     spike_scale: Positive = 0.25
