@@ -88,7 +88,7 @@ def measure(runs: list[RunDirectory], images: int) -> dict[str, Any]:
 
     summaries = [read_json(run.path / "summary.json") for run in runs]
     trained = load_run(runs[0].path)
-    batches = real_batches(trained.config, load_dataset(trained.config), images)
+    batches = real_batches(trained.config, load_dataset(trained.config, trained.info), images)
     seconds = [summary["train_seconds"] + summary.get("first", {}).get("train_seconds", 0) for summary in summaries]
     per_step = [summary["accuracy_per_step"] for summary in summaries]
     return {

@@ -34,8 +34,15 @@ def every_step(network=TRAINS, loss=LOSS, key=KEY):
     return learning.every_step()(network, loss, update, Learner(VARIABLES, ()), BATCH, key)
 
 
+def layer_local(network=TRAINS, loss=LOSS, key=None):
+    model = nn.mlp((F,), K, widths=(4,), spec=nn.Spec(1, nn.relu()), rngs=nnx.Rngs(0))
+    rule = learning.layer_local(learning.Teacher(model, nn.variables_of(model)))
+    return rule.gradient(network, loss, VARIABLES, BATCH, key)
+
+
 # Every public function that takes it, by what it takes.
 OF_A_MODEL = {
+    "Teacher": lambda model: learning.Teacher(model, VARIABLES),
     "training_form": nn.training_form,
     "inference_form": nn.inference_form,
     "variables_of": nn.variables_of,
@@ -67,6 +74,7 @@ OF_A_NETWORK = {
     "layerwise": lambda network: learning.stbp(layerwise=True).gradient(network, LOSS, VARIABLES, BATCH),
     "every_step": lambda network: every_step(network),
     "traced": lambda network: learning.traced().gradient(network, LOSS, VARIABLES, BATCH),
+    "layer_local": lambda network: layer_local(network),
     "with_traces": lambda network: learning.with_traces(network, learning.decay_trace()),
     "gradient_at_steps": lambda network: learning.gradient_at_steps(network, LOSS, VARIABLES, BATCH, jnp.array([0])),
     "make_train_step": lambda network: training.make_train_step(network, learning.accumulate(), LOSS, optax.sgd(0.1)),
@@ -89,6 +97,7 @@ def choose_temperature(network=nn.training_form(DSPIKE), loss=LOSS, key=KEY):
 
 OF_A_NETWORK["choose_temperature"] = lambda network: choose_temperature(network)
 LEARNS = ["random_step", "random_k", "accumulate", "stbp", "layerwise", "every_step", "gradient_at_steps", "traced"]
+LEARNS += ["layer_local"]
 LEARNS += [
     "choose_temperature",
     "make_train_step",
@@ -104,6 +113,7 @@ OF_A_KEY = {
     "stbp": lambda key: learning.stbp().gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
     "layerwise": lambda key: learning.stbp(layerwise=True).gradient(TRAINS, LOSS, VARIABLES, BATCH, key),
     "every_step": lambda key: every_step(key=key),
+    "layer_local": lambda key: layer_local(key=key),
     "gradient_at_steps": lambda key: learning.gradient_at_steps(TRAINS, LOSS, VARIABLES, BATCH, [0], key=key),
     "coherence_observer": lambda key: coherence_observer(MODEL, key),
     "firing_rates": lambda key: rollout.firing_rates(TRAINS, VARIABLES, X, key=key),
@@ -133,6 +143,7 @@ OF_A_LOSS = {
     "accumulate": lambda loss: learning.accumulate().gradient(TRAINS, loss, VARIABLES, BATCH),
     "stbp": lambda loss: learning.stbp().gradient(TRAINS, loss, VARIABLES, BATCH),
     "every_step": lambda loss: every_step(loss=loss),
+    "layer_local": lambda loss: layer_local(loss=loss),
     "choose_temperature": lambda loss: choose_temperature(loss=loss),
     "start": lambda loss: training.start(MODEL, learning.random_step(), loss, optax.sgd(0.1)),
     "make_comparison": lambda loss: SEPARABILITY.make_comparison(TRAINS, loss),

@@ -349,6 +349,16 @@ def test_every_dataset_says_what_a_network_reads(name):
     assert DataConfig(name=name).name == name
 
 
+@pytest.mark.parametrize("name", registry.OWN_DATA)
+def test_own_data_is_asked_for_by_its_place(name, tmp_path):
+    config = DataConfig(name=name, dir=str(tmp_path / "nowhere"))
+    assert config.is_own
+    with pytest.raises(ValueError, match="nowhere") as caught:
+        registry.OWN_DATA[name](config, NUM_STEPS, None)
+    assert "\n" not in str(caught.value)
+    assert "expected" in str(caught.value) or "such as" in str(caught.value)
+
+
 @pytest.mark.parametrize("name", registry.INITS)
 def test_kernels_start_finite_and_not_all_alike(name):
     kernel = registry.INITS[name](CONFIG)(jax.random.key(0), (3, 3, 4, 8), jnp.float32)

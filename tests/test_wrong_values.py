@@ -39,6 +39,7 @@ from tests.training.trainers import make_dataset
 
 SHAPE, RNGS = (4, 4, 1), nnx.Rngs(0)
 MODEL = nn.mlp((4,), 2, widths=(3,), spec=nn.Spec(num_steps=2), rngs=nnx.Rngs(0))
+TEACHER = nn.mlp((4,), 2, widths=(3,), spec=nn.Spec(num_steps=1, neuron=nn.relu()), rngs=nnx.Rngs(0))
 NETWORK = {"input_shape": SHAPE, "num_classes": 2, "spec": nn.Spec(num_steps=1), "rngs": RNGS}
 TRAINING = {"model": MODEL, "rule": learning.random_step(), "loss": losses.cross_entropy(), "optimizer": optax.sgd(0.1)}
 FOUND = nn.mlp(
@@ -78,6 +79,8 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     *((kind, {"loss": losses.cross_entropy()}) for kind in (losses.of_mean_output, losses.of_each_step)),
     *((kind, {}) for kind in (learning.random_k, learning.stbp, learning.accumulate, learning.every_step)),
     *((kind, {}) for kind in (learning.traced, learning.ratio_trace)),
+    (learning.layer_local, {"teacher": learning.Teacher(TEACHER, nn.variables_of(TEACHER))}),
+    (learning.rates_of, {"activations": jnp.ones(3)}),
     *((kind, {"num_steps": 2}) for kind in (encodings.poisson, encodings.latency, encodings.dct)),
     *((kind, {"block": 4}) for kind in (encodings.dct_matrix, encodings.zigzag)),
     (encodings.dct_slices, {"images": jnp.zeros((1, 4, 4, 1))}),

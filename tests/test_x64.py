@@ -39,6 +39,13 @@ def learns(name):
     return step(learner, (INPUTS, LABELS))
 
 
+def traces():
+    rule = learning.traced(learning.accumulate(), learning.ratio_trace())
+    model = nn.mlp((6, 6, 2), 3, widths=(8,), spec=nn.Spec(2, nn.lif(height=1.0)), rngs=nnx.Rngs(0))
+    learner, step = training.start(model, rule, losses.cross_entropy(0.1), optax.sgd(0.1, 0.9))
+    return step(learner, (INPUTS, LABELS))
+
+
 def distributions():
     learner, step = training.start(network(), learning.random_step(), losses.cross_entropy(), optax.sgd(0.1))
     return step(learner, (INPUTS, np.eye(3)[LABELS]))
@@ -123,7 +130,7 @@ def compares():
 CASES = {
     **{f"learns by {name}": lambda name=name: learns(name) for name in registry.RULES},
     **{f"encodes {name}": lambda name=name: encodes(name) for name in registry.ENCODINGS},
-    **{case.__name__: case for case in (distributions, chosen_steps, runs, layer_by_layer, auto_augments)},
+    **{case.__name__: case for case in (traces, distributions, chosen_steps, runs, layer_by_layer, auto_augments)},
     **{case.__name__: case for case in (deploys, counts, compares)},
     **{case.__name__: case for case in (chooses_a_temperature, runs_gated_and_noisy_neurons)},
     "trains": trains,

@@ -32,7 +32,7 @@ from hdlif_jax.commands.support.tables import print_table
 if TYPE_CHECKING:
     import jax
 
-    from hdlif_jax import analysis, nn
+    from hdlif_jax import analysis, data, nn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,18 +60,22 @@ class Subject(NamedTuple):
     Attributes:
       name: preset or run.
       config: of its training.
+      spec: what it reads.
       model: the network.
       paper: what the paper reports for its preset.
       trained: its checkpoint as a text; None for a network that is built anew.
       out: default folder of the results.
+      info: what a run kept of its data.
     """
 
     name: str
     config: TrainConfig
+    spec: data.InputSpec
     model: nn.SpikingNetwork
     paper: PaperFigures | None
     trained: str | None
     out: pathlib.Path
+    info: data.DatasetInfo | None = None
 
 
 def load_subject(source: str, data_dir: str | None = None) -> Subject:
@@ -84,19 +88,26 @@ def load_subject(source: str, data_dir: str | None = None) -> Subject:
         config, paper = in_data_dir(PRESETS[source].config, data_dir), PRESETS[source].paper
         spec = input_spec(config)
         model = make_model(config.model, spec.shape, spec.num_classes, config.seed)
-        return Subject(source, config, model, paper, None, pathlib.Path("costs") / source)
+        return Subject(source, config, spec, model, paper, None, pathlib.Path("costs") / source)
     if not pathlib.Path(source).is_dir():
         raise CommandError(
             f"{source!r} is neither a preset nor a run directory; {did_you_mean(source, PRESETS)}{where_presets_are()}"
         )
     run = load_run(source, data_dir=data_dir)
     preset = PRESETS.get(run.config.preset)
-    same_network = preset is not None and preset.config.model == run.config.model
+    spec = input_spec(run.config) if run.info is None else run.info.spec
+    same_network = preset is not None and (preset.config.model, preset.config.data.name) == (
+        run.config.model,
+        run.config.data.name,
+    )
     paper = preset.paper if preset is not None and same_network else None
-    return Subject(source, run.config, run.model, paper, f"checkpoint of step {run.step}", pathlib.Path(source))
+    trained = f"checkpoint of step {run.step}"
+    return Subject(source, run.config, spec, run.model, paper, trained, pathlib.Path(source), run.info)
 
 
-def choose_inputs(arguments: Arguments, config: TrainConfig) -> tuple[str, Iterator[jax.Array]]:
+def choose_inputs(
+    arguments: Arguments, config: TrainConfig, spec: data.InputSpec, info: data.DatasetInfo | None = None
+) -> tuple[str, Iterator[jax.Array]]:
     """A description of the inputs, and the inputs in batches.
 
     Raises:
@@ -106,7 +117,7 @@ def choose_inputs(arguments: Arguments, config: TrainConfig) -> tuple[str, Itera
 
     if arguments.data != "random":
         try:
-            dataset = load_dataset(config)
+            dataset = load_dataset(config, info)
         except (CommandError, ValueError, OSError) as error:
             if arguments.data == "real":
                 raise
@@ -114,15 +125,15 @@ def choose_inputs(arguments: Arguments, config: TrainConfig) -> tuple[str, Itera
         else:
             count = min(arguments.images, dataset.test.shape[0])
             return f"{count} test inputs of {dataset.name}", real_batches(config, dataset, count)
-    return f"{arguments.images} random inputs (synthetic)", random_batches(config, arguments.images)
+    return f"{arguments.images} random inputs (synthetic)", random_batches(config, spec, arguments.images)
 
 
-def training_cost(config: TrainConfig, model: nn.SpikingNetwork) -> analysis.CompiledCost:
+def training_cost(subject: Subject) -> analysis.CompiledCost:
     """Memory and FLOPs of one training step as XLA compiles it, with a donated state."""
     import jax
     import jax.numpy as jnp
 
-    spec = input_spec(config)
+    config, spec, model = subject.config, subject.spec, subject.model
     network = hd.nn.training_form(model)
     schedule = make_schedule(config.optimizer, 1000, config.epochs)  # how long it is changes nothing
     optimizer = make_optimizer(config.optimizer, schedule, network)
@@ -140,7 +151,8 @@ def training_cost(config: TrainConfig, model: nn.SpikingNetwork) -> analysis.Com
         donate_argnums=0,
     )
     sequence = (config.model.num_steps,) if spec.is_sequence else ()
-    inputs = jax.ShapeDtypeStruct((config.batch_size, *sequence, *spec.shape), jnp.uint8)
+    dtype = jnp.uint8 if subject.info is None else jnp.dtype(subject.info.dtype)
+    inputs = jax.ShapeDtypeStruct((config.batch_size, *sequence, *spec.shape), dtype)
     labels = jax.ShapeDtypeStruct((config.batch_size,), jnp.int32)
     state = hd.training.initial_state(model, optimizer)
     return hd.analysis.compiled_cost(step, state, hd.learning.Batch(inputs, labels))  # type: ignore[arg-type]
@@ -149,14 +161,14 @@ def training_cost(config: TrainConfig, model: nn.SpikingNetwork) -> analysis.Com
 def collect(subject: Subject, arguments: Arguments) -> tuple[dict[str, Any], analysis.Costs]:
     """Everything that costs.json holds, and the costs themselves."""
     use_compilation_cache()
-    inputs, batches = choose_inputs(arguments, subject.config)
+    inputs, batches = choose_inputs(arguments, subject.config, subject.spec, subject.info)
     untrained = subject.trained is None
     with phase(f"counting operations on {inputs}"):
         costs = hd.analysis.measure(subject.model, batches, batch_statistics=untrained)
     step = None
     if arguments.compile:
         with phase("compiling a training step, to ask for its memory"):
-            step = dataclasses.asdict(training_cost(subject.config, subject.model))
+            step = dataclasses.asdict(training_cost(subject))
     report: dict[str, Any] = {
         "source": subject.name,
         "model": to_dict(subject.config.model),

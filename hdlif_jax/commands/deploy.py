@@ -58,8 +58,8 @@ class Inputs(NamedTuple):
 
     Attributes:
       source: the test set as the artifact reads it.
-      mean: per channel, of inputs in [0, 1].
-      std: per channel, of inputs in [0, 1].
+      mean: per channel: of uint8 inputs in [0, 1], of floats in their own unit.
+      std: per channel, likewise.
     """
 
     source: Source
@@ -95,6 +95,7 @@ def write_and_verify(run: Run, dataset: Dataset, out: pathlib.Path) -> tuple[dep
         input_kind="image" if len(inputs.source.shape) == 4 else "sequence",
         class_names=dataset.class_names,
         config=to_dict(run.config),
+        input_type="uint8" if inputs.source.dtype == "uint8" else "float32",
     )
     try:
         return folded, hd.deploy.verify.verify(run.model, out, inputs.source, variables=run.variables, **moments)
@@ -124,7 +125,7 @@ def main() -> None:
     with phase(f"loading {arguments.run}"):
         run = load_run(arguments.run, data_dir=arguments.data_dir)
     use_compilation_cache()
-    dataset = load_dataset(run.config)
+    dataset = load_dataset(run.config, run.info)
     started = time.perf_counter()
     with phase(f"folding, compiling, and verifying on {dataset.test.shape[0]:,} test inputs"):
         folded, verification = write_and_verify(run, dataset, arguments.out)
@@ -154,7 +155,7 @@ def report(arguments: Arguments, run: Run, dataset: Dataset, folded: deploy.Fold
         },
     )
     console.print(
-        f"{run.config.preset}, checkpoint of step {run.step}; {dataset.test.shape[0]} test inputs of "
+        f"{run.config.title}, checkpoint of step {run.step}; {dataset.test.shape[0]} test inputs of "
         f"{dataset.name}; {verification.arithmetic} arithmetic on this machine, "
         f"{manifest.integer_layers} layers of integers"
     )

@@ -57,7 +57,7 @@ def evaluate(
     if num_steps is not None:
         model = hd.nn.with_num_steps(model, num_steps)
         config = dataclasses.replace(config, model=dataclasses.replace(config.model, num_steps=num_steps))
-    dataset = load_dataset(config)
+    dataset = load_dataset(config, run.info)
     normalize, weights = make_normalize(config, dataset), hd.nn.variables_of(model)
     hd.training.match.check_match(dataset, model, normalize)
     eval_step = hd.training.make_eval_step(hd.nn.inference_form(model), normalize)
@@ -66,6 +66,7 @@ def evaluate(
     accuracies = hd.training.accuracy_per_step(jax.jit(eval_step), weights, dataset.test, one_device())
     return {
         "preset": config.preset,
+        "title": config.title,
         "dataset": dataset.name,
         "step": run.step,
         "selection": step if isinstance(step, str) else "step",
@@ -102,7 +103,7 @@ def main() -> None:
     write_json(arguments.directory / "evaluation.json", evaluation)
     per_step = " ".join(f"{accuracy:.4f}" for accuracy in evaluation["accuracy_per_step"])
     console.print(
-        f"{evaluation['preset']}, step {evaluation['step']}{', folded' if arguments.folded else ''}: test accuracy "
+        f"{evaluation['title']}, step {evaluation['step']}{', folded' if arguments.folded else ''}: test accuracy "
         f"{evaluation['test_accuracy']:.4f}, after each time-step: {per_step}"
     )
 

@@ -22,20 +22,24 @@ from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.program import program
 from hdlif_jax.data.formats.hidden import is_hidden
 from hdlif_jax.data.formats.images import PICTURES, decode_image, resize_image
+from hdlif_jax.data.formats.npz import names_in, read_npz
 
 if TYPE_CHECKING:
     from hdlif_jax.deploy import Deployed
 
 BATCH = 64
 SHOWN_CLASSES = 10
-INPUTS = (".npy", *PICTURES)
+INPUTS = (".npy", ".npz", *PICTURES)
+ARRAYS = ("inputs", "x_test")  # of a .npz file: what is predicted of, the first that there is
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog=program("infer"), description=__doc__)
     parser.add_argument("artifact", type=pathlib.Path, help="folder that the command deploy wrote")
-    parser.add_argument("input", type=pathlib.Path, help="a .npy file (one input or a batch), a picture, or a folder")
+    parser.add_argument(
+        "input", type=pathlib.Path, help="a .npy or .npz file (an input or a batch), a picture, or a folder"
+    )
     parser.add_argument("--arithmetic", choices=("integer", "float"), help="the faster one for this machine by default")
     parser.add_argument("--threshold", type=float, help="stop as soon as the margin between two classes reaches this")
     parser.add_argument("--resize", action="store_true", help="scale pictures to the network's size")
@@ -60,9 +64,9 @@ def read_inputs(path: pathlib.Path, network: Deployed, resize: bool) -> Iterator
     elif path.is_file():
         files = [path]
     else:
-        raise ValueError(f"{path} does not exist; name a .npy file, a picture or a folder of them")
+        raise ValueError(f"{path} does not exist; name a .npy or .npz file, a picture or a folder of them")
     for file in files:
-        if file.suffix.lower() == ".npy":
+        if file.suffix.lower() in (".npy", ".npz"):
             yield from read_array(file, network)
         elif file.suffix.lower() in PICTURES:
             yield str(file), read_picture(file, network, resize)
@@ -71,37 +75,56 @@ def read_inputs(path: pathlib.Path, network: Deployed, resize: bool) -> Iterator
 
 
 def read_array(path: pathlib.Path, network: Deployed) -> Iterator[tuple[str, np.ndarray]]:
-    """The inputs in a .npy file: one, or a batch."""
+    """The inputs in a .npy or .npz file: one, or a batch."""
     shape = network.input_shape
-    with _readable(path, ".npy file"):
-        # Mapped: a false size in its header allocates nothing, and nothing is unpickled.
-        array = np.lib.format.open_memmap(path, mode="r")
-    if array.dtype != np.uint8 or array.shape[-len(shape) :] != shape:
-        found = f"{array.dtype} of shape {list(array.shape)}"
-        way = "; of floats in [0, 1]: np.round(255 * inputs).astype(np.uint8)" if array.dtype.kind == "f" else ""
-        raise ValueError(
-            f"{path} holds {found}; expected uint8 {list(shape)}, or a batch of those{way}{of_code(network)}"
-        )
-    if array.ndim == len(shape):
-        yield str(path), np.array(array)
-    elif array.ndim == len(shape) + 1:
-        if not len(array):
-            raise ValueError(f"{path} holds an empty batch, of shape {list(array.shape)}; nothing to predict")
-        for index, one in enumerate(array):
-            yield f"{path}[{index}]", np.array(one)
+    if path.suffix.lower() == ".npz":
+        names = names_in(path)
+        name = next((name for name in ARRAYS if name in names), names[0] if len(names) == 1 else ARRAYS[0])
+        array = read_npz(path, [name])[name]
     else:
+        with _readable(path, ".npy file"):
+            # Mapped: a false size in its header allocates nothing, and nothing is unpickled.
+            array = np.lib.format.open_memmap(path, mode="r")
+    if shape[-1] == 1 and array.shape[-len(shape) :] != shape and array.shape[1 - len(shape) :] == shape[:-1]:
+        array = array[..., None]  # grey, as training takes it
+    if array.shape[-len(shape) :] != shape or not 0 <= array.ndim - len(shape) <= 1:
+        kind = network.manifest.input_type
+        way = hd.deploy.runtime.way_to(kind, array.dtype)
         raise ValueError(
-            f"{path} has shape {list(array.shape)}; expected {list(shape)} with at most one axis before it"
+            f"{path} holds {array.dtype} of shape {list(array.shape)}; expected {kind} {list(shape)}, or a batch of "
+            f"those{way}{of_code(network)}"
         )
+    if not array.size:
+        raise ValueError(f"{path} holds an empty batch, of shape {list(array.shape)}; nothing to predict")
+    if array.ndim == len(shape):
+        yield str(path), _as_type(array, network, str(path))
+        return
+    for index, one in enumerate(array):
+        yield f"{path}[{index}]", _as_type(one, network, f"{path}[{index}]")
+
+
+def _as_type(one: np.ndarray, network: Deployed, where: str) -> np.ndarray:
+    """An input in the type of the training data: levels of any integer type, or floats in any precision."""
+    kind = network.manifest.input_type
+    if kind == "uint8" and one.dtype.kind in "iu" and one.min() >= 0 and one.max() <= 255:
+        return np.array(one, np.uint8)
+    if kind == "float32" and one.dtype.kind == "f":
+        if not np.isfinite(one).all():
+            raise ValueError(f"{where} holds what is not finite (NaN or infinity); correct it")
+        return np.array(one, np.float32)
+    found = f"{one.dtype} from {one.min()} to {one.max()}" if one.dtype.kind in "iuf" else str(one.dtype)
+    expected = "levels 0…255, uint8" if kind == "uint8" else "floats, as those that it was trained on"
+    raise ValueError(f"{where} holds {found}; the network reads {expected}{hd.deploy.runtime.way_to(kind, one.dtype)}")
 
 
 def read_picture(path: pathlib.Path, network: Deployed, resize: bool) -> np.ndarray:
     """A picture as uint8 `[H, W, C]`, read as those that networks are trained on; see `decode_image`."""
     shape = network.manifest.input_shape
-    if network.manifest.input_kind != "image" or len(shape) != 3 or shape[-1] not in (1, 3):
+    reads_pictures = network.manifest.input_kind == "image" and network.manifest.input_type == "uint8"
+    if not reads_pictures or len(shape) != 3 or shape[-1] not in (1, 3):
         raise ValueError(
-            f"{path} is a picture, but the network reads {list(network.input_shape)}; give it a .npy file"
-            f"{of_code(network)}"
+            f"{path} is a picture, but the network reads {network.manifest.input_type} {list(network.input_shape)}; "
+            f"give it a .npy or .npz file{of_code(network)}"
         )
     height, width, channels = shape
     pixels = decode_image(path.read_bytes(), str(path), channels=channels)

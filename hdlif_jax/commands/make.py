@@ -7,6 +7,8 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 import hdlif_jax as hd
 from hdlif_jax.commands.registry import (
     ENCODINGS,
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
     from hdlif_jax import data, encodings, learning, nn, training
     from hdlif_jax.commands.config import DataConfig, LearningConfig, ModelConfig, OptimizerConfig, TrainConfig
+
+EXAMPLES = 512  # that thresholds are found on
 
 
 def make_spec(config: ModelConfig) -> nn.Spec:
@@ -158,18 +162,27 @@ def make_augmentation(config: DataConfig) -> training.Augmentation:
     return hd.training.Augmentation(**{name: getattr(config, name) for name in names})
 
 
-def make_adjust(config: TrainConfig, model: nn.SpikingNetwork, loss: learning.Loss) -> training.Adjust | None:
-    """What is chosen and not learned: thresholds before the first epoch, temperatures before each; None for nothing."""
+def make_adjust(
+    config: TrainConfig, plan: training.Plan, model: nn.SpikingNetwork, loss: learning.Loss
+) -> training.Adjust | None:
+    """What is chosen and not learned: thresholds before the first epoch, temperatures before each; None for nothing.
+
+    Temperatures are chosen on a batch, and thresholds are found on 512 training images, as where they come from.
+    """
     finds, chooses = config.model.lif.found_threshold, SURROGATES[config.model.surrogate].is_chosen
     if not finds and not chooses:
         return None
     import jax
+    import jax.numpy as jnp
 
     choose = jax.jit(functools.partial(hd.training.choose_temperature, hd.nn.training_form(model), loss))
 
     def adjust(epoch: int, variables: nn.Variables, batch: learning.Batch) -> nn.Variables:
         if finds and epoch == 0:
-            variables = hd.training.find_thresholds(model, variables, batch.inputs)
+            order = np.random.default_rng(config.seed).permutation(plan.train.shape[0])  # which may be by class
+            examples = plan.train.read(np.sort(order[:EXAMPLES])).inputs
+            inputs = make_normalize(config, plan.dataset)(jnp.asarray(examples))
+            variables = hd.training.find_thresholds(model, variables, inputs)
         if chooses:
             key = jax.random.fold_in(jax.random.key(config.seed), epoch)
             variables = choose(variables, batch, key=key)
@@ -224,7 +237,7 @@ def make_trainer(
         encoding=encoding,
         learning_rate=schedule,
         recalibrate=config.recalibrate,
-        adjust=make_adjust(config, model, loss),
+        adjust=make_adjust(config, plan, model, loss),
         seed=config.seed,
         dtype=config.precision,
         checkpoint_every_epochs=config.checkpoint_every_epochs,

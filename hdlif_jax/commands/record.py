@@ -12,6 +12,7 @@ from hdlif_jax.commands.support.cli import conf, console, parse
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory, read_json, write_json
+from hdlif_jax.data import IMAGE_SIZE
 from hdlif_jax.data.formats.hidden import is_hidden
 
 HOW_AND_WHERE = (  # what of a configuration may be another without another result
@@ -53,12 +54,18 @@ def record_of(directory: RunDirectory) -> dict[str, Any]:
         raise CommandError(f"{directory.path} is not finished; go on with it: --resume {directory.path}")
     description = read_json(directory.path / "config.json")
     preset = PRESETS.get(config.preset)
-    paper = preset.paper if preset else None
+    same_data = preset is not None and preset.config.data.name == config.data.name
+    paper = preset.paper if preset is not None and same_data else None
     changed = {} if preset is None else differences(to_dict(preset.recipe(config.recipe)), to_dict(config))
     return {
+        "title": config.title,
         "summary": read_json(directory.path / "summary.json"),
         "paper": None if paper is None else str(paper),
-        "changed": {name: value for name, value in changed.items() if name not in HOW_AND_WHERE},
+        "changed": {
+            name: value
+            for name, value in changed.items()
+            if name not in HOW_AND_WHERE and (name, value) != ("data.image_size", IMAGE_SIZE)  # as it was written
+        },
         "command": description["command"],
         "init_from": description.get("init_from"),
         "changes": description.get("changes", []),  # of a run that was trained longer than it began
@@ -91,7 +98,7 @@ def write_table(folder: pathlib.Path) -> None:
     lines = [
         "# Results\n",
         "One line a run; beside it the record (command, versions, configuration, curve) and the curves as a picture.\n",
-        "| preset | device | epochs | test accuracy | the paper's | time | jax |",
+        "| preset or data | device | epochs | test accuracy | the paper's | time | jax |",
         "|---|---|---|---|---|---|---|",
     ]
     for file in sorted(file for file in folder.glob("*.json") if not is_hidden(file.name)):
@@ -99,9 +106,10 @@ def write_table(folder: pathlib.Path) -> None:
         if "summary" not in record:  # of several runs, such as a table of `experiments.baselines`
             continue
         summary = record["summary"]
+        title = record.get("title", summary["preset"])  # earlier versions kept none
         changed = "".join(f", {name}={value}" for name, value in record.get("changed", {}).items())
         lines.append(
-            f"| [{summary['preset']}]({file.name}){changed} | {summary['device']} | {summary['epochs']} | "
+            f"| [{title}]({file.name}){changed} | {summary['device']} | {summary['epochs']} | "
             f"{100 * summary['test_accuracy']:.2f} % | {record['paper'] or ''} | {summary['train_seconds']:.0f} s | "
             f"{record['versions']['jax']} |"
         )
@@ -116,7 +124,7 @@ def main() -> None:
     directory = RunDirectory(arguments.run)
     record = record_of(directory)
     summary = record["summary"]
-    name = re.sub(r"[^a-z0-9]+", "-", f"{summary['preset']}-{summary['device']}".lower()).strip("-")
+    name = re.sub(r"[^a-z0-9]+", "-", f"{record['title']}-{summary['device']}".lower()).strip("-")
     to.mkdir(parents=True, exist_ok=True)
     write_json(to / f"{name}.json", record)
     shutil.copyfile(directory.curves, to / f"{name}.png")

@@ -271,6 +271,13 @@ ENCODINGS: dict[str, Callable[[DataConfig, int], encodings.Encoding]] = {  # of 
 
 DATASETS: dict[str, data.Entry] = data.CATALOG
 
+# Kinds of own data, which `data.dir` names: by (configuration, T, what a run kept of it).
+OWN_DATA: dict[str, Callable[[DataConfig, int, data.DatasetInfo | None], data.Dataset]] = {
+    "folder": lambda config, num_steps, info: data.open_folder(config.dir, image_size=config.image_size, info=info),
+    "npz": lambda config, num_steps, info: data.open_npz(config.dir, num_steps=num_steps, info=info),
+    "tfds": lambda config, num_steps, info: data.open_tfds(config.dir, image_size=config.image_size, info=info),
+}
+
 
 def _lif(config: ModelConfig) -> nn.CellFactory:
     options = {field.name: getattr(config.lif, field.name) for field in dataclasses.fields(config.lif)}

@@ -204,7 +204,7 @@ def trained_variables(config: TrainConfig, dataset: Dataset, updates: int, folde
     trainer = make_trainer(config, dataset, one_device())
     directory = RunDirectory(folder)
     if not (folder / "config.json").is_file():
-        directory.create(config, dataset.num_classes)
+        directory.create(config, dataset)
     checkpoints = hd.training.Checkpoints(directory.checkpoints)
     if directory.config() == config and updates in checkpoints.steps():
         state = checkpoints.load(trainer.initial_state, updates)

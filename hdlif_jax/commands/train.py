@@ -124,8 +124,9 @@ def parse_arguments(argv: list[str]) -> Request:
                 f"--init-from {arguments.init_from} and first.preset={arguments.first.preset!r} both say what weights "
                 "the run starts with; leave out one"
             )
-    directory = RunDirectory.of_now(arguments.preset) if arguments.out is None else RunDirectory(arguments.out)
-    return Request(directory, arguments.config, False, arguments.execution, arguments.init_from)
+    config = arguments.config
+    directory = RunDirectory.of_now(config.title) if arguments.out is None else RunDirectory(arguments.out)
+    return Request(directory, config, False, arguments.execution, arguments.init_from)
 
 
 def starting_point(argv: list[str]) -> tuple[str, str, TrainConfig, list[str]]:

@@ -3,12 +3,14 @@
 from hdlif_jax.data.catalog import CATALOG
 from hdlif_jax.data.dataset import Dataset
 from hdlif_jax.data.datasets.digits import digits
-from hdlif_jax.data.entry import Entry, InputSpec, InstalledEntry
+from hdlif_jax.data.entry import IMAGE_SIZE, Entry, InputSpec, InstalledEntry
 from hdlif_jax.data.errors import DataError
 from hdlif_jax.data.frames import frames_of
+from hdlif_jax.data.info import DatasetInfo
 from hdlif_jax.data.opening import open_dataset
 from hdlif_jax.data.order import batch_indices
 from hdlif_jax.data.originals import PreparedEntry
+from hdlif_jax.data.own import open_folder, open_npz, open_tfds
 from hdlif_jax.data.pictures import Pictures, pictures_in
 from hdlif_jax.data.prepare import download, prepare, problems
 from hdlif_jax.data.records import open_prepared
@@ -17,9 +19,11 @@ from hdlif_jax.data.stream import BatchReader, stream
 
 __all__ = [
     "CATALOG",
+    "IMAGE_SIZE",
     "BatchReader",
     "DataError",
     "Dataset",
+    "DatasetInfo",
     "Entry",
     "InputSpec",
     "InstalledEntry",
@@ -34,7 +38,10 @@ __all__ = [
     "hold_out",
     "nbytes",
     "open_dataset",
+    "open_folder",
+    "open_npz",
     "open_prepared",
+    "open_tfds",
     "pictures_in",
     "prepare",
     "problems",

@@ -49,22 +49,25 @@ def random_resized_crop_box(
 
 
 def resized_crop(image: np.ndarray, box: tuple[int, int, int, int], size: int) -> np.ndarray:
-    """Cuts (top, left, height, width) out of `[H, W, 3]` and resizes it, bilinear, to `[size, size, 3]`."""
+    """Cuts (top, left, height, width) out of `[H, W, C]` and resizes it, bilinear, to `[size, size, C]`."""
     top, left, height, width = box
-    pillow = needed("PIL.Image")
-    cut = pillow.fromarray(image[top : top + height, left : left + width])
-    return np.asarray(cut.resize((size, size), pillow.Resampling.BILINEAR))
+    return _resized(image[top : top + height, left : left + width], size, size)
 
 
 def center_crop(image: np.ndarray, size: int) -> np.ndarray:
-    """Resizes the shorter side of `[H, W, 3]` to 8/7 of `size`, bilinear, and cuts out the centre `[size, size, 3]`."""
+    """Resizes the shorter side of `[H, W, C]` to 8/7 of `size`, bilinear, and cuts out the centre `[size, size, C]`."""
     height, width = image.shape[:2]
     shorter = round(size * RESIZE_MARGIN)
     if height <= width:
         new_height, new_width = shorter, int(shorter * width / height)
     else:
         new_height, new_width = int(shorter * height / width), shorter
-    pillow = needed("PIL.Image")
-    resized = pillow.fromarray(image).resize((new_width, new_height), pillow.Resampling.BILINEAR)
+    resized = _resized(image, new_height, new_width)
     top, left = round((new_height - size) / 2), round((new_width - size) / 2)
-    return np.asarray(resized)[top : top + size, left : left + size]
+    return resized[top : top + size, left : left + size]
+
+
+def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    pillow, channels = needed("PIL.Image"), image.shape[-1]
+    picture = pillow.fromarray(image[..., 0] if channels == 1 else image)
+    return np.asarray(picture.resize((width, height), pillow.Resampling.BILINEAR)).reshape(height, width, channels)

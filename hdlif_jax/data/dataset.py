@@ -93,9 +93,9 @@ class Dataset:
         """A dataset of your own arrays, with the statistics of its training images.
 
         Integers between 0 and 255 are held as uint8 levels, which networks see in [0, 1] before they are normalised.
-        Floats are held as float32 in their own unit, whatever it is: nothing is rounded or clipped. Deployed networks
-        and AutoAugment read levels, so give integers where you have them. `pictures_in` and `frames_of` make arrays of
-        picture files and of event recordings.
+        Floats are held as float32 in their own unit, whatever it is: nothing is rounded or clipped. AutoAugment
+        reads levels, so give integers where you have them. `pictures_in` and `frames_of` make arrays of picture files
+        and of event recordings.
 
         Args:
           images: `[N, H, W]`, `[N, H, W, C]`, frames `[N, T, H, W, C]`, or as `layout` says.
@@ -118,6 +118,7 @@ class Dataset:
         """
         train = Split(as_inputs(images, layout, f"{name}, images"), as_labels(labels, f"{name}, labels"))
         check_lengths(train, f"{name}, images")
+        check_finite(train.inputs, f"{name}, images")  # before statistics are taken, and examples are moved
         if (test_images is None) != (test_labels is None):
             raise ValueError(f"{name}: test_images and test_labels belong together; give both, or a test_fraction")
         if test_images is None:
@@ -142,7 +143,6 @@ class Dataset:
                 )
             class_names = tuple(str(label) for label in range(int(used.max(initial=0)) + 1))
         check_names(class_names, name)
-        check_finite(train.inputs, f"{name}, train split")  # before statistics are taken
         return cls(name, tuple(map(str, class_names)), train, test, *statistics(train.inputs))
 
     @property

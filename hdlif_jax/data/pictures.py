@@ -48,6 +48,29 @@ def pictures_in(
       DataError: no classes, one without pictures or that is not among `class_names`, a file that is no picture, or
         pictures of several sizes without `size`.
     """
+    files, labels, names = picture_files(folder, class_names)
+    images: list[np.ndarray] = []
+    for file in files:
+        pixels = decode_image(file.read_bytes(), str(file), channels=channels)
+        pixels = pixels if size is None else resize_image(pixels, size)
+        if images and pixels.shape != images[0].shape:
+            height, width = pixels.shape[:2]
+            raise DataError(
+                f"{file} has {width}×{height} pixels, {files[0]} has {images[0].shape[1]}×{images[0].shape[0]}; "
+                "give size=(height, width) to scale all pictures to"
+            )
+        images.append(pixels)
+    return Pictures(np.stack(images), labels, names, files)
+
+
+def picture_files(
+    folder: pathlib.Path | str, class_names: Sequence[str] | None = None
+) -> tuple[tuple[pathlib.Path, ...], np.ndarray, tuple[str, ...]]:
+    """The files in `folder/<class>/…`, their labels `[N]` int32 and the class names; see `pictures_in`.
+
+    Raises:
+      DataError: as `pictures_in`; what is in the files is not looked at.
+    """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; expected one that holds a folder of pictures for each class")
@@ -57,7 +80,6 @@ def pictures_in(
     if not found or foreign:
         problem = f"folder {foreign[0]!r} is none of the classes {', '.join(names)}" if foreign else "it has no folders"
         raise DataError(f"{folder}: {problem}; expected a folder of pictures for each class")
-    images: list[np.ndarray] = []
     labels: list[int] = []
     files: list[pathlib.Path] = []
     for label, name in enumerate(names):
@@ -67,15 +89,6 @@ def pictures_in(
         for file in own:
             if file.suffix.lower() not in PICTURES:
                 raise DataError(f"{file} is no picture that is read here; convert it to one of {', '.join(PICTURES)}")
-            pixels = decode_image(file.read_bytes(), str(file), channels=channels)
-            pixels = pixels if size is None else resize_image(pixels, size)
-            if images and pixels.shape != images[0].shape:
-                height, width = pixels.shape[:2]
-                raise DataError(
-                    f"{file} has {width}×{height} pixels, {files[0]} has {images[0].shape[1]}×{images[0].shape[0]}; "
-                    "give size=(height, width) to scale all pictures to"
-                )
-            images.append(pixels)
-            labels.append(label)
-            files.append(file)
-    return Pictures(np.stack(images), np.array(labels, np.int32), names, tuple(files))
+        labels += [label] * len(own)
+        files += own
+    return tuple(files), np.array(labels, np.int32), names

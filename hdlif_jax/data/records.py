@@ -44,6 +44,7 @@ class Records:
       num_classes: K.
       decode: `(stored example, key or None, where) -> uint8 [example_shape]`.
       indices: `[N]` the records that belong to it, int64.
+      keys: names of the features that are the image, where it is of images, and the label.
     """
 
     directory: pathlib.Path
@@ -52,6 +53,7 @@ class Records:
     num_classes: int
     decode: Decode
     indices: np.ndarray
+    keys: tuple[str, str] = ("image", "label")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -135,7 +137,8 @@ class Records:
     @functools.cached_property
     def _parse(self) -> Callable[[bytes], dict[str, Any]]:
         features = _builder(self.directory).info.features
-        return _parse_image if "image" in features else features.deserialize_example_np
+        is_image = self.keys[0] in features
+        return functools.partial(_parse_image, keys=self.keys) if is_image else features.deserialize_example_np
 
     def __repr__(self) -> str:
         kind = f"{show.image(self.example_shape)} {self.dtype}"
@@ -182,22 +185,15 @@ def open_prepared(
         raise ValueError(f"num_steps={num_steps} must be at least 1")
     spec = entry.input_spec(frame_size, image_size)
     path = _find(entry, pathlib.Path(directory))
-    info = _builder(path).info
-    if str(info.file_format.value) != FILE_FORMAT:
-        raise DataError(
-            f"{path} is stored as {info.file_format.value}; prepare it again with file_format={FILE_FORMAT!r}, "
-            "which is read without TensorFlow"
-        )
+    info = info_of(path)
     shape: tuple[int, ...] = (num_steps, *spec.shape) if spec.is_sequence else spec.shape
     height, width, _ = entry.shape
     decode: Decode
-    if height is None or width is None:
-        decode = functools.partial(_cropped_image, size=image_size)
-    elif spec.is_sequence:
+    if spec.is_sequence and height is not None and width is not None:
         sensor, size = (height, width), spec.shape[:2]
         decode = functools.partial(_frames, sensor=sensor, num_steps=num_steps, slicing=slicing, size=size)
     else:
-        decode = functools.partial(_image, shape=spec.shape)
+        decode = image_decoder(entry.shape, image_size)
     labels = info.features["label"]
     hidden = [name for name in labels.names if is_hidden(name)]
     if hidden:
@@ -245,6 +241,21 @@ def _find(entry: PreparedEntry, directory: pathlib.Path) -> pathlib.Path:
     )
 
 
+def info_of(path: pathlib.Path) -> Any:
+    """What tensorflow-datasets knows of a prepared dataset.
+
+    Raises:
+      DataError: it is none, or not in array_record files.
+    """
+    info = _builder(path).info
+    if str(info.file_format.value) != FILE_FORMAT:
+        raise DataError(
+            f"{path} is stored as {info.file_format.value}; prepare it again with file_format={FILE_FORMAT!r}, "
+            "which is read without TensorFlow"
+        )
+    return info
+
+
 @functools.cache
 def _builder(path: pathlib.Path) -> Any:
     tfds = needed("tensorflow_datasets")
@@ -256,11 +267,20 @@ def _builder(path: pathlib.Path) -> Any:
         ) from error
 
 
-def _parse_image(raw: bytes) -> dict[str, Any]:
+def _parse_image(raw: bytes, keys: tuple[str, str]) -> dict[str, Any]:
     """The two features that are needed of an image's record: twice as fast as all of them."""
     proto = needed("tensorflow_datasets.proto").tf_example_pb2
     feature = proto.Example.FromString(raw).features.feature
-    return {"image": feature["image"].bytes_list.value[0], "label": feature["label"].int64_list.value[0]}
+    image, label = keys
+    return {"image": feature[image].bytes_list.value[0], "label": feature[label].int64_list.value[0]}
+
+
+def image_decoder(shape: tuple[int | None, int | None, int], size: int) -> Decode:
+    """What decodes images of a shape, of which None varies from image to image: those are cut to `size`."""
+    height, width, channels = shape
+    if height is None or width is None:
+        return functools.partial(_cropped_image, size=size, channels=channels)
+    return functools.partial(_image, shape=(height, width, channels))
 
 
 def _image(example: Stored, key: np.ndarray | None, where: str, *, shape: tuple[int, int, int]) -> np.ndarray:
@@ -268,8 +288,8 @@ def _image(example: Stored, key: np.ndarray | None, where: str, *, shape: tuple[
     return decode_image(example["image"], where, shape[:2], shape[-1])
 
 
-def _cropped_image(example: Stored, key: np.ndarray | None, where: str, *, size: int) -> np.ndarray:
-    pixels = decode_image(example["image"], where)
+def _cropped_image(example: Stored, key: np.ndarray | None, where: str, *, size: int, channels: int) -> np.ndarray:
+    pixels = decode_image(example["image"], where, channels=channels)
     if key is None:
         return center_crop(pixels, size)
     generator = np.random.Generator(np.random.Philox(key=[int(part) for part in key]))

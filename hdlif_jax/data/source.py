@@ -99,12 +99,18 @@ def hold_out(source: Source, fraction: Share, seed: Seed = 0) -> tuple[Source, S
     """
     if fraction == 0:
         return source, source.select(np.zeros(0, np.int64))  # without a look at the labels, which may be on disk
-    generator = np.random.default_rng(seed)
-    held = np.zeros(len(source.labels), bool)
-    for label in np.unique(source.labels):
-        members = generator.permutation(np.flatnonzero(source.labels == label))
-        held[members[: round(fraction * len(members))]] = True
+    held = held_out(source.labels, fraction, seed)
     return source.select(np.flatnonzero(~held)), source.select(np.flatnonzero(held))
+
+
+def held_out(labels: np.ndarray, fraction: float, seed: int = 0) -> np.ndarray:
+    """Which examples `hold_out` holds out, `[N]` bool."""
+    generator = np.random.default_rng(seed)
+    held = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        held[members[: round(fraction * len(members))]] = True
+    return held
 
 
 def check_arrays(split: Split, where: str) -> None:

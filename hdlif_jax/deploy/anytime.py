@@ -97,7 +97,7 @@ def run(network: Deployed, inputs: np.ndarray, threshold: float) -> np.ndarray:
 
     Args:
       network: a loaded artifact.
-      inputs: uint8, as the network itself takes them. A step is computed for all of them, or not at all, so time is
+      inputs: as the network itself takes them. A step is computed for all of them, or not at all, so time is
         saved where the batch is small.
       threshold: stop when all margins have reached it.
 

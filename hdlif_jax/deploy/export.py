@@ -11,29 +11,30 @@ from hdlif_jax.checks import check_arguments
 from hdlif_jax.deploy import execute
 from hdlif_jax.deploy.fold import Folded
 from hdlif_jax.deploy.format.artifact import Artifact, encode_arrays
-from hdlif_jax.deploy.format.manifest import Arithmetic, InputKind, Manifest, ProgramSpec
+from hdlif_jax.deploy.format.manifest import Arithmetic, InputKind, InputType, Manifest, ProgramSpec
 from hdlif_jax.deploy.format.program import PLATFORMS, export_program
 from hdlif_jax.deploy.format.signatures import signature_of
 from hdlif_jax.deploy.states import Layout, layout, named
 
-Preprocess = Callable[[jax.Array], jax.Array]  # uint8 [..., *input_shape] to what the network was trained on
+Preprocess = Callable[[jax.Array], jax.Array]  # inputs [..., *input_shape] to what the network was trained on
 Flat = dict[str, jax.Array]  # by "<node>.<field>", as a file has them
 
 
-def normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> Preprocess:
-    """The function of uint8 inputs `[..., C]` to float32 of zero mean and unit variance per channel.
+def normalization(mean: tuple[float, ...], std: tuple[float, ...], input_type: InputType = "uint8") -> Preprocess:
+    """The function of inputs `[..., C]` to float32 of zero mean and unit variance per channel.
 
     Args:
-      mean: per channel, of inputs in [0, 1].
-      std: per channel, of inputs in [0, 1].
+      mean: per channel: of uint8 inputs in [0, 1], of floats in their own unit.
+      std: per channel, likewise.
+      input_type: of the inputs.
 
     Raises:
-      ValueError: a mean that inputs in [0, 1] do not have, such as that of floats in another unit.
+      ValueError: a mean that uint8 inputs in [0, 1] do not have, such as that of floats in another unit.
     """
-    if not all(0 <= value <= 1 for value in mean):
+    if input_type == "uint8" and not all(0 <= value <= 1 for value in mean):
         raise ValueError(
-            f"mean={mean} is that of other inputs than an artifact reads, uint8 levels as values in [0, 1]; train on "
-            "levels, or give make_artifact what makes of levels what the network was trained on"
+            f"mean={mean} is that of other inputs than uint8 levels as values in [0, 1]; say input_type='float32' if "
+            "the network was trained on floats, or give make_artifact what makes of levels what it was trained on"
         )
     return lambda inputs: ops.normalize(inputs, mean, std)
 
@@ -46,6 +47,7 @@ def make_artifact(
     input_kind: InputKind,
     class_names: tuple[str, ...],
     config: dict[str, Any] | None = None,
+    input_type: InputType = "uint8",
 ) -> Artifact:
     """Exports a folded network.
 
@@ -53,11 +55,12 @@ def make_artifact(
 
     Args:
       folded: from `fold`.
-      preprocess: uint8 inputs `[..., *input_shape]` to what the network was trained on, such as a normalisation; it
+      preprocess: inputs `[..., *input_shape]` to what the network was trained on, such as a normalisation; it
         becomes part of the programs.
       input_kind: "image", shown at every step, or "sequence" of frames.
       class_names: one per class.
       config: of the run, for the reader.
+      input_type: of the inputs.
 
     Returns:
       The artifact, ready for `write`.
@@ -88,6 +91,7 @@ def make_artifact(
                 input_shape=graph.input_shape,
                 state=carried.shapes,
                 arrays=specs,
+                input_type=input_type,
             )
             exported = export_program(function, signature)
             programs[name] = exported.mlir_module_serialized
@@ -104,6 +108,7 @@ def make_artifact(
         platforms=PLATFORMS,
         integer_layers=integer_layers,
         config=config or {},
+        input_type=input_type,
     )
     return Artifact(manifest, arrays, programs)
 

@@ -13,7 +13,7 @@ from hdlif_jax.checks import Count, check
 from hdlif_jax.deploy.batching import rollout_of, step_of
 from hdlif_jax.deploy.format.artifact import Artifact, read
 from hdlif_jax.deploy.format.errors import require
-from hdlif_jax.deploy.format.manifest import Arithmetic, program_file
+from hdlif_jax.deploy.format.manifest import Arithmetic, InputType, program_file
 from hdlif_jax.deploy.format.program import rebuild
 from hdlif_jax.deploy.format.signatures import array_dtypes, signature_of
 
@@ -89,7 +89,8 @@ class Deployed:
         """Logits at every time-step.
 
         Args:
-          inputs: uint8, as the dataset distributes them: static `[B, ...]`, such as images, or sequences `[B, T, ...]`.
+          inputs: as the dataset distributes them, uint8, or float32 where it has floats: static `[B, ...]`, such as
+            images, or sequences `[B, T, ...]`.
 
         Returns:
           `[T, B, K]`. The prediction after t steps is the argmax of the sum of the first t.
@@ -110,7 +111,7 @@ class Deployed:
 
     def check_inputs(self, inputs: np.ndarray | jax.Array) -> None:
         """Raises TypeError for what is no array, ValueError for inputs of another type or shape than a call takes."""
-        _check_shape(inputs, self.input_shape)
+        _check_shape(inputs, self.input_shape, self.manifest.input_type)
 
     def init_state(self, batch_size: int) -> StreamState:
         """The start of `batch_size` streams: zeros, in whose place neurons that start from other values put those."""
@@ -123,7 +124,7 @@ class Deployed:
 
         Args:
           state: from `init_state` or the step before.
-          x_t: uint8 frame `[B, ...]`.
+          x_t: frame `[B, ...]` of the same type as inputs.
 
         Returns:
           The new state and the step's logits `[B, K]`.
@@ -141,7 +142,7 @@ class Deployed:
                 f"the stream has had its {self.manifest.num_steps} time-steps, and decay and threshold are learned per "
                 "step; begin the next window with init_state()"
             )
-        _check_shape(x_t, self.manifest.input_shape)
+        _check_shape(x_t, self.manifest.input_shape, self.manifest.input_type)
         streams = {len(array) for array in state.neurons.values()} - {len(x_t)}
         if streams:
             raise ValueError(
@@ -166,21 +167,30 @@ class Deployed:
             input_shape=manifest.input_shape,
             state=manifest.state,
             arrays=manifest.arrays,
+            input_type=manifest.input_type,
         )
         convention = manifest.programs[name].calling_convention
         program: Callable[..., Any] = rebuild(artifact.programs[name], signature, convention, program_file(name)).call
         return program
 
 
-def _check_shape(inputs: np.ndarray | jax.Array, shape: tuple[int, ...]) -> None:
+def _check_shape(inputs: np.ndarray | jax.Array, shape: tuple[int, ...], kind: InputType) -> None:
+    expected = f"{kind} [B, {', '.join(map(str, shape))}]"
     if not hasattr(inputs, "dtype"):
-        raise TypeError(f"inputs are a {type(inputs).__name__}; give an array, uint8 [B, {', '.join(map(str, shape))}]")
-    if inputs.dtype != np.uint8 or inputs.ndim != len(shape) + 1 or inputs.shape[1:] != shape or not len(inputs):
-        expected = ", ".join(map(str, shape))
-        way = "; of floats in [0, 1]: np.round(255 * inputs).astype(np.uint8)" if inputs.dtype.kind == "f" else ""
+        raise TypeError(f"inputs are a {type(inputs).__name__}; give an array, {expected}")
+    if inputs.dtype != np.dtype(kind) or inputs.ndim != len(shape) + 1 or inputs.shape[1:] != shape or not len(inputs):
         raise ValueError(
-            f"inputs are {inputs.dtype} of shape {list(inputs.shape)}; expected uint8 [B, {expected}]{way}"
+            f"inputs are {inputs.dtype} of shape {list(inputs.shape)}; expected {expected}{way_to(kind, inputs.dtype)}"
         )
+
+
+def way_to(kind: InputType, dtype: Any) -> str:
+    """The end of a message about inputs of a type: how to make them of another."""
+    if kind == "uint8" and dtype.kind == "f":
+        return "; of floats in [0, 1]: np.round(255 * inputs).astype(np.uint8)"
+    if kind == "float32" and dtype != np.float32:
+        return ", in the unit of the training data: inputs.astype(np.float32)"
+    return ""
 
 
 def fastest_arithmetic(backend: str) -> Arithmetic:

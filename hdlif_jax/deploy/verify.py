@@ -26,7 +26,7 @@ FEW = 2  # inputs that may move for that reason in a small test set, where one a
 AT_MOST = 0.02  # of accuracy, of a test set of any size
 ROUNDING = 1e-4  # of the largest logit: sums in another order are within this, and a spike of another level is not
 
-LogitsFunction = Callable[[np.ndarray], Any]  # uint8 inputs [B, ...] or sequences [B, T, ...] to logits [T, B, K]
+LogitsFunction = Callable[[np.ndarray], Any]  # inputs [B, ...] or sequences [B, T, ...] to logits [T, B, K]
 
 
 class Comparison(NamedTuple):
@@ -78,10 +78,10 @@ def verify(
     Args:
       model: the network.
       directory: of the artifact.
-      source: uint8 inputs and labels, such as a dataset's test set.
-      mean: per channel, of inputs in [0, 1], as the network was trained; for other inputs than normalised ones use
-        `compare(logits_function(model, preprocess), ...)`.
-      std: per channel, of inputs in [0, 1].
+      source: inputs and labels, such as a dataset's test set.
+      mean: per channel, as the network was trained: of uint8 inputs in [0, 1], of floats in their own unit; for other
+        inputs than normalised ones use `compare(logits_function(model, preprocess), ...)`.
+      std: per channel, likewise.
       variables: its trained parameters and statistics; those of the model by default.
       tolerance: how far accuracies may be apart; None is 0.002, or in a small test set two inputs.
 
@@ -89,7 +89,9 @@ def verify(
       ValueError: they differ by more.
       ArtifactError: the artifact is damaged.
     """
-    network = logits_function(model, normalization(mean, std), variables)
+    network = logits_function(
+        model, normalization(mean, std, "uint8" if source.dtype == np.uint8 else "float32"), variables
+    )
     return compare(network, directory, source, tolerance=tolerance)
 
 
@@ -130,11 +132,11 @@ def compare(
 def logits_function(
     model: nn.SpikingNetwork, preprocess: Preprocess, variables: nn.Variables | None = None
 ) -> LogitsFunction:
-    """The network in inference form as a compiled function of uint8 inputs.
+    """The network in inference form as a compiled function of inputs.
 
     Args:
       model: the network.
-      preprocess: uint8 inputs `[..., *input_shape]` to what the network was trained on.
+      preprocess: inputs `[..., *input_shape]` to what the network was trained on.
       variables: its trained parameters and statistics; those of the model by default.
     """
     network = nn.inference_form(model)

@@ -15,7 +15,7 @@ import numpy as np
 from flax import nnx
 
 from hdlif_jax import xla_cpu
-from hdlif_jax.checks import Amount, Percentile, check_fields
+from hdlif_jax.checks import Amount, Percentile, check_arguments, check_fields
 from hdlif_jax.learning.base import (
     Batch,
     Gradient,
@@ -88,12 +88,16 @@ class Teacher:
         return forward_step(self._network, hoisted, stats, None, inputs, 0).records
 
 
-def rates_of(activations: jax.Array, percentile: float = 99.9) -> tuple[jax.Array, jax.Array]:
+@check_arguments
+def rates_of(activations: jax.Array, percentile: Percentile = 99.9) -> tuple[jax.Array, jax.Array]:
     """The rates that a layer is to fire at, clip(A / P, 0, 1), and P.
 
     Args:
       activations: A `[B, ...]`.
       percentile: of all activations of the batch, P by nearest rank.
+
+    Raises:
+      ValueError: a percentile out of range.
 
     Example:
       >>> import jax.numpy as jnp

@@ -117,21 +117,21 @@ def agreement(
       epsilon: by how much.
     """
 
-    def difference(index: jax.Array) -> jax.Array:
-        higher, lower = (
-            value(kernel.reshape(-1).at[index].add(move).reshape(kernel.shape), temperatures[0])
-            for move in (epsilon, -epsilon)
-        )
-        return (higher - lower) / (2 * epsilon)
+    def moved(step: tuple[jax.Array, jax.Array]) -> jax.Array:
+        index, by = step
+        return value(kernel.reshape(-1).at[index].add(by).reshape(kernel.shape), temperatures[0])
 
-    differences = jax.lax.map(difference, indices)
+    moves = jnp.concatenate([jnp.full(len(indices), by, kernel.dtype) for by in (epsilon, -epsilon)])
+    higher, lower = jax.lax.map(moved, (jnp.tile(indices, 2), moves)).reshape(2, -1)
+    differences = (higher - lower) / (2 * epsilon)
 
     def cosine(temperature: jax.Array) -> jax.Array:
         gradient = jax.grad(value)(kernel, temperature).reshape(-1)[indices]
         lengths = jnp.linalg.norm(gradient) * jnp.linalg.norm(differences)
         return jnp.where(lengths > 0, jnp.vdot(gradient, differences) / jnp.where(lengths > 0, lengths, 1), 0)
 
-    return Agreement(differences, jax.lax.map(cosine, temperatures))
+    # What runs forward is the same at all temperatures, so that it runs once.
+    return Agreement(differences, jax.vmap(cosine)(temperatures))
 
 
 def temperatures_in(network: Network) -> list[Path]:

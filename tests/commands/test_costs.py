@@ -104,7 +104,7 @@ def test_a_run_is_counted_with_its_own_weights(monkeypatch, tmp_path):
 def test_a_dataset_that_is_not_there_is_replaced_and_said_so(capsys):
     config = PRESETS["cifar100-resnet18-lif"].config
     monkey = costs.Arguments("cifar100-resnet18-lif", images=20)
-    described, batches = costs.choose_inputs(monkey, config)
+    described, batches = costs.choose_inputs(monkey, config, costs.input_spec(config))
     assert described == "20 random inputs (synthetic)"
     assert "counting on random inputs, not on real ones" in capsys.readouterr().out
     assert [batch.shape for batch in batches] == [(16, 32, 32, 3), (4, 32, 32, 3)]
@@ -112,7 +112,7 @@ def test_a_dataset_that_is_not_there_is_replaced_and_said_so(capsys):
 
 def test_random_events_are_sequences():
     config = PRESETS["dvs-cifar10-vgg-snn-lif"].config
-    (batch,) = random_batches(config, 3)
+    (batch,) = random_batches(config, costs.input_spec(config), 3)
     assert batch.shape == (10, 3, 48, 48, 2)
     assert set(np.unique(batch)) >= {0.0, 1.0}
 
@@ -120,7 +120,7 @@ def test_random_events_are_sequences():
 def test_frames_of_another_size_are_counted_at_that_size():
     config = PRESETS["dvs-cifar10-vgg-snn-lif"].config
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, frame_size=32))
-    (batch,) = random_batches(config, 2)
+    (batch,) = random_batches(config, costs.input_spec(config), 2)
     assert batch.shape == (10, 2, 32, 32, 2)
     assert costs.input_spec(config).shape == (32, 32, 2)  # of which the network is built
 

@@ -100,7 +100,14 @@ def test_deploy_refuses(command, finished_run, deployed, tmp_path):
         (lambda folder: _save(folder / "x.npy", np.zeros((8, 8, 1))), "of floats in [0, 1]: np.round(255 *"),
         (lambda folder: _save(folder / "x.npy", np.zeros((9, 8, 1), np.uint8)), "expected uint8 [8, 8, 1]"),
         (lambda folder: _save(folder / "x.npy", np.array([{}])), "not a readable .npy"),
-        (lambda folder: _save(folder / "x.npy", np.zeros((1, 1, 8, 8, 1), np.uint8)), "at most one axis before it"),
+        (lambda folder: _save(folder / "x.npy", np.zeros((1, 1, 8, 8, 1), np.uint8)), "or a batch of those"),
+        (
+            lambda folder: _save(folder / "x.npy", np.full((8, 8, 1), 256)),
+            "int64 from 256 to 256; the network reads",
+        ),
+        (lambda folder: _save(folder / "x.npz", np.zeros((8, 8, 1)), ("a", "b")), "no array 'inputs', only a, b"),
+        (lambda folder: _save(folder / "x.npz", np.array([{}]), ("x_test",)), "array x_test holds Python objects"),
+        (lambda folder: _write(folder / "x.npz", b"text"), "not a readable .npz"),
     ],
 )
 def test_infer_refuses_inputs(make, message, deployed, tmp_path):
@@ -127,8 +134,11 @@ def _sixteen_bits(path):
     return path
 
 
-def _save(path, array):
-    np.save(path, array, allow_pickle=True)
+def _save(path, array, names=None):
+    if names is None:
+        np.save(path, array, allow_pickle=True)
+    else:
+        np.savez(path, **dict.fromkeys(names, array))
     return path
 
 

@@ -14,7 +14,8 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
 
 def network(*shape):
     """What reading asks of a deployed network."""
-    return SimpleNamespace(manifest=SimpleNamespace(input_shape=shape, input_kind="image"), input_shape=shape)
+    manifest = SimpleNamespace(input_shape=shape, input_kind="image", input_type="uint8")
+    return SimpleNamespace(manifest=manifest, input_shape=shape)
 
 
 def read(path, *shape, resize=False):

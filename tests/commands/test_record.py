@@ -1,3 +1,5 @@
+import json
+import shutil
 import sys
 
 import pytest
@@ -33,6 +35,23 @@ def test_a_finished_run_is_kept_with_all_that_explains_it(finished_run, tmp_path
     assert sum(line.startswith("| [digits]") for line in lines) == 1
     assert f"{100 * summary['test_accuracy']:.2f} %" in lines[-1]
     assert "epochs=4, batch_size=256, model.num_steps=2, model.widths=[4] |" in lines[-1]
+
+
+def test_a_run_of_own_data_is_kept_under_its_name_and_not_beside_the_paper_s_figures(
+    finished_run, tmp_path, monkeypatch
+):
+    directory = shutil.copytree(finished_run[0], tmp_path / "run")
+    description = read_json(directory / "config.json")
+    description["config"] |= {"preset": "cifar100-resnet18-lif"}
+    description["config"]["data"] |= {"name": "folder", "dir": "pictures/flowers", "image_size": 224}
+    (directory / "config.json").write_text(json.dumps(description))
+    run(monkeypatch, directory, "--to", tmp_path / "results")
+    (file,) = (tmp_path / "results").glob("flowers-cpu-*.json")
+    kept = read_json(file)
+    assert kept["paper"] is None
+    assert kept["changed"]["data.name"] == "folder"
+    assert "data.image_size" not in kept["changed"]  # earlier versions wrote the usual one
+    assert "| [flowers](flowers-cpu-" in (tmp_path / "results" / "README.md").read_text()
 
 
 def test_an_unfinished_run_is_refused(finished_run, tmp_path, monkeypatch, capsys):

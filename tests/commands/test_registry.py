@@ -38,7 +38,7 @@ CHOICES = [
     (OptimizerConfig, "name", registry.OPTIMIZERS),
     (OptimizerConfig, "schedule", registry.SCHEDULES),
     (DataConfig, "encoding", registry.ENCODINGS),
-    (DataConfig, "name", registry.DATASETS),
+    (DataConfig, "name", (*registry.DATASETS, *registry.OWN_DATA)),
 ]
 
 
@@ -235,7 +235,7 @@ def adjusted(epoch, **model):
         config = small_config(model=config, learning=learning_config)
         trainer = make.make_trainer(config, small_dataset())
     variables, batch = nn.variables_of(trainer.model), trainer.batch(0)
-    adjust = make.make_adjust(config, trainer.model, trainer.loss)
+    adjust = make.make_adjust(config, trainer.plan, trainer.model, trainer.loss)
     batch = learning.Batch(trainer.normalize(batch.inputs), batch.labels)
     return variables, [adjust(epoch, variables, batch) for _ in range(2)]
 
@@ -267,7 +267,7 @@ def test_thresholds_are_found_before_the_first_epoch_alone():
 
 def test_nothing_is_chosen_for_others():
     trainer = make_trainer()
-    assert make.make_adjust(small_config(), trainer.model, trainer.loss) is None
+    assert make.make_adjust(small_config(), trainer.plan, trainer.model, trainer.loss) is None
 
 
 def test_norms_of_a_configuration():
@@ -288,7 +288,7 @@ def test_thresholds_are_found_before_the_first_epoch_and_stay():
     config = small_config(model=model, data=DataConfig(encoding="dct"), learning=LearningConfig(rule="stbp"))
     trainer = make.make_trainer(config, small_dataset())
     start = trainer.initial_state.variables
-    inputs = trainer.normalize(jnp.asarray(trainer.batch(0).inputs))
+    inputs = trainer.normalize(jnp.asarray(trainer.plan.train.inputs))
     expected = training.find_thresholds(trainer.model, start, inputs).batch_stats
     state = trainer.fit(callbacks=training.Callbacks(on_warning=lambda message: None)).state
     names = [path for path, _ in jax.tree_util.tree_leaves_with_path(expected) if path[-1].key == "threshold"]

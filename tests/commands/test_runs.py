@@ -58,13 +58,13 @@ def test_a_run_on_a_part_of_the_classes_is_loaded(tmp_path, monkeypatch):
     )
     trainer = make_trainer(config, part)
     directory = RunDirectory(tmp_path / "run")
-    directory.create(config, part.num_classes)
+    directory.create(config, part)
     checkpoints = Checkpoints(directory.checkpoints)
     checkpoints.save(trainer.initial_state)
     checkpoints.close()
     assert load_run(directory.path).model.num_classes == 2
     whole = data.Dataset.from_arrays(images, np.arange(8) % 4, name="tiny-imagenet", test_fraction=0.5)
-    monkeypatch.setattr("hdlif_jax.commands.evaluate.load_dataset", lambda config: whole)
+    monkeypatch.setattr("hdlif_jax.commands.evaluate.load_dataset", lambda config, info: whole)
     with pytest.raises(ValueError, match="tiny-imagenet has 4 classes and the network 2 outputs"):
         evaluate(directory.path)
 

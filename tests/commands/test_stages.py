@@ -97,13 +97,13 @@ def test_a_run_starts_with_the_weights_of_the_one_that_comes_first(finished):
 def test_a_run_goes_on_from_wherever_it_was_killed(killed, finished, tmp_path, monkeypatch):
     """What a kill leaves is made by hand: parts of the finished run's files."""
     directory = RunDirectory(tmp_path / "run")
-    directory.create(LONGER, num_classes=10)
+    directory.create(LONGER)
     first = RunDirectory(directory.path / "first")
     if killed == "before":
         first.path.mkdir()
         (first.path / "config.json.partial").write_text("{")
     if killed == "in the first":
-        first.create(stages.first_config(LONGER), num_classes=10)
+        first.create(stages.first_config(LONGER))
     if killed == "between":
         running.run(first, stages.first_config(LONGER), resumed=False)
     if killed == "main":

@@ -115,7 +115,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
 def finished(path, config, accuracies, sops):
     """A run directory with all that a study reads, as if it had been trained."""
     directory = RunDirectory(path)
-    directory.create(config, 10)
+    directory.create(config)
     for epoch in (1, 2):
         record = {
             "step": epoch,
@@ -238,7 +238,7 @@ def test_a_run_is_not_compared_with_itself(runs, tmp_path):
     with pytest.raises(CommandError, match="are the same run with the same seed"):
         compare.grouped((path, path))
     unfinished = tmp_path / "unfinished"
-    RunDirectory(unfinished).create(PRESETS["digits"].config, 10)
+    RunDirectory(unfinished).create(PRESETS["digits"].config)
     with pytest.raises(CommandError, match="is not finished"):
         compare.grouped((unfinished,))
     with pytest.raises(CommandError, match="at least one"):

@@ -45,7 +45,7 @@ def test_one_call_deploys_and_one_call_proves(tmp_path):
     ("changes", "message"),
     [
         # A network that was trained on floats of 0 to 255 would see its artifact's levels 255 times too small.
-        ({"mean": (0.4, 127.5)}, r"mean=\(0.4, 127.5\) is that of other inputs than an artifact reads"),
+        ({"mean": (0.4, 127.5)}, r"mean=\(0.4, 127.5\) is that of other inputs than uint8 levels"),
         ({"mean": (0.4,)}, r"mean=\(0.4,\) and std=\(0.3, 0.3\) are not of 2 channels"),
         ({"input_kind": "images"}, "input_kind='images' is unknown; choose one of image, sequence"),
     ],

@@ -1,5 +1,6 @@
 """What the files of the online systems have in common: a neuron from zeros, and a net of three layers of weights."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -8,14 +9,23 @@ import numpy as np
 from flax import nnx
 
 from hdlif_jax import learning, losses, nn
+from hdlif_jax.neurons.surrogates import sigmoid
+
+
+def of_file(case, options, prefix=""):
+    """The neuron with the constants that a file names."""
+    decay, threshold = (float(case[f"{prefix}{name}"]) for name in ("decay", "threshold"))
+    options = dataclasses.replace(options, decay=decay, threshold=threshold)
+    if "surrogate_slope" in case:
+        options = dataclasses.replace(options, surrogate=sigmoid(float(case["surrogate_slope"])))
+    return options
 
 
 def check_neuron(case, options, prefix="", *, cut="grad_current", full=None):
     """Spikes, membranes, potentials, and gradients: `cut` names that of each step alone, `full` that through time."""
+    options = of_file(case, options, prefix)
     cell = options(len(case[f"{prefix}current"]), 1)
     currents, cotangents = (jnp.float32(case[f"{prefix}{name}"]) for name in ("current", "cotangent"))
-    assert float(case[f"{prefix}threshold"]) == options.threshold
-    assert np.isclose(case[f"{prefix}decay"], options.decay, rtol=1e-12)
 
     def run(currents, cuts):
         state, found = jnp.zeros_like(currents[0]), []
@@ -57,8 +67,9 @@ def net(case, options, num_steps=None):
         linear.bias[...] = jnp.float32(case[f"net_b{layer}"])
     x = case.float32("net_x")
     num_steps = len(x) if num_steps is None else num_steps
+    options = of_file(case, options)
     if "net_decay" in case:
-        assert np.isclose(case["net_decay"], options.decay, rtol=1e-12)
+        options = dataclasses.replace(options, decay=float(case["net_decay"]))
     model = nn.Sequential(first, options, second, options, readout, num_steps=num_steps, input_shape=(widths[0],))
     batch = learning.Batch(jnp.asarray(x), jnp.asarray(case["net_y"], jnp.int32))
     return nn.training_form(model), nn.variables_of(model), batch

@@ -13,10 +13,12 @@ from hdlif_jax.data.frames import Slicing
 class DataConfig:
     """The dataset and how it is split."""
 
-    name: Literal[tuple(registry.DATASETS)] = "digits"  # type: ignore[valid-type]
-    """Dataset."""
+    name: Literal[(*registry.DATASETS, *registry.OWN_DATA)] = "digits"  # type: ignore[valid-type]
+    """Dataset, or a kind of own data. folder: a folder of pictures for each class. npz: a file of arrays. tfds: a
+    folder that tensorflow-datasets prepared."""
     dir: str = "data"
-    """Directory of prepared datasets (`python -m hdlif_jax.commands.prepare_data`); digits needs none."""
+    """Directory of prepared datasets (`python -m hdlif_jax.commands.prepare_data`), or the own data itself; digits
+    needs none."""
     validation_fraction: Share = 0.1
     """Share of the training set that is held out to watch the run and to choose by; 0 trains on all of it."""
     feed: Literal["auto", "resident", "streaming"] = "auto"
@@ -29,8 +31,9 @@ class DataConfig:
     """What the frames of a recording have in common."""
     frame_size: Count | None = None
     """Height and width of event frames; None is what the dataset usually has, such as 48 for dvs-cifar10."""
-    image_size: Count = 224
-    """Height and width that images of varying size (imagenet) are cut to: a random resized crop in training."""
+    image_size: Count | None = None
+    """Height and width that images of varying size (imagenet, tfds) are cut to, 224 by default: a random resized crop
+    in training. Pictures of a folder are scaled to it, where it is given."""
     resized_crop: bool = False
     """A box of 8 to 100 % of each training image is enlarged to its size (random resized crop)."""
     crop_padding: Amount = 0
@@ -61,18 +64,27 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError for values that are none of a field, or do not go together."""
         check_fields(self)
+        if not self.is_own:
+            self.check_kind(registry.DATASETS[self.name].is_sequence)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is own data, which `dir` names."""
+        return self.name in registry.OWN_DATA
+
+    def check_kind(self, is_sequence: bool) -> None:
+        """Checks what happens to inputs against what they are, which of own data is known when it is opened.
+
+        Raises:
+          ValueError: frames, and what is for images.
+        """
         for name in ("auto_augment", "resized_crop", "erasing"):
             require(
-                not (getattr(self, name) and self.is_events),
+                not (getattr(self, name) and is_sequence),
                 f"{name} is for images, and {self.name} is made of events; use flip, roll and rotation",
             )
         require(
-            self.encoding == DataConfig.encoding or not self.is_events,
+            self.encoding == DataConfig.encoding or not is_sequence,
             f"encoding={self.encoding!r} makes a sequence of an image, and {self.name} is made of sequences already; "
             "leave encoding unset",
         )
-
-    @property
-    def is_events(self) -> bool:
-        """Whether inputs are recordings of an event camera."""
-        return registry.DATASETS[self.name].is_sequence

@@ -1,6 +1,7 @@
 """A whole run."""
 
 import dataclasses
+import pathlib
 from typing import Literal
 
 from hdlif_jax.checks import Amount, Count, Recalibrate, Seed, check_fields
@@ -47,6 +48,15 @@ class TrainConfig:
     coherence_every: Amount = 0
     """Batches between comparisons of the online with the STBP gradient, on one batch; 0 for none."""
 
+    @property
+    def title(self) -> str:
+        """What a run of this is called: its preset, or its own data."""
+        if not self.data.is_own:
+            return self.preset
+        path = pathlib.Path(self.data.dir).resolve()
+        is_version = path.name.replace(".", "").isdigit()  # of a dataset of tensorflow-datasets
+        return f"{path.parent.name}-{path.name}" if is_version else path.name.removesuffix(".npz")
+
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError for values that are none of a field, or do not go together."""
         check_fields(self)
@@ -76,11 +86,8 @@ class TrainConfig:
             f"first.use=teacher with learning.rule={self.learning.rule}, which learns from no teacher; choose "
             "first.use=weights, or learning.rule=layer-local",
         )
-        require(
-            not rule.has_teacher or not self.data.is_events,
-            f"learning.rule={self.learning.rule} compares rates with a teacher's activations of one image, and "
-            f"{self.data.name} is made of sequences; choose another rule, or images",
-        )
+        if not self.data.is_own:
+            self.check_kind(registry.DATASETS[self.data.name].is_sequence)
         require(
             self.learning.local_warmup < self.model.num_steps,
             f"learning.local_warmup={self.learning.local_warmup} leaves none of model.num_steps="
@@ -110,3 +117,16 @@ class TrainConfig:
                 self.learning.k <= self.model.num_steps,
                 f"learning.k={self.learning.k} exceeds model.num_steps={self.model.num_steps}; choose k ≤ num_steps",
             )
+
+    def check_kind(self, is_sequence: bool) -> None:
+        """Checks all that depends on what inputs are, which of own data is known when it is opened.
+
+        Raises:
+          ValueError: frames, and what is for images.
+        """
+        self.data.check_kind(is_sequence)
+        require(
+            not (registry.RULES[self.learning.rule].has_teacher and is_sequence),
+            f"learning.rule={self.learning.rule} compares rates with a teacher's activations of one image, and "
+            f"{self.data.name} is made of sequences; choose another rule, or images",
+        )

@@ -8,8 +8,7 @@ import numpy as np
 
 from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.make import make_encoding, make_normalize
-from hdlif_jax.commands.support.runs import input_spec
-from hdlif_jax.data import Dataset
+from hdlif_jax.data import Dataset, InputSpec
 from hdlif_jax.encodings import reads_normalized
 from hdlif_jax.learning import Batch
 from hdlif_jax.training import Trainer
@@ -27,12 +26,12 @@ def real_batches(config: TrainConfig, dataset: Dataset, count: int) -> Iterator[
         yield normalize(jnp.asarray(images))
 
 
-def random_batches(config: TrainConfig, count: int) -> Iterator[jax.Array]:
+def random_batches(config: TrainConfig, spec: InputSpec, count: int) -> Iterator[jax.Array]:
     """Images of standard normal pixels, or frames of Poisson event counts of mean 0.1; codes of what they read of such.
 
     Intensities, which other codes read, are uniform.
     """
-    spec, encoding = input_spec(config), make_encoding(config.data, config.model.num_steps)
+    encoding = make_encoding(config.data, config.model.num_steps)
     for start in range(0, count, BATCH):
         size = min(BATCH, count - start)
         key = jax.random.fold_in(jax.random.key(0), start)

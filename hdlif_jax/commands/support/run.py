@@ -145,7 +145,12 @@ def run(
       Stopped: a signal asked for it; a checkpoint was written.
     """
     with phase(f"reading {config.data.name}"):
-        dataset = load_dataset(config)
+        info = directory.dataset_info() if resumed else None
+        dataset = load_dataset(config, info)
+    if info is not None:
+        info.check_same(dataset)
+    if config.data.is_own:
+        console.print(f"{config.data.dir}: {dataset}", markup=False)
     with phase("building the network"):
         teacher = stages.untrained_teacher(config, dataset.input_shape, dataset.num_classes)
         trainer = make_trainer(config, dataset, execution.mesh(), teacher)
@@ -159,7 +164,7 @@ def run(
         if is_primary():
             stack.enter_context(directory.locked())
             if not resumed:
-                directory.create(config, trainer.dataset.num_classes, start, init_from)
+                directory.create(config, trainer.dataset, start, init_from)
         wait_for_all("run directory")
         if config.first.preset is not None:
             train_first(directory, config, execution, trainer.model)
@@ -235,7 +240,7 @@ def train(
     this_epoch = [record for record in directory.read_metrics("step") if record["epoch"] == first_epoch]
     write = directory.append_metrics if primary else lambda kind, record: None
     console.print(
-        f"{config.preset}: {trainer.num_parameters:,} parameters, {plan.train.shape[0]:,} training, "
+        f"{config.title}: {trainer.num_parameters:,} parameters, {plan.train.shape[0]:,} training, "
         f"{plan.validation.shape[0]:,} validation and {plan.dataset.test.shape[0]:,} test images, "
         f"T = {config.model.num_steps}, on {device_name()}"
         + (f", {trainer.mesh.size} devices" if trainer.mesh.size > 1 else "")
@@ -279,7 +284,7 @@ def train(
     summary |= {"devices": trainer.mesh.size, "step_milliseconds": clock.step_milliseconds} | peak_memory()
     plot_curves(
         directory.curves,
-        title(summary),
+        title(config.title, summary),
         directory.read_metrics("epoch"),
         summary["accuracy_per_step"],
         plan.dataset.test.shape[0],
@@ -326,9 +331,9 @@ def each(functions: list[Callable[..., None]]) -> Callable[..., None]:
     return call
 
 
-def title(summary: dict[str, Any]) -> str:
+def title(name: str, summary: dict[str, Any]) -> str:
     """Headline of the curves."""
-    return f"{summary['preset']}: test accuracy {100 * summary['test_accuracy']:.2f} % after {summary['epochs']} epochs"
+    return f"{name}: test accuracy {100 * summary['test_accuracy']:.2f} % after {summary['epochs']} epochs"
 
 
 def report(summary: dict[str, Any], directory: RunDirectory) -> None:

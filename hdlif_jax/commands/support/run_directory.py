@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from hdlif_jax.commands.config import SCHEMA, TrainConfig, from_dict, to_dict
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.program import typed
+from hdlif_jax.data import DatasetInfo
 
 if TYPE_CHECKING:
+    from hdlif_jax.data import Dataset
     from hdlif_jax.nn import Variables
 
 PACKAGES = ("hdlif_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -97,7 +99,7 @@ class RunDirectory:
     def create(
         self,
         config: TrainConfig,
-        num_classes: int | None = None,
+        dataset: "Dataset | None" = None,
         start: "Variables | None" = None,
         init_from: pathlib.Path | None = None,
     ) -> None:
@@ -105,7 +107,7 @@ class RunDirectory:
 
         Args:
           config: of the run.
-          num_classes: K of the dataset as it is prepared, which may be a part of the catalogue's.
+          dataset: what it learns, of which config.json keeps what is to be known without it.
           start: weights to start with; None for those that it draws.
           init_from: where those are from.
 
@@ -121,7 +123,7 @@ class RunDirectory:
         description = {
             "schema": SCHEMA,
             "config": to_dict(config),
-            "num_classes": num_classes,
+            "dataset": None if dataset is None else DatasetInfo.of(dataset).to_dict(),
             "versions": {name: version_of(name) for name in PACKAGES} | {"python": platform.python_version()},
             "git_commit": _git_commit(),
             "command": typed(),
@@ -168,8 +170,20 @@ class RunDirectory:
         except (KeyError, TypeError, ValueError) as error:
             raise CommandError(f"{self.path / 'config.json'} is not a valid configuration: {error}") from error
 
+    def dataset_info(self) -> DatasetInfo | None:
+        """What the run kept of its data; None in a run of an earlier version.
+
+        Raises:
+          CommandError: as `config`.
+        """
+        found = self._description().get("dataset")
+        try:
+            return None if found is None else DatasetInfo.from_dict(found)
+        except (TypeError, ValueError) as error:
+            raise CommandError(f"{self.path / 'config.json'}: {error}") from error
+
     def num_classes(self) -> int | None:
-        """K of the run; None in a run of an earlier version, which has that of the catalogue.
+        """K of a run of an earlier version, where it is not the catalogue's; None else.
 
         Raises:
           CommandError: as `config`.

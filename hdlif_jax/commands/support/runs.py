@@ -10,6 +10,7 @@ import hdlif_jax as hd
 from hdlif_jax import data
 from hdlif_jax.commands import make, registry
 from hdlif_jax.commands.config import TrainConfig
+from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -27,12 +28,14 @@ class Run(NamedTuple):
       variables: those parameters and statistics.
       config: of the run.
       step: of the checkpoint, in batches.
+      info: what it kept of its data; None in a run of an earlier version.
     """
 
     model: nn.SpikingNetwork
     variables: nn.Variables
     config: TrainConfig
     step: int
+    info: data.DatasetInfo | None = None
 
 
 def load_run(directory: pathlib.Path | str, *, step: Which = "last", data_dir: str | None = None) -> Run:
@@ -50,7 +53,8 @@ def load_run(directory: pathlib.Path | str, *, step: Which = "last", data_dir: s
     """
     run = RunDirectory(pathlib.Path(directory))
     config = run.config(data_dir)
-    spec = input_spec(config)
+    info = run.dataset_info()
+    spec = input_spec(config) if info is None else info.spec
     num_classes = run.num_classes() or spec.num_classes  # of a part of a dataset there may be fewer
 
     def make_model() -> nn.SpikingNetwork:
@@ -64,7 +68,7 @@ def load_run(directory: pathlib.Path | str, *, step: Which = "last", data_dir: s
     from flax import nnx
 
     model = nnx.eval_shape(make_model)  # the checkpoint has its arrays, and to draw others takes seconds
-    return Run(hd.nn.with_variables(model, state.variables), state.variables, config, int(state.step))
+    return Run(hd.nn.with_variables(model, state.variables), state.variables, config, int(state.step), info)
 
 
 def _chosen(checkpoints: Checkpoints, step: Which) -> int:
@@ -77,23 +81,42 @@ def _chosen(checkpoints: Checkpoints, step: Which) -> int:
 
 
 def input_spec(config: TrainConfig) -> data.InputSpec:
-    """What the network of a configuration reads, without its dataset."""
-    return registry.DATASETS[config.data.name].input_spec(config.data.frame_size, config.data.image_size)
-
-
-def load_dataset(config: TrainConfig) -> data.Dataset:
-    """The dataset of a configuration.
+    """What the network of a configuration reads, without its dataset.
 
     Raises:
-      ValueError: it is not prepared; says which files to get and what to run.
+      CommandError: that of own data, which only the data itself or a run of it knows.
     """
+    if config.data.is_own:
+        raise CommandError(f"what {config.data.dir} holds is known of a run of it alone; name one")
+    return registry.DATASETS[config.data.name].input_spec(config.data.frame_size, image_size(config))
+
+
+def image_size(config: TrainConfig) -> int:
+    """Height and width that images of varying size are cut to."""
+    return data.IMAGE_SIZE if config.data.image_size is None else config.data.image_size
+
+
+def load_dataset(config: TrainConfig, info: data.DatasetInfo | None = None) -> data.Dataset:
+    """The dataset of a configuration.
+
+    Args:
+      config: of the run.
+      info: what the run kept of its data, whose statistics its own data then has; None for a run that begins.
+
+    Raises:
+      ValueError: it is not prepared or cannot be read; says which files to get and what to run.
+    """
+    if config.data.is_own:
+        dataset = registry.OWN_DATA[config.data.name](config.data, config.model.num_steps, info)
+        config.check_kind(is_sequence=len(dataset.train.shape) == 5)
+        return dataset
     return data.open_dataset(
         config.data.name,
         config.data.dir,
         num_steps=config.model.num_steps,
         slicing=config.data.slicing,
         frame_size=config.data.frame_size,
-        image_size=config.data.image_size,
+        image_size=image_size(config),
     )
 
 

@@ -138,7 +138,7 @@ def proof(path: pathlib.Path) -> dict[str, Any]:
     shutil.rmtree(artifact, ignore_errors=True)  # of a kill
     found = load_run(path)
     try:
-        dataset = load_dataset(found.config)
+        dataset = load_dataset(found.config, found.info)
         folded, verification = deploy.write_and_verify(found, dataset, artifact)
     except (CommandError, TypeError, ValueError) as error:
         return {"deployment_refused": str(error)}

@@ -18,6 +18,7 @@ MAX_PROGRAM = 64_000_000  # bytes of a decompressed program
 MAX_STEPS, MAX_CLASSES, MAX_WEIGHTS = 10_000, 1_000_000, 4_000_000_000
 PROGRAM_NAMES = ("rollout-integer", "rollout-float", "step-integer", "step-float")
 InputKind = Literal["image", "sequence"]
+InputType = Literal["uint8", "float32"]
 Arithmetic = Literal["integer", "float"]
 
 
@@ -64,7 +65,7 @@ class Manifest:
     Attributes:
       num_steps: T.
       input_kind: "image", a static input shown at every step, or "sequence" of T frames.
-      input_shape: of one input at one time-step, such as (H, W, C); inputs are uint8, as the dataset distributes them.
+      input_shape: of one input at one time-step, such as (H, W, C).
       class_names: one per class, in the order of the logits.
       state: shape of each array that the neurons carry from step to step, without its batch axis. An array is named as
         its neuron, or `"<neuron>.<field>"` where a neuron carries several.
@@ -74,6 +75,7 @@ class Manifest:
       platforms: what the programs were lowered for.
       integer_layers: number of layers that compute on integers alone.
       config: of the run, for the reader; nothing depends on it.
+      input_type: of the inputs, as the dataset has them: uint8 levels, or float32 in the unit of the training data.
     """
 
     num_steps: int
@@ -87,12 +89,13 @@ class Manifest:
     platforms: tuple[str, ...]
     integer_layers: int
     config: dict[str, Any]
+    input_type: InputType = "uint8"
 
     def facts(self) -> dict[str, Any]:
         """What a reader wants to know of the network."""
         return {
             "steps": self.num_steps,
-            "input": f"{self.input_kind} uint8 {self.input_shape}",
+            "input": f"{self.input_kind} {self.input_type} {self.input_shape}",
             "classes": len(self.class_names),
             "integer layers": self.integer_layers,
         }
@@ -106,6 +109,8 @@ def program_file(name: str) -> str:
 def dump(manifest: Manifest) -> bytes:
     """Serialises a manifest, with a checksum of itself; equal manifests give equal bytes."""
     fields = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(manifest)}
+    if manifest.input_type == Manifest.input_type:
+        del fields["input_type"]  # which readers before it do not know
     return _text(fields | {"sha256": hashlib.sha256(_text(fields)).hexdigest()})
 
 
@@ -131,6 +136,7 @@ def parse(data: bytes) -> Manifest:
     )
     del fields["format"], fields["version"]
     names = {field.name for field in dataclasses.fields(Manifest)}
+    fields = {"input_type": Manifest.input_type} | fields
     require(fields.keys() == names, f"{MANIFEST} has the wrong fields: {_short(sorted(fields.keys() ^ names))}")
     manifest = Manifest(
         num_steps=_integer(fields["num_steps"], "num_steps", 1, MAX_STEPS),
@@ -144,6 +150,7 @@ def parse(data: bytes) -> Manifest:
         platforms=_strings(fields["platforms"], "platforms"),
         integer_layers=_integer(fields["integer_layers"], "integer_layers", 0, 100_000),
         config=dict(_items(fields, "config")),
+        input_type=_choice(fields["input_type"], "input_type", get_args(InputType)),
     )
     _check_consistency(manifest)
     return manifest

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
-from hdlif_jax.deploy.format.manifest import Arithmetic, ArraySpec, InputKind
+from hdlif_jax.deploy.format.manifest import Arithmetic, ArraySpec, InputKind, InputType
 from hdlif_jax.deploy.format.program import Signature
 
 
@@ -27,10 +27,11 @@ def signature_of(
     input_shape: tuple[int, ...],
     state: Mapping[str, tuple[int, ...]],
     arrays: Mapping[str, ArraySpec],
+    input_type: InputType = "uint8",
 ) -> Signature:
     """The signature of a program, with a symbolic batch size B.
 
-    "rollout-*": `(arrays, inputs)` to logits `[T, B, K]`; inputs are uint8, static `[B, ...]` or sequences
+    "rollout-*": `(arrays, inputs)` to logits `[T, B, K]`; inputs are static `[B, ...]` or sequences
     `[B, T, ...]`. "step-*": `(arrays, state, t, x_t [B, ...])` to `(state, logits [B, K])`.
 
     Args:
@@ -41,16 +42,17 @@ def signature_of(
       input_shape: of one input at one time-step.
       state: shapes of what the neurons carry, without the batch axis.
       arrays: of the network.
+      input_type: of the inputs.
     """
     kind, _, arithmetic = program.partition("-")
     (batch,) = export.symbolic_shape("b")
     dtypes = array_dtypes(arrays, arithmetic)  # type: ignore[arg-type]
     structs = {name: jax.ShapeDtypeStruct(spec.shape, dtypes[name]) for name, spec in arrays.items()}
-    frame = jax.ShapeDtypeStruct((batch, *input_shape), jnp.uint8)
+    frame = jax.ShapeDtypeStruct((batch, *input_shape), jnp.dtype(input_type))
     if kind == "step":
         carried = {name: jax.ShapeDtypeStruct((batch, *shape), jnp.float32) for name, shape in state.items()}
         logits = jax.ShapeDtypeStruct((batch, num_classes), jnp.float32)
         return Signature((structs, carried, jax.ShapeDtypeStruct((), jnp.int32), frame), (carried, logits))
     logits = jax.ShapeDtypeStruct((num_steps, batch, num_classes), jnp.float32)
-    sequence = jax.ShapeDtypeStruct((batch, num_steps, *input_shape), jnp.uint8)
+    sequence = jax.ShapeDtypeStruct((batch, num_steps, *input_shape), jnp.dtype(input_type))
     return Signature((structs, frame if input_kind == "image" else sequence), logits)

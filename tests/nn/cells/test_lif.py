@@ -156,3 +156,13 @@ def test_without_a_key_there_is_no_noise_to_draw_and_in_inference_none(key):
 def test_neurons_without_a_place_for_the_number_refuse_it():
     with pytest.raises(ValueError, match=r"surrogate=dspike\(temperature=3.0\) has a number .* use nn.lif\(surrogate"):
         nn.adaptive_lif(surrogates.dspike())
+
+
+def test_noise_is_the_same_step_by_step_and_layer_by_layer(key):
+    model = noisy_network()
+    network, variables, current = nn.training_form(model), nn.variables_of(model), jnp.linspace(0, 1, 400)[None]
+    state, logits = None, []
+    for t in range(3):
+        output = network.step(*variables, state, current, Tick(t, key))
+        state, logits = output.state, [*logits, output.logits]
+    np.testing.assert_array_equal(network.sequence(*variables, current, key).logits, jnp.stack(logits))
