@@ -17,6 +17,7 @@ from hdlif_jax.commands.support.cli import console, did_you_mean, parse, where_p
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.execution import one_device, use_compilation_cache
+from hdlif_jax.commands.support.other_data import OtherData
 from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, read_json, write_json
 from hdlif_jax.commands.support.runs import load_dataset
@@ -55,6 +56,7 @@ class Arguments:
     """Updates of training of neuron models before the second comparison."""
     epochs: Count | None = None
     """Epochs of training of systems before the second comparison; None is the preset's."""
+    data: OtherData = OtherData()
     runs: pathlib.Path | None = None
     """Folder of runs of systems, NAME/seed-SEED, as `python -m experiments.baselines` leaves them; those that are there
     and finished are not trained again. OUT/systems by default."""
@@ -136,7 +138,9 @@ def output_directory(arguments: Arguments) -> pathlib.Path:
       CommandError: it holds something else.
     """
     out = arguments.out or RunDirectory.of_now("separability").claimed().path
-    description = {"preset": arguments.preset, "updates": arguments.updates}
+    description: dict[str, Any] = {"preset": arguments.preset, "updates": arguments.updates}
+    if arguments.data != OtherData():
+        description["data"] = dataclasses.asdict(arguments.data)
     file = out / "study.json"
     if file.is_file():
         if read_json(file) != description:
@@ -265,7 +269,7 @@ def main() -> None:
     arguments = parse(Arguments, "separability")
     out = output_directory(arguments)
     base, names, seeds, updates = (
-        PRESETS[arguments.preset].config,
+        arguments.data.in_place_of(PRESETS[arguments.preset].config),
         arguments.neurons,
         arguments.seeds,
         arguments.updates,
@@ -292,7 +296,7 @@ def main() -> None:
     for name in arguments.systems:
         from hdlif_jax.commands.support.systems import study_system
 
-        config = PRESETS[name].config
+        config = arguments.data.in_place_of(PRESETS[name].config)
         config = config if arguments.epochs is None else dataclasses.replace(config, epochs=arguments.epochs)
         results["systems"][name] = study_system(config, seeds, (arguments.runs or out / "systems") / name)
         write_json(out / "separability.json", results)  # after each, as they take long

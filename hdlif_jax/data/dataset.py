@@ -156,10 +156,14 @@ class Dataset:
         height, width, channels = self.train.shape[-3:]
         return height, width, channels
 
-    def __repr__(self) -> str:
+    @property
+    def facts(self) -> str:
+        """What it holds, in a line."""
         numbers = f"{self.train.shape[0]} train and {self.test.shape[0]} test examples"
-        kind = f"{show.image(self.train.shape[1:])} {self.train.dtype}"
-        return f"Dataset({self.name!r}: {self.num_classes} classes, {kind}, {numbers})"
+        return f"{self.num_classes} classes, {show.image(self.train.shape[1:])} {self.train.dtype}, {numbers}"
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r}: {self.facts})"
 
     def _repr_html_(self) -> str:
         rows = [

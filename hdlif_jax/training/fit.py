@@ -204,7 +204,7 @@ class Trainer:
         records: list[dict[str, Any]],
     ) -> Trained:
         step, history = int(state.step), list[dict[str, Any]]()
-        state = self._adjusted(state, step)
+        state = self.adjusted(state, step)
         warn_of_firing(self.firing_rates(state), callbacks.on_warning)
         warn_of_reach(self.rule, runner.traced(state), self._step_of, (state, self.batch), callbacks.on_warning)
         if step == 0:
@@ -254,7 +254,7 @@ class Trainer:
                 path = self._save(state, checkpoints, validation[-1] if validation else None)
                 if stops and step < self.plan.total_steps:
                     return self._stopped(state, history, path, checkpoints)
-            state = self._adjusted(state, step)  # after it was saved: a run that goes on from there does it again
+            state = self.adjusted(state, step)  # after it was saved: a run that goes on from there does it again
         checkpoints.wait()
         return Trained(state, tuple(history))
 
@@ -268,7 +268,7 @@ class Trainer:
         statistics: Any = place(variables.batch_stats, replicated(self.mesh))
         return dataclasses.replace(state, batch_stats=statistics)
 
-    def _adjusted(self, state: TrainState, step: int) -> TrainState:
+    def adjusted(self, state: TrainState, step: int) -> TrainState:
         """The state that an epoch begins with, where one begins at this step."""
         epoch, within = divmod(step, self.plan.steps_per_epoch)
         if self._adjust is None or within or step >= self.plan.total_steps:

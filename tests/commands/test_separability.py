@@ -11,7 +11,9 @@ from hdlif_jax.analysis.separability.figures import estimator_variance
 from hdlif_jax.commands import separability
 from hdlif_jax.commands.config import ModelConfig, OptimizerConfig
 from hdlif_jax.commands.presets import PRESETS, Preset
+from hdlif_jax.commands.support.other_data import OtherData
 from hdlif_jax.training import Trainer
+from tests.data.own.make import write_folder
 
 FIGURES = {"epsilon.png", "epsilon_distribution.png", "cosine_per_layer.png", "estimator_variance.png"}
 
@@ -110,6 +112,33 @@ def test_a_spread_is_that_of_several_seeds(seeds):
     text = separability.table({"hd-lif": figures_of(seeds)})
     assert ("0.9000±0.0100" in text) == ("±" in text) == (seeds > 1)
     assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.slow
+def test_own_data_in_place_of_the_preset_s(tmp_path, monkeypatch, capsys):
+    write_folder(tmp_path / "own", 12)
+    words = ("--preset", "tiny", "--models", "hd-lif", "--seeds", "0", "--updates", "2", "--out", tmp_path / "out")
+    own = ("--data.name", "folder", "--data.dir", tmp_path / "own", "--data.image-size", 8)
+    call(monkeypatch, *words, *own)
+    assert set(json.loads((tmp_path / "out" / "separability.json").read_text())["models"]) == {"hd-lif"}
+    kept = json.loads(next((tmp_path / "out" / "models").rglob("config.json")).read_text())["dataset"]
+    assert (kept["example_shape"], kept["num_train"]) == ([8, 8, 1], 30)
+    with pytest.raises(SystemExit):
+        call(monkeypatch, *words)
+    assert "holds a comparison of" in capsys.readouterr().err
+
+
+def test_own_data_without_its_place_is_refused():
+    for options, message in (
+        ({"name": "npz"}, "data.name='npz' is of own data; say where it is: data.dir"),
+        ({"name": "zip", "dir": "x"}, "name='zip' is unknown; choose one of folder, npz, tfds"),
+        ({"image_size": 0}, "image_size=0 must be at least 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            OtherData(**options)
+    config = PRESETS["digits"].config
+    assert OtherData().in_place_of(config) == config
+    assert OtherData(dir="elsewhere").in_place_of(config).data == dataclasses.replace(config.data, dir="elsewhere")
 
 
 @pytest.mark.slow

@@ -61,7 +61,7 @@ PRESETS: dict[str, Preset] = of(
         learning=THROUGH_TIME,
         data={"encoding": "dct"},
         epochs=20,
-        optimizer=ADAM | {"learning_rate": 1e-3},
+        optimizer=ADAM | {"learning_rate": 5e-3, "weight_decay": 0},
         first=FirstConfig("digits-dct-ann"),
     ),
 )

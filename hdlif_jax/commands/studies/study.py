@@ -34,7 +34,8 @@ class Study:
       description: the question, in a line.
       variants: by name; the first is what the others are compared with.
       seeds: one run of each variant for each.
-      scales: budgets by name, as fields of all variants; the first is the usual one.
+      scales: budgets by name, as fields of all variants; the first is the usual one. The field `recipe` chooses that
+        of the presets.
     """
 
     description: str
@@ -64,8 +65,10 @@ class Study:
           TypeError: a value of the wrong type.
         """
         chosen = self.variants[variant]
+        fields = self.scales[scale] | chosen.fields
         try:
-            return with_fields(PRESETS[chosen.preset].config, self.scales[scale] | chosen.fields | {"seed": seed})
+            base = PRESETS[chosen.preset].recipe(fields.pop("recipe", "own"))
+            return with_fields(base, fields | {"seed": seed})
         except (TypeError, ValueError) as error:
             raise type(error)(f"variant {variant}: {error}") from error
 

@@ -1,15 +1,12 @@
-"""One training run from configuration to results, and its rules for stopping."""
+"""One training run from configuration to results."""
 
 import contextlib
 import functools
 import pathlib
 import shlex
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-
-import jax
 
 from hdlif_jax.analysis.separability import coherence_observer
 from hdlif_jax.commands.config import TrainConfig
@@ -25,11 +22,11 @@ from hdlif_jax.commands.support.program import program
 from hdlif_jax.commands.support.progress import Progress, phase
 from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, read_json, write_json
 from hdlif_jax.commands.support.runs import load_dataset, load_run
+from hdlif_jax.commands.support.stopping import stop_requests
 from hdlif_jax.nn import SpikingNetwork, Variables
 from hdlif_jax.training import (
     Callbacks,
     Checkpoints,
-    Interrupted,
     Trainer,
     by_name,
     load_weights,
@@ -38,60 +35,6 @@ from hdlif_jax.training import (
     transfer,
 )
 from hdlif_jax.training.sharding import is_primary, wait_for_all
-
-
-@contextlib.contextmanager
-def stop_requests(more: bool = False) -> Iterator[Callable[[int], bool]]:
-    """Yields `should_stop(step)`: whether SIGINT or SIGTERM came. A second one ends the process as usual.
-
-    Of several processes all stop at the same step, after any of them got SIGTERM, which is how schedulers announce that
-    they will take a machine away.
-
-    Args:
-      more: whether more is trained after this, which a request that came too late to stop this stops, too.
-
-    Raises:
-      Stopped: the run stopped because of it; has the exit status of a process that the signal ended.
-    """
-    received: list[int] = []
-    signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
-    if jax.process_count() > 1:
-        from jax.experimental.multihost_utils import reached_preemption_sync_point
-
-        def should_stop(step: int) -> bool:
-            stops = reached_preemption_sync_point(step)
-            received.extend([signal.SIGTERM] * stops)
-            return stops
-
-        signals = ()  # the runtime listens itself
-    else:
-
-        def should_stop(step: int) -> bool:
-            del step
-            return bool(received)
-
-    previous = {number: signal.getsignal(number) for number in signals}
-
-    def restore() -> None:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-    def request(number: int, frame: Any) -> None:
-        del frame
-        received.append(number)
-        restore()
-        console.print("stopping after the batch that runs, with a checkpoint; once more ends at once, without one")
-
-    for number in signals:
-        signal.signal(number, request)
-    try:
-        yield should_stop
-        if more and received:
-            raise Stopped("stopped before what comes next", 128 + received[0])
-    except Interrupted as interruption:
-        raise Stopped(str(interruption), 128 + received[0]) from interruption
-    finally:
-        restore()
 
 
 def summarize(
@@ -150,7 +93,7 @@ def run(
     if info is not None:
         info.check_same(dataset)
     if config.data.is_own:
-        console.print(f"{config.data.dir}: {dataset}", markup=False)
+        console.print(f"{config.data.dir}: {dataset.facts}", markup=False)
     with phase("building the network"):
         teacher = stages.untrained_teacher(config, dataset.input_shape, dataset.num_classes)
         trainer = make_trainer(config, dataset, execution.mesh(), teacher)

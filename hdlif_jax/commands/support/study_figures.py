@@ -39,10 +39,17 @@ def _megabytes(size: float | None) -> float | None:
     return None if size is None else size / 1e6
 
 
+def _train_seconds(summary: dict[str, Any]) -> float:
+    """With those of the run that came first, if one did."""
+    seconds: float = summary["train_seconds"] + summary.get("first", {}).get("train_seconds", 0.0)
+    return seconds
+
+
 FIGURES: dict[str, Figure] = {
     "accuracy": Figure("accuracy (%)", 2, lambda run: 100 * run.summary["test_accuracy"], "accuracy"),
     "best_accuracy": Figure("chosen by validation (%)", 2, lambda run: _percent(run.figures["best_accuracy"])),
-    "train_seconds": Figure("training (s)", 0, lambda run: run.summary["train_seconds"], is_time=True),
+    "train_seconds": Figure("training (s)", 0, lambda run: _train_seconds(run.summary), is_time=True),
+    "step_ms": Figure("a step (ms)", 1, lambda run: run.summary.get("step_milliseconds"), is_time=True),
     "images_per_second": Figure("images/s", 0, lambda run: run.summary["images_per_second"], is_time=True),
     "peak_memory_mb": Figure("peak memory (MB)", 0, lambda run: run.summary["peak_memory_mb"], is_time=True),
     "step_memory_mb": Figure("memory of a step (MB)", 1, lambda run: run.costs["train_step"]["memory_mb"]),

@@ -28,6 +28,7 @@ from hdlif_jax.commands.support.execution import one_device
 from hdlif_jax.commands.support.inputs import comparison_batch
 from hdlif_jax.commands.support.run_directory import RunDirectory, read_json
 from hdlif_jax.commands.support.runs import load_dataset, load_run
+from hdlif_jax.commands.support.stages import trained_teacher
 from hdlif_jax.commands.support.trained import finished_run
 from hdlif_jax.learning import Loss
 from hdlif_jax.training import Trainer
@@ -87,15 +88,14 @@ def study_system(config: TrainConfig, seeds: Sequence[int], folder: pathlib.Path
 
 
 def trainer_of(run: RunDirectory, config: TrainConfig, dataset: hd.data.Dataset) -> Trainer:
-    """The trainer of a run, on one device."""
-    return make_trainer(config, dataset, one_device())
+    """The trainer of a run, with its teacher if it has one, on one device."""
+    return make_trainer(config, dataset, one_device(), trained_teacher(run.config(), run))
 
 
 def start_of(run: RunDirectory, trainer: Trainer) -> nn.Variables:
-    """What a run began with: what it drew, or the weights that it was given."""
-    if run.start.exists():
-        return trainer.start_with(hd.training.load_weights(run.start, trainer.model)).variables
-    return trainer.initial_state.variables
+    """What a run began with: what it drew or the weights that it was given, and what was found for them."""
+    given = hd.training.load_weights(run.start, trainer.model) if run.start.exists() else nn.variables_of(trainer.model)
+    return trainer.adjusted(trainer.start_with(given), 0).variables
 
 
 def full_loss(trainer: Trainer) -> Loss:
@@ -107,7 +107,12 @@ def full_loss(trainer: Trainer) -> Loss:
 def temp_mb(run: RunDirectory, num_steps: int) -> float:
     """10⁶ bytes that XLA plans for a training step beside state and batch, of this network with other time-steps."""
     config = run.config()
-    config = dataclasses.replace(config, model=dataclasses.replace(config.model, num_steps=num_steps))
+    warmup = config.learning.local_warmup * num_steps // config.model.num_steps
+    config = dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, num_steps=num_steps),
+        learning=dataclasses.replace(config.learning, local_warmup=warmup),
+    )
     trainer = trainer_of(run, config, load_dataset(config))
     with xla_cpu.rolled():
         cost = hd.analysis.compiled_cost(trainer.train_step, trainer.initial_state, trainer.batch(0))
