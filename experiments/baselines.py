@@ -7,8 +7,9 @@ goes on. `python -m experiments.separability --models PRESETS --runs RUNS` compa
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from hdlif_jax.checks import Count, check_fields
@@ -104,16 +105,28 @@ def measure(runs: list[RunDirectory], images: int) -> dict[str, Any]:
     }
 
 
+def shown_steps(systems: Mapping[str, Any]) -> list[int]:
+    """Of which time-steps the accuracy is shown: the first four, and powers of two."""
+    most = max(len(row["accuracy_per_step"]) for row in systems.values())
+    return [t for t in range(1, most + 1) if t <= 4 or t & (t - 1) == 0 or t == most]
+
+
+def after_steps(row: Mapping[str, Any], steps: Sequence[int]) -> list[float]:
+    """Mean accuracy in % after these numbers of time-steps; NaN where there are fewer."""
+    means = [100 * step["mean"] for step in row["accuracy_per_step"]]
+    return [means[t - 1] if t <= len(means) else math.nan for t in steps]
+
+
 def columns(systems: Mapping[str, Any]) -> dict[str, list[str]]:
     """The table by columns, for readers."""
     rows = list(systems.values())
     few, many = rows[0]["temp_mb"]
-    costs = [row["costs"] for row in rows]
+    costs, steps = [row["costs"] for row in rows], shown_steps(systems)
     return {
         "system": list(systems),
         "accuracy %": [with_spread(row["accuracy"], 2, 100) for row in rows],
-        "after 1…T steps %": [
-            " ".join(f"{100 * step['mean']:.1f}" for step in row["accuracy_per_step"]) for row in rows
+        f"after {' '.join(map(str, steps))} steps %": [
+            " ".join(f"{value:.1f}" for value in after_steps(row, steps) if not math.isnan(value)) for row in rows
         ],
         "training s": [with_spread(row["train_seconds"], 0) for row in rows],
         "step ms": [with_spread(row["step_ms"], 1) for row in rows],
@@ -146,15 +159,16 @@ def figure_of(systems: Mapping[str, Any], title: str) -> Figure:
     figure.suptitle(title)
     for place, row in enumerate(rows):
         seeds = [100 * value for value in row["accuracy"]["per_seed"]]
-        accuracy.scatter(seeds, [place] * len(seeds), 18, color="tab:blue", alpha=0.6)
-    accuracy.scatter([100 * row["accuracy"]["mean"] for row in rows], places, 120, color="k", marker="|")
+        accuracy.scatter(
+            seeds, [place] * len(seeds), 18, color="tab:blue", alpha=0.6, label=None if place else "a seed"
+        )
+    accuracy.scatter([100 * row["accuracy"]["mean"] for row in rows], places, 120, color="k", marker="|", label="mean")
     accuracy.axvline(100 * ENOUGH, color="tab:gray", linestyle="--", linewidth=1)
     accuracy.set(title="Test accuracy, seeds and mean", xlabel="%")
-    after = np.full((len(rows), max(len(row["accuracy_per_step"]) for row in rows)), np.nan)
-    for place, row in enumerate(rows):
-        after[place, : len(row["accuracy_per_step"])] = [100 * step["mean"] for step in row["accuracy_per_step"]]
+    shown = shown_steps(systems)
+    after = np.array([after_steps(row, shown) for row in rows])
     heat(steps, after, (max(0, 100 * ENOUGH - 20), 100), lambda value: f"{value:.1f}")
-    steps.set_xticks(range(after.shape[1]), range(1, after.shape[1] + 1))
+    steps.set_xticks(range(len(shown)), shown)
     steps.set(title="Accuracy after t steps, %", xlabel="t")
     memories(memory, [row["temp_mb"] for row in rows])
     time.barh(places, [row["step_ms"]["mean"] for row in rows], 0.6, color="tab:gray")
@@ -164,6 +178,7 @@ def figure_of(systems: Mapping[str, Any], title: str) -> Figure:
     for axes in (accuracy, memory, time, energy):
         axes.grid(alpha=0.3, axis="x")
         axes.set_axisbelow(True)
+    figure.legend(loc="outside lower right", ncols=4, fontsize=8)
     accuracy.set_yticks(places, list(systems))
     accuracy.set_ylim(len(rows) - 0.5, -0.5)
     return figure

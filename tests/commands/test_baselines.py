@@ -28,9 +28,17 @@ def row(accuracy, seeds=3):
 def test_the_table_is_in_units_that_people_read():
     table = baselines.columns({"ottt": row(0.97), "tet": row(0.5, seeds=1)})
     assert table["accuracy %"] == ["97.00 ± 0.00", "50.00"]
-    assert table["after 1…T steps %"] == ["87.0 97.0", "40.0 50.0"]
+    assert table["after 1 2 steps %"] == ["87.0 97.0", "40.0 50.0"]
     assert (table["MB T=4"][0], table["MB T=32"][0], table["energy µJ"][0]) == ("1.500", "12.0", "2.000")
     assert {len(column) for column in table.values()} == {2}
+
+
+def test_of_many_steps_some_are_shown():
+    long = row(0.97) | {"accuracy_per_step": [spread([t / 100]) for t in range(1, 21)]}
+    systems = {"dct-snn": long, "tet": row(0.5)}
+    assert baselines.shown_steps(systems) == [1, 2, 3, 4, 8, 16, 20]
+    column = baselines.columns(systems)["after 1 2 3 4 8 16 20 steps %"]
+    assert column == ["1.0 2.0 3.0 4.0 8.0 16.0 20.0", "40.0 50.0"]
 
 
 def test_the_figure_has_each_number_where_it_belongs():

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BELOW: dict[str, Any] = {"fontsize": 8, "ncols": 2, "loc": "upper center", "bbox_to_anchor": (0.5, -0.1)}
 DARK = 0.55  # of the range of colours; below it numbers are white
 
 
@@ -43,6 +42,7 @@ def systems_figure(systems: Mapping[str, Any], title: str) -> "Figure":
     for axes in (error, memory, time):
         axes.grid(alpha=0.3, axis="x")
         axes.set_axisbelow(True)
+    figure.legend(loc="outside lower right", ncols=4, fontsize=8)
     init.set_yticks(range(len(names)), names)
     init.set_ylim(len(names) - 0.5, -0.5)
     return figure
@@ -93,7 +93,6 @@ def _errors(axes: "Axes", systems: Mapping[str, Any]) -> None:
     axes.set_xscale("symlog", linthresh=0.1)
     axes.set(title="Relative error, trained", xlabel="of all parameters")
     _plain_ticks(axes)
-    axes.legend(**BELOW)
 
 
 def memories(axes: "Axes", temp_mb: Sequence[Mapping[str, float]]) -> None:
@@ -112,7 +111,6 @@ def memories(axes: "Axes", temp_mb: Sequence[Mapping[str, float]]) -> None:
     axes.set_xscale("log")
     axes.set(title="Memory of a step", xlabel="MB, as compiled")
     _plain_ticks(axes)
-    axes.legend(**BELOW)
 
 
 def _plain_ticks(axes: "Axes") -> None:
