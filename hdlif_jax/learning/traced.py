@@ -6,6 +6,7 @@ Xiao et al., NeurIPS 2022). Without a trace the same rules are SLTT.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from hdlif_jax.learning.online import accumulate
 from hdlif_jax.learning.stbp import stbp
 from hdlif_jax.learning.traces import Trace, check_trace, decay_trace
 from hdlif_jax.nn import Dropout, Network, NeuronCell, Params, StepOutput, Synapse, Tick, Variables
+from hdlif_jax.nn.cell import has_running_statistics
 from hdlif_jax.nn.forms import network_of
 from hdlif_jax.nn.intercept import Interceptor, modules, original, release
 from hdlif_jax.nn.needs import check_network
@@ -28,7 +30,8 @@ def with_traces(network: Network, trace: Trace) -> Network:
     """The same network, whose layers of weights learn from the traces of the spikes that they read.
 
     A trace goes where the spikes go: through pooling, flattening and other linear layers without parameters, and
-    through `nn.Dropout`. Layers that read currents or inputs, as the stem does, learn from those as they are.
+    through `nn.Dropout`. Layers that read currents or inputs, as the stem does, learn from those as they are. A layer of
+    weights behind a module that no trace goes through, such as a maximum, is refused by name when the network runs.
 
     Args:
       network: in training form, of a model.
@@ -159,13 +162,15 @@ class _Flow:
     Attributes:
       memory: after the step, by path of the cell.
       spikes: float32, by path of the cell.
+
+    Values that were made of spikes by what no trace goes through stand among the attached ones with None.
     """
 
     def __init__(self, trace: Trace, memory: dict[str, Any] | None):
         self.memory: dict[str, Any] = {}
         self.spikes: dict[str, jax.Array] = {}
         self._trace, self._before = trace, memory
-        self._attached: dict[int, tuple[jax.Array, jax.Array]] = {}  # by identity of the values, which it keeps alive
+        self._attached: dict[int, tuple[Any, jax.Array | None]] = {}  # by identity of the values, which it keeps alive
 
     def choose(self, path: str, module: nnx.Module) -> Interceptor | None:
         """What calls of a module go through, see `nn.intercept`."""
@@ -175,8 +180,8 @@ class _Flow:
             return self._through_dropout
         if isinstance(module, Synapse):
             return lambda call, x: self._weigh(path, module, call, x)
-        holds_nothing = not nnx.to_flat_state(nnx.state(module)) and sum(1 for _ in modules(module)) == 1
-        return self._through if callable(module) and holds_nothing else None
+        is_leaf = callable(module) and sum(1 for _ in modules(module)) == 1
+        return functools.partial(self._through, path, module) if is_leaf else None
 
     def _fire(self, path: str, cell: NeuronCell, tick: Tick, result: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
         if path in self.memory:
@@ -196,15 +201,31 @@ class _Flow:
 
         trace = self._trace_of(x)
         if trace is None:
-            return call(state, x, tick)
+            left, y = call(state, x, tick)
+            if self._is_of_spikes(x):
+                self._attach(y, None)
+            return left, y
         y, dropped, left = jax.jvp(drop, (x,), (trace,), has_aux=True)
         self._attach(y, dropped)
         return left, y
 
-    def _through(self, call: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        trace = self._trace_of(arguments[0]) if len(arguments) == 1 and not keywords else None
-        if trace is None or not _is_linear(call, trace):
+    def _through(
+        self, path: str, module: nnx.Module, call: Callable[..., Any], *arguments: Any, **keywords: Any
+    ) -> Any:
+        if not any(self._is_of_spikes(leaf) for leaf in jax.tree.leaves((arguments, keywords))):
             return call(*arguments, **keywords)
+        learns = bool(nnx.to_flat_state(nnx.state(module, nnx.Param)))
+        if learns and not has_running_statistics(module):
+            raise ValueError(
+                f"{path} is a {original(type(module)).__name__} that learns from spikes, and a trace is only for the "
+                "library's layers of weights; use nn.Conv or nn.Linear"
+            )
+        trace = self._trace_of(arguments[0]) if len(arguments) == 1 and not keywords else None
+        if trace is None or learns or not _is_linear(call, trace):
+            result = call(*arguments, **keywords)
+            for leaf in jax.tree.leaves(result):
+                self._attach(leaf, None)
+            return result
         y, passed = jax.jvp(call, arguments, (trace,))
         self._attach(y, passed)
         return y
@@ -213,15 +234,18 @@ class _Flow:
         trace = self._trace_of(x)
         if trace is not None:
             return taught_by(layer, x, trace)
-        if layer.spikes is not None:
+        if layer.spikes is not None or self._is_of_spikes(x):
             raise ValueError(
                 f"{path} reads spikes whose trace got lost on the way: something between the neurons and it is no "
                 "linear layer without parameters; make it one, as nn.AvgPool2x2 is, or give the spikes a height"
             )
         return call(x)
 
-    def _attach(self, values: jax.Array, trace: jax.Array) -> None:
-        self._attached[id(values)] = values, jax.lax.stop_gradient(trace)
+    def _attach(self, values: Any, trace: jax.Array | None) -> None:
+        self._attached[id(values)] = values, None if trace is None else jax.lax.stop_gradient(trace)
+
+    def _is_of_spikes(self, values: Any) -> bool:
+        return id(values) in self._attached
 
     def _trace_of(self, values: Any) -> jax.Array | None:
         return self._attached.get(id(values), (None, None))[1]

@@ -11,6 +11,7 @@ from hdlif_jax.checks import check_fields
 from hdlif_jax.nn import LIFCell, NeuronCell, Tick
 from hdlif_jax.nn.declared import holds
 from hdlif_jax.nn.intercept import original
+from hdlif_jax.quantize import round_to
 
 # Classes that are called as functions and named as such.
 # ruff: noqa: N801
@@ -49,7 +50,7 @@ class decay_trace:
             return (
                 f"{original(type(cell)).__name__} says no leak λ (decay_at) that a trace could decay by; use nn.lif()"
             )
-        return None
+        return _delay(cell)
 
     def start(self, spikes: jax.Array) -> jax.Array:
         """â_0 = 0."""
@@ -103,10 +104,8 @@ class ratio_trace:
             what = kind.__name__
         elif cell.options.reset != "soft":
             what = f"reset={cell.options.reset!r}"
-        elif cell.options.order != "charge-fire":
-            what = f"order={cell.options.order!r}"
         else:
-            return None
+            return _delay(cell)
         return f"{what} has no ratio of potentials as NDOT takes it; use nn.lif(reset='soft'), or decay_trace()"
 
     def start(self, spikes: jax.Array) -> RatioMemory:
@@ -121,18 +120,33 @@ class ratio_trace:
         assert isinstance(cell, LIFCell)  # `refusal` was asked
         decay, potential = _decay(cell, spikes, tick), state
         if self.variant == "code":
-            threshold = cell.params().threshold
-            height = threshold if cell.options.height is None else cell.options.height
-            potential = potential - threshold * (spikes / height)
+            potential = potential - cell.params().threshold * _fires(cell, spikes)
         ratio = _clipped_ratio(potential, memory.potential, decay)
         trace = (ratio if self.variant == "code" else memory.ratio) * memory.trace + spikes
         return RatioMemory(trace, potential, ratio), trace
+
+
+def _delay(cell: NeuronCell) -> str | None:
+    """Why no online rule teaches the weights before neurons that fire before they charge; None for others."""
+    if not isinstance(cell, LIFCell) or cell.options.order == "charge-fire":
+        return None
+    return (
+        f"order={cell.options.order!r} fires on what the step before left, which is a constant to an online rule, so "
+        "that no weights before it learn; use learning.stbp(), or order='charge-fire'"
+    )
 
 
 def _clipped_ratio(potential: jax.Array, before: jax.Array, bound: jax.Array) -> jax.Array:
     known = before != 0
     ratio = potential / jnp.where(known, before, 1)
     return jnp.where(known & ~jnp.isnan(ratio), jnp.clip(ratio, -bound, bound), bound)
+
+
+def _fires(cell: LIFCell, spikes: jax.Array) -> jax.Array:
+    """Spikes in units of their height, which a form's type may have rounded: 1 is what the reset took θ off for."""
+    height = cell.params().threshold if cell.options.height is None else jnp.float32(cell.options.height)
+    rounded = round_to(height, "float32" if cell.form is None else cell.form.dtype)
+    return jnp.where(spikes == rounded, 1, spikes / height)
 
 
 def _decay(cell: NeuronCell, spikes: jax.Array, tick: Tick) -> jax.Array:

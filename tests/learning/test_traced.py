@@ -155,6 +155,26 @@ def test_in_bfloat16_traces_stay_in_float32():
     assert jax.tree.leaves(got.grads)[0].dtype == jnp.float32
 
 
+def test_in_bfloat16_a_ratio_knows_a_spike_of_any_height():
+    """2.74 is none of its numbers, and what of a spike is taken off is θ all the same."""
+
+    def memory(height, dtype):
+        neuron = nn.lif(decay=0.5, learn_decay=False, learn_threshold=False, height=height)
+        model = conv_model(neuron=neuron, dropout=())
+        network, variables = learning.with_traces(nn.training_form(model, dtype=dtype), CODE), nn.variables_of(model)
+        inputs, state = frames(model), None
+        for t in range(model.num_steps):
+            current, stats = network.encode(variables.params, variables.batch_stats, inputs[t])
+            state = network.step(variables.params, stats, state, current, nn.Tick(t)).state
+        return state[1]["layers.1"]  # of the first neurons, whose currents are the same
+
+    for dtype in (jnp.float32, jnp.bfloat16):
+        one, other = memory(1.0, dtype), memory(2.74, dtype)
+        np.testing.assert_array_equal(one.potential, other.potential)
+        np.testing.assert_array_equal(one.ratio, other.ratio)
+        np.testing.assert_allclose(2.74 * one.trace, other.trace, rtol=5e-3)
+
+
 def temp_bytes(rule, num_steps):
     model = conv_model(num_steps=num_steps, dropout=())
     network, variables = nn.training_form(model), nn.variables_of(model)
@@ -180,10 +200,14 @@ def test_memory_does_not_depend_on_the_number_of_steps(trace):
         (lambda: form_with(nn.adaptive_lif()), r"layers\.1: AdaptiveLIFCell says no leak λ"),
         (lambda: form_with(nn.mem_bn()), r"layers\.1: MemBNHDLIFCell says no leak λ"),
         (lambda: form_with(nn.lif(reset="hard"), CODE), r"layers\.1: reset='hard' has no ratio of potentials"),
-        (lambda: form_with(nn.lif(order="fire-charge"), CODE), r"layers\.1: order='fire-charge' has no ratio of poten"),
+        (lambda: form_with(nn.lif(order="fire-charge"), CODE), r"layers\.1: order='fire-charge' fires on what the"),
+        (lambda: form_with(nn.lif(order="fire-charge")), r"a constant to an online rule, so that no weights before it"),
         (lambda: form_with(nn.hd_lif(), PAPER), r"layers\.1: HDLIFCell has no ratio of potentials"),
         (lambda: form_with(dropout=(nn.Dropout(0.5, "step"),)), r"layers\.2: drops others at every step"),
         (lambda: learns_with(pool=MaxPool), r"layers\.4 reads spikes whose trace got lost on the way"),
+        (lambda: learns_with(pool=Squared), r"layers\.4 reads spikes whose trace got lost on the way"),
+        (lambda: learns_with(dropout=(nn.batch_norm(), nn.Dropout(0.3))), r"layers\.5 reads spikes whose trace got"),
+        (lambda: learns_with(dropout=(Weighed(),)), r"layers\.2 is a Weighed that learns from spikes, and a trace"),
         (
             lambda: form_with()._replace(model=None) and learning.with_traces(form_with(), OTTT),
             "a network of functions",
@@ -203,12 +227,29 @@ class MaxPool(nn.MaxPool3x3):
     """A maximum of spikes, whose trace is none of a maximum."""
 
 
+class Squared(nn.Module):
+    """Nothing says what layers behind it read."""
+
+    def __call__(self, x):
+        return (x**2)[:, ::2, ::2]
+
+
+class Weighed(nn.Module):
+    """Another library's layer, say."""
+
+    def __init__(self):
+        self.weight = nnx.Param(jnp.ones(()))
+
+    def __call__(self, x):
+        return self.weight[...] * x
+
+
 def form_with(neuron=FIXED, trace=OTTT, dropout=()):
     return learning.with_traces(nn.training_form(conv_model(neuron=neuron, dropout=dropout)), trace)
 
 
-def learns_with(pool):
-    model = conv_model(pool=pool)
+def learns_with(**options):
+    model = conv_model(**options)
     batch = Batch(frames(model), LABELS)
     return learning.traced().gradient(
         nn.training_form(model), losses.cross_entropy(), nn.variables_of(model), batch, KEY
