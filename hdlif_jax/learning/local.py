@@ -32,6 +32,7 @@ from hdlif_jax.learning.base import (
 from hdlif_jax.learning.online import Totals, with_hoisted
 from hdlif_jax.losses import StepLoss, check_labels
 from hdlif_jax.nn import (
+    LIFCell,
     Network,
     NeuronCell,
     Params,
@@ -40,6 +41,7 @@ from hdlif_jax.nn import (
     Variables,
     inference_form,
     init_state,
+    lif,
     with_variables,
 )
 from hdlif_jax.nn.forms import network_of
@@ -117,7 +119,9 @@ class layer_local(GradientRule):  # noqa: N801 - a class that is called as a fun
 
     Offline the loss is that of the mean logits, plus for every layer the squared distance of its mean spikes from the
     rates, and the gradient goes through time within a layer. Online it is the same at every step, of the means so far,
-    with what came before as a constant: memory does not grow with T. Spikes are of height 1 (`nn.lif(height=1.0)`).
+    with what came before as a constant: memory does not grow with T. Spikes of a LIF are of height 1
+    (`nn.lif(height=1.0)`), as rates are. Where currents are added up, as in a residual block before its neurons, all
+    layers of neurons that read the sum teach what goes into it.
 
     Attributes:
       teacher: a `Teacher`, or what has its `activations`.
@@ -128,7 +132,8 @@ class layer_local(GradientRule):  # noqa: N801 - a class that is called as a fun
 
     Raises:
       TypeError: what is no teacher.
-      ValueError: values out of range; with a network, layers that the teacher does not have, or sequences as inputs.
+      ValueError: values out of range; with a network, layers that the teacher does not have, spikes of another height,
+        or sequences as inputs.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -199,6 +204,13 @@ class layer_local(GradientRule):  # noqa: N801 - a class that is called as a fun
             hoisted, stats = hoist(network, *variables, inputs)
             return forward_step(network, hoisted, stats, None, inputs, 0, key=jax.random.key(0)).records
 
+        for path, module in modules(network.model):
+            height = _height_of(module.options) if isinstance(module, LIFCell) else 1
+            if height != 1:
+                raise ValueError(
+                    f"{path} sends spikes of height {height}, and rates are of spikes of height 1; use "
+                    "nn.lif(height=1.0)"
+                )
         layers, taught = jax.eval_shape(first_step), self.teacher.activations(inputs)
         for path in sorted(layers.keys() ^ taught.keys()):
             whose, who = ("network", "teacher") if path in layers else ("teacher", "network")
@@ -210,6 +222,11 @@ class layer_local(GradientRule):  # noqa: N801 - a class that is called as a fun
             if layer.shape != taught[path].shape:
                 raise ValueError(f"{path} gives {layer.shape} and the teacher's {taught[path].shape}; build both alike")
         return {path: jax.lax.stop_gradient(rates_of(taught[path], self.percentile)[0]) for path in layers}
+
+
+def _height_of(options: lif) -> float:
+    """Of spikes, before θ has learned anything."""
+    return options.threshold if options.height is None else options.height
 
 
 def _without_gradients_between(network: Network) -> Network:

@@ -30,8 +30,8 @@ def with_traces(network: Network, trace: Trace) -> Network:
     """The same network, whose layers of weights learn from the traces of the spikes that they read.
 
     A trace goes where the spikes go: through pooling, flattening and other linear layers without parameters, and
-    through `nn.Dropout`. Layers that read currents or inputs, as the stem does, learn from those as they are. A layer of
-    weights behind a module that no trace goes through, such as a maximum, is refused by name when the network runs.
+    through `nn.Dropout`. A layer of weights that reads what anything else made of spikes, such as a maximum, is refused
+    by name when the network runs. Layers that read currents or inputs, as the stem does, learn from those as they are.
 
     Args:
       network: in training form, of a model.
@@ -223,7 +223,7 @@ class _Flow:
         trace = self._trace_of(arguments[0]) if len(arguments) == 1 and not keywords else None
         if trace is None or learns or not _is_linear(call, trace):
             result = call(*arguments, **keywords)
-            for leaf in jax.tree.leaves(result):
+            for leaf in filter(lambda leaf: isinstance(leaf, jax.Array), jax.tree.leaves(result)):
                 self._attach(leaf, None)
             return result
         y, passed = jax.jvp(call, arguments, (trace,))

@@ -208,6 +208,11 @@ def of_own_functions():
             lambda: gradient_of(OFFLINE, batch=Batch(jnp.zeros((5, 5, 4)), LABELS)),
             "compares mean spikes with a teacher's activations of one image, not of frames",
         ),
+        (
+            lambda: gradient_of(OFFLINE, mlp(nn.lif(height=2.74))),
+            r"layers\.1 sends spikes of height 2\.74, and rates are",
+        ),
+        (lambda: gradient_of(OFFLINE, mlp(nn.lif(threshold=0.6))), r"height 0\.6, .*; use nn\.lif\(height=1\.0\)"),
         (lambda: learning.traced(ONLINE), "has no gradient between layers for a trace to go with"),
         (lambda: of_own_functions(), "a network of functions of your own has no layers to cut"),
     ],
