@@ -82,7 +82,8 @@ class RatioMemory(NamedTuple):
 class ratio_trace:
     """The trace of NDOT, whose factor is the ratio of successive potentials (Jiang et al., ICML 2024).
 
-    â_t = e ⊙ â_{t−1} + s_t, where e is clipped to [−λ, λ], and λ where the ratio is of nothing.
+    â_t = e ⊙ â_{t−1} + s_t, where e is clipped to [−λ, λ], and λ where the ratio is of nothing. The spikes in e are
+    those that neurons send; where some are dropped, the authors' code goes by those that are left.
 
     Attributes:
       variant: "code", as the published numbers were made: e_t = (v_t − θ s_t) / (v_{t−1} − θ s_{t−1}) of the step
