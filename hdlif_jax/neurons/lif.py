@@ -61,7 +61,9 @@ def step(
         raise ValueError(f"order={order!r} is unknown; choose one of charge-fire, fire-charge")
     membrane = charge(params.decay, potential, current)
     compared = membrane if order == "charge-fire" else potential
-    excess = compared / params.threshold - 1 if relative else compared - params.threshold
+    # Not m / θ − 1: XLA multiplies by a rounded 1 / θ where θ is a constant, and a neuron at its threshold might fire.
+    excess = compared - params.threshold
+    excess = excess / params.threshold if relative else excess
     fires = spike_function(excess, tie=tie)
     spikes = fires * (params.threshold if height is None else height)
     resets = jax.lax.stop_gradient(fires) if detach else fires

@@ -119,6 +119,13 @@ def check_network(case):
         case.exact(f"net_count_{index}", nchw(count) if count.ndim == 4 else count)
 
 
+def test_a_neuron_at_its_threshold_is_silent():
+    """Of what the step before left."""
+    cell = dataclasses.replace(NEURON, threshold=2.8)(1, 1)
+    left = jnp.float32([2.8, np.nextafter(np.float32(2.8), np.float32(3))])
+    assert cell(left, jnp.zeros(2), nn.Tick(0))[1].tolist() == [0, 1]
+
+
 def thresholds_of(variables):
     leaves = jax.tree_util.tree_leaves_with_path(variables.batch_stats)
     return [float(leaf) for path, leaf in leaves if path[-1].key == "threshold"]

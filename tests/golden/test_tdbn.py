@@ -95,3 +95,9 @@ def test_every_array(case):
     for alpha in ALPHAS:
         check_norm(case, alpha)
     case.done()
+
+
+def test_a_neuron_at_its_threshold_is_silent():
+    params = neurons.NeuronParams(jnp.float32(0.25), jnp.float32(0.5))
+    _, spikes = neurons.lif.step(params, jnp.zeros(2), jnp.float32([0.5, 0.75]), reset="hard", tie=">")
+    assert spikes.tolist() == [0, 0.5]

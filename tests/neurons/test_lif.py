@@ -184,6 +184,20 @@ def test_relative_to_the_threshold_a_surrogate_is_as_much_wider():
     np.testing.assert_allclose(relative[1], plain[1], atol=1e-5)
 
 
+@pytest.mark.parametrize("order", ["charge-fire", "fire-charge"])
+def test_relative_to_a_threshold_that_the_compiler_knows_ties_are_ties(order):
+    """A compiler multiplies by the rounded inverse of a constant, which m / θ = 1 does not survive at half of all θ."""
+    for threshold in np.random.default_rng(0).uniform(0.1, 4, 12).astype(np.float32):
+        params = NeuronParams(jnp.float32(0.9), threshold)
+        at = np.float32([threshold, np.nextafter(threshold, np.float32(9))])
+
+        def spikes(state, current, params=params):
+            return lif.step(params, state, current, height=1.0, order=order, relative=True, tie=">")[1]
+
+        given = (at, np.zeros(2, np.float32)) if order == "fire-charge" else (np.zeros(2, np.float32), at)
+        assert jax.jit(spikes)(*given).tolist() == [0, 1], threshold
+
+
 def test_an_unknown_order_is_refused():
     with pytest.raises(ValueError, match="order='fire' is unknown; choose one of charge-fire, fire-charge"):
         lif.step(PARAMS, jnp.zeros(1), jnp.zeros(1), order="fire")
