@@ -68,6 +68,8 @@ class Arguments:
             raise ValueError(f"--seeds {' '.join(map(str, self.seeds))} must not be negative")
         if len({PRESETS[name].config.data.name for name in self.names}) > 1:
             raise ValueError("--presets are of different datasets; give those of one")
+        for name in self.names:
+            PRESETS[name].recipe(self.recipe)  # refuses one that it does not have
 
     @property
     def names(self) -> tuple[str, ...]:

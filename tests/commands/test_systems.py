@@ -118,6 +118,18 @@ def test_models_are_neurons_or_systems_of_one_dataset(models, message):
     assert (mixed.neurons, mixed.systems) == (("lif", "hd-lif"), ("tiny-stbp", "digits"))
 
 
+def test_systems_are_trained_by_either_recipe(monkeypatch):
+    own = PRESETS["tiny-stbp"]
+    common = dataclasses.replace(own.config, recipe="common", epochs=7)
+    monkeypatch.setitem(PRESETS, "tiny-stbp", own._replace(common=common))
+    assert separability.Arguments(models=("tiny-stbp",)).config_of("tiny-stbp") == own.config
+    chosen = separability.Arguments(models=("tiny-stbp",), recipe="common")
+    assert chosen.config_of("tiny-stbp") == common
+    assert dataclasses.replace(chosen, epochs=3).config_of("tiny-stbp").epochs == 3
+    with pytest.raises(ValueError, match="preset tiny-accumulate has no recipe 'common'"):
+        separability.Arguments(models=("tiny-stbp", "tiny-accumulate"), recipe="common")
+
+
 class Train:
     """In the place of the train command: writes down how it was called, and what a run leaves."""
 
