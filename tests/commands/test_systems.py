@@ -96,7 +96,7 @@ def test_the_figure_has_each_number_where_it_belongs():
     init, _, error, memory, time = figure.axes[:5]
     assert [label.get_text() for label in init.get_yticklabels()] == ["tet", "sltt"]
     assert [label.get_text() for label in init.get_xticklabels()] == ["1", "2", "3", "all"]  # other layers each
-    assert [text.get_text() for text in init.texts] == ["1.00"] * 4 + [".25"] * 3
+    assert [text.get_text() for text in init.texts] == ["1.000"] * 4 + [".250"] * 3
     assert [bar.get_width() for bar in error.patches] == [0.25, 0.25, 1234.5, 1234.5]  # bias², variance
     assert [line.get_xdata().tolist() for line in memory.lines] == [[1.5, 123456.0]] * 2
     assert [bar.get_width() for bar in time.patches] == [12.3, 12.3]
