@@ -60,8 +60,8 @@ class Arguments:
     """Epochs of training of systems before the second comparison; None is the preset's."""
     data: OtherData = OtherData()
     runs: pathlib.Path | None = None
-    """Folder of runs of systems, NAME/seed-SEED, as `python -m experiments.baselines` leaves them; those that are there
-    and finished are not trained again. OUT/systems by default."""
+    """Folder of runs of systems, NAME/seed-SEED, such as STUDY/runs of a study; those that are there and finished
+    are not trained again. OUT/systems by default."""
     out: pathlib.Path | None = None
     """Where results and trained models go; runs/separability-TIME by default. A second call loads the models."""
 
