@@ -127,7 +127,8 @@ class layer_local(GradientRule):  # noqa: N801 - a class that is called as a fun
       teacher: a `Teacher`, or what has its `activations`.
       percentile: of a layer's activations in a batch, which stands for a rate of 1. Published are 99.9, online 99.
       online: whether every step teaches by itself.
-      warmup: of online: how many first steps do not teach.
+      warmup: of online: how many first steps do not teach. Its authors predict from the logits of the others alone,
+        where evaluation here counts all.
       unroll: see `rollout.over_steps`.
 
     Raises:
