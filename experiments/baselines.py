@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hdlif_jax.checks import Count, check_fields
 from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.presets import PRESETS
+from hdlif_jax.commands.studies.baselines import systems_on
 from hdlif_jax.commands.support.cli import console, did_you_mean, parse, where_presets_are
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.execution import use_compilation_cache
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 ENOUGH = 0.96  # test accuracy that digits are to reach
-
-
-def systems_on(dataset: str) -> tuple[str, ...]:
-    """Presets of systems on a dataset, by their names; those that only come first in another's training left out."""
-    first = {preset.config.first.preset for preset in PRESETS.values()}
-    return tuple(name for name in PRESETS if name.startswith(f"{dataset}-") and name not in first)
 
 
 @dataclasses.dataclass(frozen=True)
