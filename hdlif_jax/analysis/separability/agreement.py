@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+Values = np.ndarray | np.float64
+
 
 class Agreement(NamedTuple):
     """An estimate of a gradient against a reference; float64 scalars, or arrays of equal shape.
@@ -60,7 +62,7 @@ def agreement(sums: AgreementSums) -> Agreement:
     )
 
 
-def cosine(product: np.ndarray, estimate_square: np.ndarray, reference_square: np.ndarray) -> np.ndarray:
+def cosine(product: Values, estimate_square: Values, reference_square: Values) -> np.ndarray:
     """Of the angle, from the inner product and the squared norms; 1 if both are zero, 0 if one is."""
     norms = np.sqrt(estimate_square) * np.sqrt(reference_square)
     both_zero = (estimate_square == 0) & (reference_square == 0)
@@ -68,12 +70,12 @@ def cosine(product: np.ndarray, estimate_square: np.ndarray, reference_square: n
     return np.clip(np.where(norms == 0, both_zero, product / np.where(norms == 0, 1, norms)), -1, 1)
 
 
-def norm_ratio(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def norm_ratio(estimate: Values, reference: Values) -> np.ndarray:
     """Estimate / reference; 1 if both are zero, infinite if only the reference is."""
     return np.where((estimate == 0) & (reference == 0), 1, relative(estimate, reference))
 
 
-def relative(size: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def relative(size: Values, reference: Values) -> np.ndarray:
     """Size / reference; 0 if both are zero, infinite if only the reference is."""
     quotient = size / np.where(reference == 0, 1, reference)
     return np.where(reference == 0, np.where(size == 0, 0.0, np.inf), quotient)

@@ -117,7 +117,7 @@ def with_reset_gradient(model: SpikingNetwork) -> SpikingNetwork:
     copy: Any = nnx.clone(cast(nnx.Module, model))
     module: Any
     for _, module in modules(copy):
-        options = getattr(module, "options", None)
+        options: Any = getattr(module, "options", None)
         if getattr(options, "detach", False):
             module.options = dataclasses.replace(options, detach=False)
     whole: SpikingNetwork = copy

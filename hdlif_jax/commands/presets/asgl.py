@@ -49,5 +49,6 @@ PRESETS: dict[str, Preset] = of(
         model=MODEL,
         learning=LEARNING,
         optimizer=OPTIMIZER,
+        epochs=60,
     ),
 )
