@@ -108,7 +108,6 @@ PRESETS: dict[str, Preset] = of(
         "online LTL; layers learn from a teacher, each by itself and within each time-step.",
         model=STUDENT,
         learning=dataclasses.replace(ONLINE, local_warmup=2, **DIGITS_RATES),
-        **DIGITS,
-        note=DECIDES,
+        **DIGITS | {"note": f"{DIGITS['note']} {DECIDES}"},
     ),
 )
