@@ -115,7 +115,11 @@ BAD_ARGUMENTS = {
     "a ratio of hard resets": (
         ["digits-ndot", "--model.lif.reset", "hard"],
         "is not of model.neuron=lif as it is, which has decay; choose learning.trace=decay, or model.neuron=lif with "
-        "model.lif.reset=soft, which has all",
+        "model.lif.reset=soft and model.lif.order=charge-fire, which has all",
+    ),
+    "a ratio of late spikes": (
+        ["digits-ndot", "--model.lif.order", "fire-charge"],
+        "is not of model.neuron=lif as it is, which has decay; choose learning.trace=decay, or",
     ),
     "a trace and STBP": (["digits-ottt", "--learning.rule", "stbp"], "goes back through time itself; use rule=accum"),
     "LTL without a teacher": (

@@ -100,7 +100,7 @@ class TrainConfig:
                 self.learning.trace == "none" or self.learning.trace in traces,
                 f"learning.trace={self.learning.trace} is not of model.neuron={neuron} as it is, which has "
                 f"{', '.join(traces) or 'no trace'}; choose learning.trace={(*traces, 'none')[0]}, or model.neuron=lif "
-                "with model.lif.reset=soft, which has all",
+                "with model.lif.reset=soft and model.lif.order=charge-fire, which has all",
             )
         over_sequence = registry.NORMS[self.model.norm].over_sequence
         require(
