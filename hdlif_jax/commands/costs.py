@@ -24,7 +24,7 @@ from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.execution import use_compilation_cache
 from hdlif_jax.commands.support.progress import phase
-from hdlif_jax.commands.support.run_directory import device_name, in_data_dir, write_json
+from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, in_data_dir, write_json
 from hdlif_jax.commands.support.runs import input_spec, load_dataset, load_run
 from hdlif_jax.commands.support.stages import untrained_teacher
 from hdlif_jax.commands.support.tables import print_table
@@ -144,7 +144,8 @@ def training_cost(subject: Subject) -> analysis.CompiledCost:
         spec.num_classes,
         encoding=make_encoding(config.data, config.model.num_steps),
     )
-    teacher = untrained_teacher(config, spec.shape, model.num_classes)
+    run = None if subject.trained is None else RunDirectory(subject.out)
+    teacher = untrained_teacher(config, spec.shape, model.num_classes, run)
     rule, loss = rule_for_network(config, teacher), make_loss(config.learning, config.model.num_steps)
     step = jax.jit(
         hd.training.make_train_step(network, rule, loss, optimizer, preprocess=preprocess, seed=config.seed),

@@ -143,7 +143,7 @@ NEURONS: dict[str, Neuron] = {
         lambda config: _lif(config),
         "surrogate",
         holds_surrogate=True,
-        traces=lambda config: (DECAY, "ratio-code", "ratio-paper") if config.lif.reset == "soft" else (DECAY,),
+        traces=lambda config: (DECAY, "ratio-code", "ratio-paper") if _has_ratios(config) else (DECAY,),
     ),
     "adaptive-lif": Neuron(lambda config: hd.nn.adaptive_lif(SURROGATES[config.surrogate](config)), "surrogate"),
     "glif": Neuron(lambda config: hd.nn.glif(), traces=lambda config: (DECAY,)),
@@ -282,6 +282,10 @@ OWN_DATA: dict[str, Callable[[DataConfig, int, data.DatasetInfo | None], data.Da
 def _lif(config: ModelConfig) -> nn.CellFactory:
     options = {field.name: getattr(config.lif, field.name) for field in dataclasses.fields(config.lif)}
     return hd.nn.lif(SURROGATES[config.surrogate](config), **options)
+
+
+def _has_ratios(config: ModelConfig) -> bool:
+    return (config.lif.reset, config.lif.order) == ("soft", "charge-fire")
 
 
 def _scale(config: ModelConfig, name: str) -> dict[str, float]:

@@ -83,6 +83,10 @@ class Arguments:
             if name not in NEURONS and name not in PRESETS:
                 nearest = did_you_mean(name, [*NEURONS, *PRESETS])
                 raise ValueError(f"--models {name!r} is no neuron model and no preset; {nearest}{where_presets_are()}")
+            if name not in NEURONS and PRESETS[name].config.model.num_steps < 2:
+                raise ValueError(
+                    f"--models {name} has one time-step, so that its gradient is the full one; name presets of more"
+                )
         datasets = {PRESETS[name].config.data.name: name for name in self.systems}
         if len(datasets) > 1:
             one, other, *_ = datasets.values()

@@ -115,6 +115,26 @@ def test_norms_belong_to_their_networks_and_rules(model, others, message):
         TrainConfig(model=ModelConfig(**model), learning=LearningConfig(**others))
 
 
+@pytest.mark.parametrize(
+    ("option", "where"),
+    [
+        ({"early_stop": False}, {"rule": "random_k"}),
+        ({"mse_weight": 0.2}, {"loss": "cross-entropy+mse"}),
+        ({"mse_target": "constant"}, {"loss": "cross-entropy+mse"}),
+        ({"tet_weight": 0.2}, {"rule": "stbp", "loss": "tet"}),
+        ({"tet_constant": 2.0}, {"rule": "stbp", "loss": "tet"}),
+        ({"local_percentile": 99.0}, {"rule": "layer-local"}),
+        ({"local_warmup": 1}, {"rule": "layer-local-online"}),
+    ],
+)
+def test_options_of_rules_and_losses_are_refused_where_nothing_reads_them(option, where):
+    ((name, value),) = option.items()
+    assert getattr(LearningConfig(**where, **option), name) == value
+    usual = getattr(LearningConfig, name)
+    with pytest.raises(ValueError, match=f"^{name}={value} is of .*; choose {name}={usual}, the default$"):
+        LearningConfig(**option)
+
+
 def test_norms_over_the_sequence_are_not_compared_online():
     tdbn, stbp = ModelConfig(norm="tdbn"), LearningConfig(rule="stbp")
     assert TrainConfig(model=tdbn, learning=stbp).model.norm == "tdbn"

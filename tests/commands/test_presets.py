@@ -1,4 +1,5 @@
 import dataclasses
+import math
 import re
 
 import pytest
@@ -129,6 +130,56 @@ def test_every_row_of_table_1_has_a_preset_with_its_figures():
         figures = (str(preset.config.model.num_steps), f"{preset.paper.accuracy:.2f}", f"{preset.paper.param_mb:.2f}")
         rows.append(" ".join((dataset, network, system, *figures)))
     assert sorted(rows) == sorted(EARLIER_ROWS.strip().splitlines())
+
+
+# λ, θ, reset, tie, surrogate, norm, loss and rule, as the facts on the systems have them; LIF alone.
+CONSTANTS = {
+    "tdbn": (0.25, 0.5, "hard", ">", "rectangle", "tdbn", "mean-output", "stbp"),
+    "dspike": (0.5, 0.5, "hard", ">", "dspike", "tdbn", "mean-output", "stbp"),
+    "tet": (0.5, 1, "hard", ">", "triangle", "tdbn", "tet", "stbp"),
+    "sltt": (1 - 1 / 1.1, 1, "soft", ">=", "triangle", "batch-norm", "cross-entropy+mse", "accumulate"),
+    "sltt-k": (1 - 1 / 1.1, 1, "soft", ">=", "triangle", "batch-norm", "cross-entropy+mse", "random_k"),
+    "ottt": (0.5, 1, "soft", ">=", "sigmoid", "none", "cross-entropy+mse", "accumulate"),
+    "ndot": (0.5, 1, "soft", ">=", "sigmoid", "none", "cross-entropy+mse", "accumulate"),
+    "asgl": (0.5, 1, "hard", ">=", "smooth-sigmoid", "tdbn", "mean-output", "stbp"),
+    "ltl-offline": (math.exp(-0.1), 0.6, "hard", ">", "rectangle", "none", "cross-entropy", "layer-local"),
+    "ltl-online": (math.exp(-0.1), 0.6, "hard", ">", "rectangle", "none", "cross-entropy", "layer-local-online"),
+    "dct-snn": (0.9901, 1, "soft", ">", "triangle", "none", "mean-output", "stbp"),
+}
+OTHERWISE = {  # of the same system on other data
+    "imagenet-resnet34-sltt": {"norm": "none", "loss": "cross-entropy"},  # without normalisers, and a = 0
+    "imagenet-resnet34-sltt-k": {"norm": "none", "loss": "cross-entropy"},
+    "imagenet-resnet34-ottt": {"loss": "cross-entropy"},
+    "dvs-cifar10-vgg11-ndot": {"rule": "every_step"},  # Table 1 has its variant O
+}
+
+
+@pytest.mark.parametrize("system", CONSTANTS)
+def test_constants_are_those_of_the_facts_whatever_the_dataset(system):
+    names = [name for name in PRESETS if re.sub(r"-t\d+$", "", name).endswith(f"-{system}")]
+    assert f"digits-{system}" in names
+    of_lif, of_model, of_learning = ("decay", "threshold", "reset", "tie"), ("surrogate", "norm"), ("loss", "rule")
+    fields = (*of_lif, *of_model, *of_learning)
+    for name in names:
+        model, learning = PRESETS[name].config.model, PRESETS[name].config.learning
+        parts = ((model.lif, of_lif), (model, of_model), (learning, of_learning))
+        found = {field: getattr(part, field) for part, names in parts for field in names}
+        assert found == dict(zip(fields, CONSTANTS[system], strict=True)) | OTHERWISE.get(name, {}), name
+        learned = (model.lif.learn_decay, model.lif.learn_threshold)
+        assert (*learned, learning.label_smoothing) == (system == "asgl", False, 0)
+
+
+def test_what_is_said_of_one_dataset_alone_is_in_no_other_recipe():
+    weights = {name: preset.config.learning.tet_weight for name, preset in PRESETS.items() if name.endswith("-tet")}
+    assert {name for name, weight in weights.items() if weight == 0.05} == {
+        "cifar10-resnet19-tet",
+        "cifar100-resnet19-tet",
+        "digits-tet",
+    }
+    assert set(weights.values()) == {0.05, 1e-3}  # the default of its code
+    notes = {name: preset.note for name, preset in PRESETS.items() if name.endswith("-ltl-online")}
+    assert len(notes) == 3
+    assert all("those of all steps count" in note for note in notes.values())
 
 
 def test_systems_on_the_digits_differ_in_nothing_but_what_they_are():

@@ -66,7 +66,7 @@ def test_a_neuron_has_the_traces_that_its_entry_says(name, trace):
         if has:
             run()
         else:
-            with pytest.raises(ValueError, match=f"of model.neuron={name} have none: use model.neuron=lif"):
+            with pytest.raises(ValueError, match=f"is not of model.neuron={name} as it is, which has"):
                 run()
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import signal
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from hdlif_jax import learning, nn, training
+from hdlif_jax.commands import costs
 from hdlif_jax.commands.config import (
     DataConfig,
     FirstConfig,
@@ -274,6 +276,20 @@ def test_a_teacher_is_trained_first_and_teaches(teacher, tmp_path, monkeypatch):
     known = training.by_name(nn.Variables(*taught[-1]._variables))
     assert taught[0] is not taught[-1]  # what is checked before, with a teacher that knows nothing
     jax.tree.map(np.testing.assert_array_equal, known, learned)
+
+
+@pytest.mark.slow
+def test_a_teacher_that_was_copied_is_needed_no_more(teacher, tmp_path):
+    """The run that first.preset names may go; DIR/first has its copy."""
+    source, directory = RunDirectory(tmp_path / "source"), RunDirectory(tmp_path / "run")
+    running.run(source, stages.first_config(tandem()), resumed=False)
+    config = dataclasses.replace(tandem(), first=FirstConfig(str(source.path), use="teacher"))
+    running.run(directory, config, resumed=False)
+    shutil.rmtree(source.path)
+    cost = costs.training_cost(costs.load_subject(str(directory.path)))
+    assert cost.temporaries_mb > 0
+    running.run(directory, dataclasses.replace(config, epochs=2), resumed=True)
+    assert read_json(directory.path / "summary.json")["epochs"] == 2
 
 
 def test_a_teacher_of_other_layers_is_refused_before_anything_is_trained(teacher, tmp_path):

@@ -109,6 +109,7 @@ def test_the_figure_has_each_number_where_it_belongs():
         (("digit",), "--models 'digit' is no neuron model and no preset; did you mean digits"),
         (("elif", "lif"), "--models 'elif' is no neuron model and no preset; did you mean lif"),
         (("digits", "nmnist"), "--models digits and nmnist are of different datasets; compare systems of one"),
+        (("digits-ltl-teacher",), "--models digits-ltl-teacher has one time-step, so that its gradient is the full"),
     ],
 )
 def test_models_are_neurons_or_systems_of_one_dataset(models, message):

@@ -110,11 +110,16 @@ BAD_ARGUMENTS = {
     ),
     "a trace of neurons without one": (
         ["digits", "--learning.rule", "accumulate", "--learning.trace", "decay", "--model.neuron", "adaptive-lif"],
-        "these of model.neuron=adaptive-lif have none: use model.neuron=lif, or learning.trace=none",
+        "is not of model.neuron=adaptive-lif as it is, which has no trace; choose learning.trace=none, or ",
     ),
     "a ratio of hard resets": (
         ["digits-ndot", "--model.lif.reset", "hard"],
-        "of ratios of LIF with model.lif.reset=soft",
+        "is not of model.neuron=lif as it is, which has decay; choose learning.trace=decay, or model.neuron=lif with "
+        "model.lif.reset=soft and model.lif.order=charge-fire, which has all",
+    ),
+    "a ratio of late spikes": (
+        ["digits-ndot", "--model.lif.order", "fire-charge"],
+        "is not of model.neuron=lif as it is, which has decay; choose learning.trace=decay, or",
     ),
     "a trace and STBP": (["digits-ottt", "--learning.rule", "stbp"], "goes back through time itself; use rule=accum"),
     "LTL without a teacher": (

@@ -110,10 +110,20 @@ class LearningConfig:
             f"trace={self.trace!r} is for online rules, and stbp goes back through time itself; use rule=accumulate "
             "(OTTT-A) or every_step (OTTT-O), or trace=none",
         )
-        require(
-            self.local_warmup == 0 or self.rule == "layer-local-online",
-            f"local_warmup={self.local_warmup} is for rule=layer-local-online; leave it unset",
-        )
+        for names, owner, is_owners in (
+            (("early_stop",), "rule=random_k", self.rule == "random_k"),
+            (("mse_weight", "mse_target"), "loss=cross-entropy+mse", self.loss == "cross-entropy+mse"),
+            (("tet_weight", "tet_constant"), "loss=tet", self.loss == "tet"),
+            (("local_percentile",), "layer-local rules", registry.RULES[self.rule].has_teacher),
+            (("local_warmup",), "rule=layer-local-online", self.rule == "layer-local-online"),
+        ):
+            for name in names:
+                value, usual = getattr(self, name), getattr(LearningConfig, name)
+                require(
+                    is_owners or value == usual,
+                    f"{name}={value} is of {owner}, and of nothing with rule={self.rule} and loss={self.loss}; choose "
+                    f"{name}={usual}, the default",
+                )
         require(
             self.trace == "none" or not registry.RULES[self.rule].has_teacher,
             f"trace={self.trace!r} with rule={self.rule!r}: layer-local rules have no traces; leave trace unset",

@@ -95,11 +95,12 @@ class TrainConfig:
         )
         in_blocks = registry.NETWORKS[self.model.architecture].has_blocks
         for neuron in (self.model.neuron, self.model.second_neuron if in_blocks else self.model.neuron):
+            traces = registry.NEURONS[neuron].traces(self.model)
             require(
-                self.learning.trace == "none" or self.learning.trace in registry.NEURONS[neuron].traces(self.model),
-                f"learning.trace={self.learning.trace} is of neurons with a leak, and of ratios of LIF with "
-                f"model.lif.reset=soft; these of model.neuron={neuron} have none: use model.neuron=lif, or "
-                "learning.trace=none",
+                self.learning.trace == "none" or self.learning.trace in traces,
+                f"learning.trace={self.learning.trace} is not of model.neuron={neuron} as it is, which has "
+                f"{', '.join(traces) or 'no trace'}; choose learning.trace={(*traces, 'none')[0]}, or model.neuron=lif "
+                "with model.lif.reset=soft and model.lif.order=charge-fire, which has all",
             )
         over_sequence = registry.NORMS[self.model.norm].over_sequence
         require(

@@ -95,7 +95,8 @@ def run(
     if config.data.is_own:
         console.print(f"{config.data.dir}: {dataset.facts}", markup=False)
     with phase("building the network"):
-        teacher = stages.untrained_teacher(config, dataset.input_shape, dataset.num_classes)
+        begun = directory if resumed else None
+        teacher = stages.untrained_teacher(config, dataset.input_shape, dataset.num_classes, begun)
         trainer = make_trainer(config, dataset, execution.mesh(), teacher)
         if config.first.preset is not None and not resumed:
             stages.check_first(config, trainer)

@@ -97,20 +97,23 @@ def begun_config(directory: RunDirectory, config: TrainConfig) -> TrainConfig:
     return in_data_dir(first.config() if is_begun(first) else first_config(config), config.data.dir)
 
 
-def untrained_teacher(config: TrainConfig, input_shape: tuple[int, ...], num_classes: int) -> learning.Teacher | None:
+def untrained_teacher(
+    config: TrainConfig, input_shape: tuple[int, ...], num_classes: int, directory: RunDirectory | None = None
+) -> learning.Teacher | None:
     """A teacher that has learned nothing, for what does not depend on what it knows; None where a run has none.
 
     Args:
       config: of the whole run.
       input_shape: of one input at one time-step.
       num_classes: width of the output.
+      directory: of a run that has begun, whose teacher is the one in DIR/first; None for one that has not.
 
     Raises:
       CommandError: there is no such preset or finished run.
     """
     if config.first.use != "teacher":
         return None
-    stage = first_config(config)
+    stage = first_config(config) if directory is None else begun_config(directory, config)
     model = make.make_model(stage.model, input_shape, num_classes, stage.seed)
     return hd.learning.Teacher(model, hd.nn.variables_of(model))
 
