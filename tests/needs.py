@@ -34,10 +34,12 @@ def every_step(network=TRAINS, loss=LOSS, key=KEY):
     return learning.every_step()(network, loss, update, Learner(VARIABLES, ()), BATCH, key)
 
 
+ANALOG = nn.mlp((F,), K, widths=(4,), spec=nn.Spec(1, nn.relu()), rngs=nnx.Rngs(0))
+TEACHER = learning.Teacher(ANALOG, nn.variables_of(ANALOG))
+
+
 def layer_local(network=TRAINS, loss=LOSS, key=None):
-    model = nn.mlp((F,), K, widths=(4,), spec=nn.Spec(1, nn.relu()), rngs=nnx.Rngs(0))
-    rule = learning.layer_local(learning.Teacher(model, nn.variables_of(model)))
-    return rule.gradient(network, loss, VARIABLES, BATCH, key)
+    return learning.layer_local(TEACHER).gradient(network, loss, VARIABLES, BATCH, key)
 
 
 # Every public function that takes it, by what it takes.

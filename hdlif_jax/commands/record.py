@@ -103,7 +103,7 @@ def write_table(folder: pathlib.Path) -> None:
     ]
     for file in sorted(file for file in folder.glob("*.json") if not is_hidden(file.name)):
         record = read_json(file)
-        if "summary" not in record:  # of several runs, such as a table of `experiments.baselines`
+        if "summary" not in record:  # of several runs, such as that of a study
             continue
         summary = record["summary"]
         title = record.get("title", summary["preset"])  # earlier versions kept none

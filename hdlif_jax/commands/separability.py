@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import hdlif_jax as hd
 from hdlif_jax.checks import Count, check_fields
@@ -54,12 +54,14 @@ class Arguments:
     """Of the initial kernels, the data order and the drawn time-steps; figures are means over them."""
     updates: int = 300
     """Updates of training of neuron models before the second comparison."""
+    recipe: Literal["own", "common"] = "own"
+    """How systems are trained: as each paper does, or all by the same augmentation, optimiser and epochs."""
     epochs: Count | None = None
     """Epochs of training of systems before the second comparison; None is the preset's."""
     data: OtherData = OtherData()
     runs: pathlib.Path | None = None
-    """Folder of runs of systems, NAME/seed-SEED, as `python -m experiments.baselines` leaves them; those that are there
-    and finished are not trained again. OUT/systems by default."""
+    """Folder of runs of systems, NAME/seed-SEED, such as STUDY/runs of a study; those that are there and finished
+    are not trained again. OUT/systems by default."""
     out: pathlib.Path | None = None
     """Where results and trained models go; runs/separability-TIME by default. A second call loads the models."""
 
@@ -89,6 +91,8 @@ class Arguments:
         if len(datasets) > 1:
             one, other, *_ = datasets.values()
             raise ValueError(f"--models {one} and {other} are of different datasets; compare systems of one")
+        for name in self.systems:
+            PRESETS[name].recipe(self.recipe)  # refuses one that it does not have
 
     @property
     def neurons(self) -> tuple[str, ...]:
@@ -99,6 +103,11 @@ class Arguments:
     def systems(self) -> tuple[str, ...]:
         """Those of the models that are presets."""
         return tuple(name for name in self.models if name not in NEURONS)
+
+    def config_of(self, system: str) -> TrainConfig:
+        """How a system is trained."""
+        config = self.data.in_place_of(PRESETS[system].recipe(self.recipe))
+        return dataclasses.replace(config, epochs=self.epochs or config.epochs)
 
 
 def table(studies: dict[str, ModelStudy]) -> str:
@@ -300,9 +309,8 @@ def main() -> None:
     for name in arguments.systems:
         from hdlif_jax.commands.support.systems import study_system
 
-        config = arguments.data.in_place_of(PRESETS[name].config)
-        config = config if arguments.epochs is None else dataclasses.replace(config, epochs=arguments.epochs)
-        results["systems"][name] = study_system(config, seeds, (arguments.runs or out / "systems") / name)
+        folder = (arguments.runs or out / "systems") / name
+        results["systems"][name] = study_system(arguments.config_of(name), seeds, folder)
         write_json(out / "separability.json", results)  # after each, as they take long
         clock.part(name)
     write_json(out / "separability.json", results)
@@ -312,7 +320,7 @@ def main() -> None:
     if names:
         show_neurons(out, results["models"], samples)
     if arguments.systems:
-        show_systems(out, results["systems"], PRESETS[arguments.systems[0]].config.data.name, seeds)
+        show_systems(out, results["systems"], arguments.config_of(arguments.systems[0]).data.name, seeds)
     console.print(f"results in {out}")
 
 

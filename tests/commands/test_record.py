@@ -17,7 +17,7 @@ def run(monkeypatch, *arguments):
 def test_a_finished_run_is_kept_with_all_that_explains_it(finished_run, tmp_path, monkeypatch, capsys):
     directory, _ = finished_run
     (tmp_path / "._digits.json").write_bytes(b"\0\5\x16\7")  # as macOS leaves beside a file
-    (tmp_path / "baselines-digits.json").write_text('{"systems": {}}')  # as experiments.baselines leaves there
+    (tmp_path / "baselines-digits.json").write_text('{"systems": {}}')  # as a study leaves there
     for _ in range(2):  # again is no harm
         run(monkeypatch, directory, "--to", tmp_path)
     (file,) = tmp_path.glob("digits-cpu-*.json")

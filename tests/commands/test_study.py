@@ -20,6 +20,7 @@ from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory, write_json
 from hdlif_jax.commands.support.study_figures import FIGURES, difference, rows_of, spread
 from hdlif_jax.commands.support.study_plots import Style
+from hdlif_jax.commands.support.study_tables import shown_steps
 from hdlif_jax.commands.support.whole_run import found, is_whole
 
 TWO = Study("Which?", {"lif": Variant("digits", {"model.neuron": "lif"}), "hd-lif": Variant("digits")}, (0, 1, 2))
@@ -186,6 +187,11 @@ def test_the_table_is_that_of_the_runs(runs, tmp_path):
     assert all(str(path) in text for seeds in runs.values() for path in seeds.values())
     for name in ("radar", "steps", "pareto", "curves"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_of_many_steps_a_table_shows_some():
+    assert shown_steps(4) == [1, 2, 3, 4]
+    assert shown_steps(20) == [1, 2, 3, 4, 6, 8, 12, 16, 20]
 
 
 def test_one_seed_has_no_spread_and_no_interval():

@@ -96,7 +96,7 @@ def test_the_figure_has_each_number_where_it_belongs():
     init, _, error, memory, time = figure.axes[:5]
     assert [label.get_text() for label in init.get_yticklabels()] == ["tet", "sltt"]
     assert [label.get_text() for label in init.get_xticklabels()] == ["1", "2", "3", "all"]  # other layers each
-    assert [text.get_text() for text in init.texts] == ["1.00"] * 4 + [".25"] * 3
+    assert [text.get_text() for text in init.texts] == ["1.000"] * 4 + [".250"] * 3
     assert [bar.get_width() for bar in error.patches] == [0.25, 0.25, 1234.5, 1234.5]  # bias², variance
     assert [line.get_xdata().tolist() for line in memory.lines] == [[1.5, 123456.0]] * 2
     assert [bar.get_width() for bar in time.patches] == [12.3, 12.3]
@@ -117,6 +117,18 @@ def test_models_are_neurons_or_systems_of_one_dataset(models, message):
         separability.Arguments(models=models)
     mixed = separability.Arguments(models=("lif", "tiny-stbp", "hd-lif", "digits"))
     assert (mixed.neurons, mixed.systems) == (("lif", "hd-lif"), ("tiny-stbp", "digits"))
+
+
+def test_systems_are_trained_by_either_recipe(monkeypatch):
+    own = PRESETS["tiny-stbp"]
+    common = dataclasses.replace(own.config, recipe="common", epochs=7)
+    monkeypatch.setitem(PRESETS, "tiny-stbp", own._replace(common=common))
+    assert separability.Arguments(models=("tiny-stbp",)).config_of("tiny-stbp") == own.config
+    chosen = separability.Arguments(models=("tiny-stbp",), recipe="common")
+    assert chosen.config_of("tiny-stbp") == common
+    assert dataclasses.replace(chosen, epochs=3).config_of("tiny-stbp").epochs == 3
+    with pytest.raises(ValueError, match="preset tiny-accumulate has no recipe 'common'"):
+        separability.Arguments(models=("tiny-stbp", "tiny-accumulate"), recipe="common")
 
 
 class Train:

@@ -136,8 +136,8 @@ BAD_ARGUMENTS = {
         "compares rates with a teacher's activations of one image, and nmnist is made of sequences",
     ),
     "no step that teaches": (
-        ["digits-ltl-online", "--model.num-steps", "2"],
-        "leaves none of model.num_steps=2 to teach",
+        ["digits-ltl-online", "--model.num-steps", "4"],
+        "leaves none of model.num_steps=4 to teach",
     ),
     "a teacher with spikes": (
         ["digits-ltl-online", "--first.preset", "digits-hd-lif"],

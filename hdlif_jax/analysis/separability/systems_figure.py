@@ -34,7 +34,7 @@ def systems_figure(systems: Mapping[str, Any], title: str) -> "Figure":
     figure.suptitle(title)
     _cosines(init, systems, "init", "Cosine at initialisation")
     image = _cosines(trained, systems, "trained", "Cosine after training")
-    figure.colorbar(image, ax=[init, trained], label="cosine(own gradient, STBP)", shrink=0.9, pad=0.01)
+    figure.colorbar(image, ax=[init, trained], label="angle to STBP (°)", shrink=0.9, pad=0.01)
     _errors(error, systems)
     memories(memory, [figures["temp_mb"] for figures in systems.values()])
     time.barh(range(len(names)), [figures["step_ms"]["median"] for figures in systems.values()], 0.6, color="tab:gray")
@@ -56,7 +56,11 @@ def _cosines(axes: "Axes", systems: Mapping[str, Any], stage: str, title: str) -
     for row, (by_layer, network) in enumerate(zip(layers, networks, strict=True)):
         means = [measures["cosine"]["mean"] for measures in by_layer.values()]
         values[row, : len(means)], values[row, -1] = means, network["cosine"]["mean"]
-    image = heat(axes, values, (0, 1), lambda value: f"{value:.2f}".replace("0.", "."))
+    # Coloured by the angle, as cosines near 1 are nearly the same.
+    angles = np.degrees(np.arccos(np.clip(values, -1, 1)))
+    image = heat(
+        axes, angles, (0, 90), lambda angle: f"{np.cos(np.radians(angle)):.3f}".replace("0.", "."), "viridis_r"
+    )
     same = all(list(each) == list(layers[0]) for each in layers)
     labels = [_short(layer) for layer in layers[0]] if same else [str(number) for number in range(1, most + 1)]
     axes.set_xticks(range(most + 1), [*labels, "all"], rotation=40, ha="right", rotation_mode="anchor")
@@ -65,12 +69,19 @@ def _cosines(axes: "Axes", systems: Mapping[str, Any], stage: str, title: str) -
     return image
 
 
-def heat(axes: "Axes", values: np.ndarray, limits: tuple[float, float], text: Callable[[float], str]) -> Any:
-    """Values `[rows, columns]` as colours with the numbers written in; NaN stays empty."""
+def _cosine_of(angle: float) -> str:
+    return f"{np.cos(np.radians(angle)):.3f}".replace("0.", ".")
+
+
+def heat(
+    axes: "Axes", values: np.ndarray, limits: tuple[float, float], text: Callable[[float], str], colors: str = "viridis"
+) -> Any:
+    """Values `[rows, columns]` as colours with texts of them written in; NaN stays empty."""
     low, high = limits
-    image = axes.imshow(values, vmin=low, vmax=high, cmap="viridis", aspect="auto")
+    image = axes.imshow(values, vmin=low, vmax=high, cmap=colors, aspect="auto")
     for row, column in zip(*np.nonzero(~np.isnan(values)), strict=True):
-        dark = values[row, column] < low + DARK * (high - low)
+        share = (values[row, column] - low) / (high - low)
+        dark = (1 - share if colors.endswith("_r") else share) < DARK
         axes.text(
             column, row, text(values[row, column]), ha="center", va="center", fontsize=8, color="w" if dark else "k"
         )
@@ -92,7 +103,7 @@ def _errors(axes: "Axes", systems: Mapping[str, Any]) -> None:
             axes.text(0, row - 0.2, " other losses", va="center", fontsize=8, color="tab:red")
     axes.set_xscale("symlog", linthresh=0.1)
     axes.set(title="Relative error, trained", xlabel="of all parameters")
-    _plain_ticks(axes)
+    _plain_ticks(axes, 0.1, 1.5 * max(1, *bias, *(network["variance"]["mean"] for network in networks)), (0.0,))
 
 
 def memories(axes: "Axes", temp_mb: Sequence[Mapping[str, float]]) -> None:
@@ -110,19 +121,21 @@ def memories(axes: "Axes", temp_mb: Sequence[Mapping[str, float]]) -> None:
                      label=f"T = {steps}", zorder=2)  # fmt: skip
     axes.set_xscale("log")
     axes.set(title="Memory of a step", xlabel="MB, as compiled")
-    _plain_ticks(axes)
+    values = [value for memory in temp_mb for value in memory.values()]
+    _plain_ticks(axes, min(values) / 1.6, 1.6 * max(values))
 
 
-def _plain_ticks(axes: "Axes") -> None:
-    """1, 2 and 5 times powers of ten, or powers of ten where that is too many, as people write them."""
+def _plain_ticks(axes: "Axes", low: float, high: float, first: tuple[float, ...] = ()) -> None:
+    """Limits, and 1, 2 and 5 times powers of ten between them, or powers of ten where that is too many."""
     from matplotlib import ticker
 
-    low, high = axes.get_xlim()
-    steps = (1, 2, 5) if high < 30 * max(low, 1e-9) else (1,)
-    axes.xaxis.set_major_locator(ticker.SymmetricalLogLocator(base=10, linthresh=0.1, subs=steps))
+    factors = (1, 2, 5) if high < 50 * low else (1,)
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    ticks = [factor * 10.0**power for power in powers for factor in factors]
+    axes.xaxis.set_major_locator(ticker.FixedLocator([*first, *(tick for tick in ticks if low <= tick <= high)]))
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
-    axes.set_xlim(low, high)
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    axes.set_xlim(*([0, high] if first else [low, high]))
 
 
 def _short(layer: str) -> str:

@@ -1,10 +1,11 @@
 """The tables of a study as Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hdlif_jax.commands.support.study_figures import FIGURES, Difference, Figure, Row, Spread
 
 NOTHING = "–"
+MANY = 6  # time-steps, of which a table shows all
 
 
 def markdown(title: str, notes: Sequence[str], rows: Sequence[Row]) -> str:
@@ -22,22 +23,30 @@ def _figures(rows: Sequence[Row]) -> str:
     shown = [name for name in FIGURES if any(row.figures[name].mean is not None for row in rows)]
     head = ["", *(FIGURES[name].label for name in shown)]
     body = [[row.name, *(text_of(row.figures[name], FIGURES[name].digits) for name in shown)] for row in rows]
-    return _table(head, body) + f"\n\nMean ± standard deviation over {_seeds(rows)}; accuracy of the last epoch."
+    return (
+        markdown_table(head, body) + f"\n\nMean ± standard deviation over {_seeds(rows)}; accuracy of the last epoch."
+    )
 
 
 def _per_step(rows: Sequence[Row]) -> str:
-    longest = max(len(row.accuracy_per_step) for row in rows)
-    head = ["accuracy (%) after", *(f"{step} step{'s' * (step > 1)}" for step in range(1, longest + 1))]
+    shown = shown_steps(max(len(row.accuracy_per_step) for row in rows))
+    head = ["accuracy (%) after", *(f"{step} step{'s' * (step > 1)}" for step in shown)]
     body = []
     for row in rows:
         cells = [text_of(accuracy, 2) for accuracy in row.accuracy_per_step]
-        body.append([row.name, *cells, *[NOTHING] * (longest - len(cells))])
-    return _table(head, body)
+        body.append([row.name, *(cells[step - 1] if step <= len(cells) else NOTHING for step in shown)])
+    return markdown_table(head, body)
+
+
+def shown_steps(longest: int) -> list[int]:
+    """Of many time-steps the first four, and from there about every doubling, to the last."""
+    steps = [step for step in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64) if step < longest]
+    return [*steps, longest] if longest > MANY else list(range(1, longest + 1))
 
 
 def _differences(rows: Sequence[Row]) -> str:
     head = [f"accuracy against {rows[0].name}", "difference (points)", "95 % interval"]
-    return _table(head, [[row.name, *_difference(row.versus_first)] for row in rows[1:]]) if rows[1:] else ""
+    return markdown_table(head, [[row.name, *_difference(row.versus_first)] for row in rows[1:]]) if rows[1:] else ""
 
 
 def _difference(found: Difference | None) -> tuple[str, str]:
@@ -62,7 +71,7 @@ def _papers(rows: Sequence[Row]) -> str:
             for value, (_, figure) in zip(values, shown, strict=True)
         ]
         body.append([row.name, NOTHING if row.paper is None else row.paper.source, *cells])
-    return _table(head, body)
+    return markdown_table(head, body)
 
 
 def _refusal(row: Row) -> str:
@@ -74,7 +83,7 @@ def _refusal(row: Row) -> str:
 
 def _runs(rows: Sequence[Row]) -> str:
     head = ["run", "seed", "accuracy (%)", "folder"]
-    return _table(
+    return markdown_table(
         head,
         [
             [row.name, str(seed), f"{100 * run.summary['test_accuracy']:.2f}", f"`{run.path}`"]
@@ -97,6 +106,7 @@ def _seeds(rows: Sequence[Row]) -> str:
     return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
 
 
-def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """A table whose first column is to the left and whose others are to the right."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

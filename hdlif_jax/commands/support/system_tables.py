@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hdlif_jax.commands.support.study_tables import markdown_table
+
 LEGEND = """\
 first layer, all: cosine of the system's own gradient and STBP's (with reset).
 var., bias²: relative, trained: of what is drawn, and squared distance of the
@@ -39,13 +41,7 @@ def systems_markdown(systems: Mapping[str, Any]) -> str:
             with_spread(network["trained"]["draw_cosine"], 3),
             *_row(name, figures)[5:],
         ])  # fmt: skip
-    return markdown(heads, rows)
-
-
-def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first column is to the left and whose others are to the right."""
-    lines = ["| " + " | ".join(cells) + " |" for cells in (heads, *rows)]
-    return "\n".join([lines[0], "|---" + "|---:" * (len(heads) - 1) + "|", *lines[1:]]) + "\n"
+    return markdown_table(heads, rows)
 
 
 def with_spread(figures: Mapping[str, Any], decimals: int, factor: float = 1) -> str:
