@@ -87,11 +87,7 @@ def preset(
 
 
 def digits(name: str, description: str, *, model: dict[str, Any], learning: LearningConfig, **recipe: Any) -> Preset:
-<<<<<<< HEAD
     """A preset of a system on the digits, a minute or two on two cores: network and crop are those of all, mostly T."""
-=======
-    """A preset of a system on the digits, in a minute or two on two cores: network and crop are those of all."""
->>>>>>> reviewcmd12
     data = {"name": "digits", "crop_padding": 1, "validation_fraction": 0.1} | recipe.pop("data", {})
     usual: dict[str, Any] = {"epochs": 40, "batch_size": 64, "optimizer": SGD}
     return preset(
