@@ -100,3 +100,11 @@ def test_every_path_that_it_names_exists():
         if module.startswith("experiments"):
             path = root / module.replace(".", "/")
             assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+
+
+def test_the_study_of_the_readme_is_one(tmp_path):
+    (text,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(text)
+    study = read_study(tmp_path / "mine.yaml")
+    configs = [study.config(variant, "short", 0) for variant in study.variants]
+    assert [(config.model.spike_bits, config.epochs) for config in configs] == [(None, 5), (4, 5)]
