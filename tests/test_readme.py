@@ -12,6 +12,7 @@ from PIL import Image
 
 import hdlif_jax as hd
 from hdlif_jax.commands import train
+from hdlif_jax.commands.studies import read_study
 from hdlif_jax.deploy import load, write
 from tests.deploy.networks import small_artifact
 
