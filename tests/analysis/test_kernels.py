@@ -1,5 +1,7 @@
 """No layer is taken for its base class: what is written anew is counted by what it says anew, or refused by name."""
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +22,8 @@ CELLS = {
     "hd-lif": nn.hd_lif(),
     "mem-bn": nn.mem_bn(),
     "parallel": nn.parallel(),
+    "glif": nn.glif(),
+    "relu": nn.relu(),
 }
 
 
@@ -228,11 +232,17 @@ def entries(model):
 @pytest.mark.parametrize("weights", ["float", "ternary"])
 @pytest.mark.parametrize("name", registry.NETWORKS)
 def test_memory_is_that_of_every_parameter_and_statistic(name, weights):
-    """Of all registry networks, with neurons that have parameters of their own and with attention."""
+    """Of all registry networks, with neurons that have parameters of their own and, where it has a place, attention."""
     architecture = registry.NETWORKS[name]
     size = {architecture.size: (2, 2) if architecture.size == "widths" else 2}
-    spec = spec_of(num_steps=1, neuron="mem-bn", parallel=False, weights=weights, attention="seca-1")
-    model = architecture.build((16, 16, 2), 3, spec=spec, rngs=nnx.Rngs(0), **size)
+
+    def build(attention):
+        spec = spec_of(num_steps=1, neuron="mem-bn", parallel=False, weights=weights, attention=attention)
+        return architecture.build((32, 32, 2), 3, spec=spec, rngs=nnx.Rngs(0), **size)
+
+    model = build("none")
+    with contextlib.suppress(ValueError):  # of networks that have no place for it
+        model = build("seca-1")
     found = analysis.memory(model)
     synapses = [layer for _, layer in nn.modules(model) if isinstance(layer, nn.Synapse)]
     quantized = [layer.kernel.size for layer in synapses if layer.weights != "float"]

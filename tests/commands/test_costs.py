@@ -150,6 +150,6 @@ def test_random_codes_are_those_of_what_the_encoding_reads(encoding):
     """Intensities, or for the code of normalised images, which has both signs, standard normal pixels."""
     config = PRESETS["digits"].config
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, encoding=encoding))
-    (batch,) = random_batches(config, 3)
+    (batch,) = random_batches(config, costs.input_spec(config), 3)
     assert batch.shape == (4, 3, 8, 8, 1)
     assert set(np.unique(batch)) == ({-1.0, 0.0, 1.0} if encoding == "dct" else {0.0, 1.0})
