@@ -254,10 +254,10 @@ def write_results(out: pathlib.Path, title: str, notes: list[str], runs: dict[st
             "notes": notes,
             "command": typed(),
             "versions": {name: version_of(name) for name in PACKAGES},
-            "rows": {row.name: to_json(row) for row in rows},
+            "rows": {row.name: to_json(row, out) for row in rows},
         },
     )
-    (out / "study.md").write_text(markdown(title, notes, rows))
+    (out / "study.md").write_text(markdown(title, notes, rows, out))
     plot_study(out, title, rows)
 
 

@@ -184,7 +184,8 @@ def test_the_table_is_that_of_the_runs(runs, tmp_path):
     text = (tmp_path / "study.md").read_text()
     assert f"{np.mean(accuracies['lif']):.2f} ± {np.std(accuracies['lif'], ddof=1):.2f}" in text
     assert "hd-lif is not deployed: no rule." in text
-    assert all(str(path) in text for seeds in runs.values() for path in seeds.values())
+    places = [path.relative_to(tmp_path) for seeds in runs.values() for path in seeds.values()]
+    assert all(f"`{place}`" in text for place in places)
     for name in ("radar", "steps", "pareto", "curves"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 

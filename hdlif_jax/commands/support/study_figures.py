@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import pathlib
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -157,10 +159,15 @@ def rows_of(variants: Mapping[str, Mapping[int, Found]]) -> list[Row]:
     return rows
 
 
-def to_json(row: Row) -> dict[str, Any]:
-    """A row as study.json has it, with the folder that each number comes from."""
+def place_of(run: Found, folder: pathlib.Path) -> str:
+    """Where a run is, seen from the folder of the study, so that both can move."""
+    return os.path.relpath(run.path, folder)
+
+
+def to_json(row: Row, folder: pathlib.Path) -> dict[str, Any]:
+    """A row as study.json in a folder has it, with where each number comes from."""
     return {
-        "runs": {str(seed): str(run.path) for seed, run in row.runs.items()},
+        "runs": {str(seed): place_of(run, folder) for seed, run in row.runs.items()},
         "figures": {name: spread_._asdict() for name, spread_ in row.figures.items()},
         "accuracy_per_step": [spread_._asdict() for spread_ in row.accuracy_per_step],
         "accuracy_versus_first": None if row.versus_first is None else row.versus_first._asdict(),

@@ -15,6 +15,7 @@ from hdlif_jax.commands.support.study_figures import FIGURES, Row, Spread, sprea
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h", "d")
 DECADE = 10  # costs that are further apart are drawn by their orders of magnitude
+DOUBLED = 10  # time-steps; more are drawn by doublings, so that networks of few are to be seen
 LINES = ("-", "--", "-.", ":")
 # Axes of the radar, the paper's Fig. 1: outside is more.
 RADAR = {
@@ -107,7 +108,12 @@ def accuracy_over_steps(rows: Sequence[Row], style: Style) -> plt.Figure:
         means = np.array([_mean(accuracy) for accuracy in row.accuracy_per_step])
         _band(axes, steps, means, row.accuracy_per_step, style, row.name)
     axes.set(xlabel="time-steps used", ylabel="test accuracy (%)")
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    longest = max(len(row.accuracy_per_step) for row in rows)
+    if longest > DOUBLED:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(ticker.ScalarFormatter())
+    else:
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

@@ -1,21 +1,22 @@
 """The tables of a study as Markdown."""
 
+import pathlib
 from collections.abc import Iterable, Sequence
 
-from hdlif_jax.commands.support.study_figures import FIGURES, Difference, Figure, Row, Spread
+from hdlif_jax.commands.support.study_figures import FIGURES, Difference, Figure, Row, Spread, place_of
 
 NOTHING = "–"
 MANY = 6  # time-steps, of which a table shows all
 
 
-def markdown(title: str, notes: Sequence[str], rows: Sequence[Row]) -> str:
+def markdown(title: str, notes: Sequence[str], rows: Sequence[Row], folder: pathlib.Path) -> str:
     """A study as text: figures, accuracy after 1…T steps, differences, and where everything comes from."""
     papers = any(row.paper is not None for row in rows)
     parts = [f"# {title}", *notes, _figures(rows), _per_step(rows), _differences(rows)]
     if papers:
         parts.append(_papers(rows))
     parts += [_refusal(row) for row in rows]
-    parts.append(_runs(rows))
+    parts.append(_runs(rows, folder))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -81,12 +82,12 @@ def _refusal(row: Row) -> str:
     return ""
 
 
-def _runs(rows: Sequence[Row]) -> str:
+def _runs(rows: Sequence[Row], folder: pathlib.Path) -> str:
     head = ["run", "seed", "accuracy (%)", "folder"]
     return markdown_table(
         head,
         [
-            [row.name, str(seed), f"{100 * run.summary['test_accuracy']:.2f}", f"`{run.path}`"]
+            [row.name, str(seed), f"{100 * run.summary['test_accuracy']:.2f}", f"`{place_of(run, folder)}`"]
             for row in rows
             for seed, run in row.runs.items()
         ],
