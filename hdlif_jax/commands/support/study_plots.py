@@ -111,7 +111,7 @@ def accuracy_over_steps(rows: Sequence[Row], style: Style) -> plt.Figure:
     longest = max(len(row.accuracy_per_step) for row in rows)
     if longest > DOUBLED:
         axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter(ticker.ScalarFormatter())
+        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda steps, _: f"{steps:g}"))
     else:
         axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
