@@ -14,7 +14,7 @@ from hdlif_jax.commands.support.run_directory import RunDirectory, write_json
 SIGNALLED = 128  # and the signal's number: exit status of a training that a signal stopped
 
 
-def finished_run(config: TrainConfig, path: pathlib.Path, words: Sequence[str] = ()) -> RunDirectory:
+def finished_run(config: TrainConfig, path: pathlib.Path) -> RunDirectory:
     """The finished run of a configuration in a directory, in a process of its own as far as it is not trained yet.
 
     So each training begins with the memory of a new process, and one that is killed goes on bit for bit.
@@ -22,7 +22,6 @@ def finished_run(config: TrainConfig, path: pathlib.Path, words: Sequence[str] =
     Args:
       config: of the run.
       path: its directory.
-      words: more of the command line, such as ("--devices", "1").
 
     Raises:
       CommandError: the directory holds something else, or the training ended with an error, which it has printed.
@@ -40,7 +39,7 @@ def finished_run(config: TrainConfig, path: pathlib.Path, words: Sequence[str] =
         asked = path.with_name(path.name + ".json")
         write_json(asked, {"schema": SCHEMA, "config": to_dict(config)})
         start = ["--config", str(asked), "--out", str(path)]
-    status = train([*start, *words])
+    status = train(start)
     if status > SIGNALLED or status < 0:
         stopped = status if status > 0 else SIGNALLED - status
         raise Stopped(f"the training in {path} was stopped; the same command goes on with it", stopped)
