@@ -156,8 +156,8 @@ def test_a_run_is_begun_gone_on_with_and_found(monkeypatch, tmp_path):
     with pytest.raises(CommandError, match="ended with status 2; what it says above"):
         Train(monkeypatch, 2) and trained.finished_run(config, path)
     train = Train(monkeypatch)
-    assert trained.finished_run(config, path, ("--devices", "1")).config() == config
-    assert train.calls == [["--resume", str(path), "--devices", "1"]]
+    assert trained.finished_run(config, path).config() == config
+    assert train.calls == [["--resume", str(path)]]
     trained.finished_run(config, path)
     assert len(train.calls) == 1  # it is finished
     with pytest.raises(CommandError, match="holds a run of another configuration"):
