@@ -93,7 +93,7 @@ def rate_map(rates: Mapping[str, np.ndarray]) -> Chart:
         "type": "heatmap",
         "z": np.round(values, 2).tolist(),
         "x": steps,
-        "y": [html.escape(layer) for layer in rates],
+        "y": [_plain(layer) for layer in rates],
         "colorscale": "Viridis",
         "zmin": 0,
         "zmax": max(1e-9, float(values.max())),
@@ -120,7 +120,7 @@ def rate_curves(epochs: Sequence[dict[str, Any]]) -> Chart:
 
 def operations(layers: Sequence[dict[str, Any]]) -> Chart:
     """SOPs and MACs of each layer of synapses."""
-    names = [html.escape(layer["path"]) for layer in layers]
+    names = [_plain(layer["path"]) for layer in layers]
     data = [
         {"type": "bar", "name": name, "x": names, "y": [layer[kind] / 1e6 for layer in layers],
          "marker": {"color": color, "pattern": {"shape": shape}},
@@ -140,7 +140,7 @@ def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Chart:
       counts: `[K, K]`, rows are true classes.
       class_names: K of them.
     """
-    names = [html.escape(name) for name in class_names]
+    names = [_plain(name) for name in class_names]
     places = list(range(len(names)))
     trace = {
         "type": "heatmap",
@@ -181,13 +181,18 @@ def _chart(data: list[Any], title: str, x: str, y: str, yaxis: dict[str, Any] | 
 
 def _line(x: Any, y: Any, name: str, line: dict[str, Any], symbol: str | None = None) -> dict[str, Any]:
     mode = "lines" if symbol is None else "lines+markers"
-    trace = {"type": "scatter", "mode": mode, "x": _floats(x), "y": _floats(y), "name": html.escape(name), "line": line}
+    trace = {"type": "scatter", "mode": mode, "x": _floats(x), "y": _floats(y), "name": _plain(name), "line": line}
     return trace if symbol is None else trace | {"marker": {"symbol": symbol, "size": 7}}
 
 
 def _look(look: viz.Look, x: Any, y: Any, name: str) -> dict[str, Any]:
     line = {"color": to_hex(look.color), "dash": DASHES[look.linestyle], "width": 2}
     return _line(x, y, name, line, SYMBOLS[look.marker] if len(x) <= MARKED else None)
+
+
+def _plain(text: str) -> str:
+    """A text that plotly, which knows a few tags, shows as it is; quotes it does not know."""
+    return html.escape(text, quote=False)
 
 
 def _floats(values: Any) -> list[float | None]:
