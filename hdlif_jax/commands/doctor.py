@@ -134,7 +134,7 @@ def integers() -> Iterator[str]:
         raise ArithmeticError("a convolution in int8 is not that in float32")
     ratio = milliseconds["float32"] / milliseconds["int8"]
     shown = ", ".join(f"{name} {time_:.1f} ms" for name, time_ in milliseconds.items())
-    yield f"a 3×3 convolution, {LAYER[-1]} channels: {shown}, {ratio:.1f} times as fast"
+    yield f"3×3, {LAYER[-1]} channels: {shown}, {ratio:.1f} times as fast"
 
 
 def datasets(directory: pathlib.Path) -> Iterator[str]:
