@@ -22,7 +22,9 @@ from hdlif_jax.commands.support.plain import PlainParser
 from hdlif_jax.commands.support.program import program
 from hdlif_jax.commands.support.requirements import Requirement, installed, requirements
 
-COLUMNS = 80
+WRAPPER = textwrap.TextWrapper(
+    80, initial_indent="  ", subsequent_indent="      ", break_long_words=False, break_on_hyphens=False
+)
 TOLD = ("JAX_", "XLA_", "LIBTPU_", "CUDA_VISIBLE_DEVICES", "HDLIF_")  # variables that change what runs where
 ROUNDS = 7
 LAYER = (16, 32, 32, 64)  # [B, H, W, C] of the inputs that are convolved, 3×3 to as many channels
@@ -53,7 +55,7 @@ def told(title: str, lines: Callable[[], Iterator[str]]) -> bool:
 
 
 def _print(line: str) -> None:
-    for part in textwrap.wrap(line, COLUMNS, initial_indent="  ", subsequent_indent="      ", break_long_words=False):
+    for part in WRAPPER.wrap(line):
         print(part, flush=True)
 
 
@@ -81,7 +83,7 @@ def devices() -> Iterator[str]:
 
     found = jax.devices()
     if found[0].platform == "cpu":
-        yield device_name()
+        yield device_name() + (f", as {len(found)} devices" if len(found) > 1 else "")
         if pathlib.Path("/dev/nvidia0").exists():
             yield "there is an NVIDIA GPU besides, which this JAX does not see; its CUDA plugin is missing or refused"
         return
@@ -130,7 +132,7 @@ def integers() -> Iterator[str]:
             jax.block_until_ready(convolved(x, kernel))
             times.append(1e3 * (time.perf_counter() - started))
         milliseconds[name] = statistics.median(times)
-    if not bool(jnp.all(sums["float32"] == sums["int8"])):
+    if not bool(jnp.all(sums["float32"] == sums["int8"].astype(jnp.float32))):
         raise ArithmeticError("a convolution in int8 is not that in float32")
     ratio = milliseconds["float32"] / milliseconds["int8"]
     shown = ", ".join(f"{name} {time_:.1f} ms" for name, time_ in milliseconds.items())
