@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         training,
     )
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 __all__ = [
     "analysis",

@@ -1,4 +1,4 @@
-"""Compares finished runs of any origin in one table: `python -m hdlif_jax.commands.compare RUN RUN ... [--out DIR]`."""
+"""Compares finished runs of any origin in one table: `hdlif compare RUN RUN ... [--out DIR]`."""
 
 from __future__ import annotations
 

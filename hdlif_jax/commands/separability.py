@@ -1,4 +1,4 @@
-"""Compares the gradients of neurons, or of systems: `python -m hdlif_jax.commands.separability [--models lif ...]`."""
+"""Compares the gradients of neurons, or of systems: `hdlif separability [--models lif ...]`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from hdlif_jax.commands.config import ModelConfig, TrainConfig
 from hdlif_jax.commands.make import make_loss, make_model, make_trainer
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.registry import NETWORKS, NEURONS
-from hdlif_jax.commands.support.cli import console, did_you_mean, parse, where_presets_are
+from hdlif_jax.commands.support.cli import console, parse, where_presets_are
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.execution import one_device, use_compilation_cache
+from hdlif_jax.commands.support.near import did_you_mean
 from hdlif_jax.commands.support.other_data import OtherData
 from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, read_json, write_json
