@@ -15,7 +15,7 @@ from hdlif_jax.deploy.register import rule
 def fold_conv(folding: Folding, module: nn.Conv, name: str, source: str) -> None:
     """Integer levels, and a scale and a bias per channel, which its own bias is the first part of."""
     found = folding.synapse(source, module.kernel, module.weights, module.bias, module.gain)
-    node = Conv(name, source, module.stride, module.kernel_size // 2, found.integer, found.reads)
+    node = Conv(name, source, module.stride, module.padding, found.integer, found.reads)
     folding.emit(node, arrays=found.arrays)
 
 

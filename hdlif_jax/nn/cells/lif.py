@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from hdlif_jax import neurons
-from hdlif_jax.checks import Inside, Positive, check_fields
+from hdlif_jax.checks import Leak, Positive, check_fields
 from hdlif_jax.neurons.lif import Order, Reset, Tie
 from hdlif_jax.neurons.surrogates import Adjustable, SpikeFunction, triangle
 from hdlif_jax.nn.cell import BINARY, NeuronCell, Setting
@@ -23,7 +23,7 @@ class lif:  # noqa: N801 - a class that is called as a function
     Attributes:
       surrogate: the spike function, from `neurons.surrogates` or your own; the number of an adjustable one is held by
         the cell, as `surrogate_value`.
-      decay: λ in (0, 1), or its start if it is learned, as sigmoid(raw).
+      decay: λ in (0, 1], 1 for neurons that do not leak; or its start in (0, 1) if it is learned, as sigmoid(raw).
       learn_decay: whether λ is learned.
       threshold: θ > 0, or its start if it is learned.
       learn_threshold: whether θ is learned.
@@ -41,7 +41,7 @@ class lif:  # noqa: N801 - a class that is called as a function
     """
 
     surrogate: SpikeFunction = triangle(1.0)
-    decay: Inside = 0.5
+    decay: Leak = 0.5
     learn_decay: bool = True
     threshold: Positive = 1.0
     learn_threshold: bool = True
@@ -55,6 +55,8 @@ class lif:  # noqa: N801 - a class that is called as a function
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.decay == 1 and self.learn_decay:
+            raise ValueError(f"decay={self.decay} must be in (0, 1) where it is learned; with 1 set learn_decay=False")
         if self.found_threshold and self.learn_threshold:
             raise ValueError(
                 "found_threshold=True with learn_threshold=True: a threshold is found or learned; set "
