@@ -24,10 +24,11 @@ def float_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: int | None
       x: `[B, H, W, C_in]`.
       kernel: `[k, k, C_in, C_out]`.
       stride: of the output.
-      padding: rows and columns of zeros on every side; None is ⌊k/2⌋.
+      padding: rows and columns of zeros p on every side; None is ⌊k/2⌋.
 
     Returns:
-      `[B, H', W', C_out]`, for odd k and None `[B, ⌈H/stride⌉, ⌈W/stride⌉, C_out]`.
+      `[B, ⌊(H + 2p − k)/stride⌋ + 1, ⌊(W + 2p − k)/stride⌋ + 1, C_out]`, by default of an odd k
+      `[B, ⌈H/stride⌉, ⌈W/stride⌉, C_out]`.
     """
     return convolve(x, kernel, stride, kernel.shape[0] // 2 if padding is None else padding)
 
@@ -46,7 +47,7 @@ def integer_conv(
       padding: as of `float_conv`.
 
     Returns:
-      As `float_conv`; the only roundings are those of the two scales.
+      What `float_conv` gives; the only roundings are those of the two scales.
     """
     return _integer_forward(spikes, kernel, unit, stride, padding)[0]
 
@@ -59,8 +60,8 @@ def _integer_forward(
     chex.assert_type((spikes, kernel), float)
     levels = jnp.round(spikes * (1 / unit)).astype(jnp.int8)
     scale = jnp.max(jnp.abs(kernel), (0, 1, 2)) * unit
-    rows = kernel.shape[0] // 2 if padding is None else padding
-    sums = convolve(levels, jnp.sign(kernel).astype(jnp.int8), stride, rows, jnp.int32)
+    padding = kernel.shape[0] // 2 if padding is None else padding
+    sums = convolve(levels, jnp.sign(kernel).astype(jnp.int8), stride, padding, jnp.int32)
     return sums.astype(kernel.dtype) * scale[None, None, None, :], levels
 
 

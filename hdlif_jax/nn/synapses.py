@@ -58,17 +58,8 @@ class Synapse(Module):
 class Conv(Synapse):
     """2-D convolution; without bias by default, as a BatchNorm follows.
 
-    Args:
-      in_channels: C_in.
-      out_channels: C_out.
-      kernel_size: k of the kernel `[k, k, C_in, C_out]`.
-      stride: of the output.
-      padding: rows and columns of zeros on every side; None is half the kernel, which is then odd.
-      weights: kind of the kernel.
-      spikes: what it reads; None for currents.
-      bias: whether it has one.
-      init: where the kernel starts.
-      rngs: source of the initial kernel.
+    `padding` is the number of rows and columns of zeros on every side; None is half of the kernel, whose size is then
+    odd.
     """
 
     weighted_sum = True
@@ -89,9 +80,7 @@ class Conv(Synapse):
         rngs: nnx.Rngs,
     ):
         if kernel_size % 2 == 0 and padding is None:
-            raise ValueError(
-                f"kernel_size={kernel_size} must be odd: a convolution is padded by half of it all round; or give padding=0"
-            )
+            raise ValueError(f"kernel_size={kernel_size} must be odd: else say the padding, which is half of it")
         super().__init__((kernel_size, kernel_size, in_channels, out_channels), weights, spikes, init, rngs)
         self.kernel_size = kernel_size
         self.stride = stride
@@ -99,7 +88,7 @@ class Conv(Synapse):
         self.bias = nnx.Param(jnp.zeros(out_channels, jnp.float32)) if bias else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """`[B, H, W, C_in]` to `[B, H', W', C_out]`, by default ⌈H/stride⌉ × ⌈W/stride⌉, of the form's type."""
+        """`[B, H, W, C_in]` to `[B, H', W', C_out]` as `ops.float_conv`, of the form's type."""
         dtype = jnp.dtype("float32" if self.form is None else self.form.dtype)
         kernel, unit = self.effective_kernel(), self._integer_unit()
         if unit is not None:

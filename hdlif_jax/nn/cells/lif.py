@@ -23,7 +23,7 @@ class lif:  # noqa: N801 - a class that is called as a function
     Attributes:
       surrogate: the spike function, from `neurons.surrogates` or your own; the number of an adjustable one is held by
         the cell, as `surrogate_value`.
-      decay: λ in (0, 1], or its start if it is learned, as sigmoid(raw), in (0, 1). 1 is integrate-and-fire.
+      decay: λ in (0, 1], 1 for neurons that do not leak; or its start in (0, 1) if it is learned, as sigmoid(raw).
       learn_decay: whether λ is learned.
       threshold: θ > 0, or its start if it is learned.
       learn_threshold: whether θ is learned.
@@ -57,7 +57,7 @@ class lif:  # noqa: N801 - a class that is called as a function
     def __post_init__(self) -> None:
         check_fields(self)
         if self.decay == 1 and self.learn_decay:
-            raise ValueError("decay=1.0 with learn_decay=True: a learned leak is below 1; set learn_decay=False")
+            raise ValueError(f"decay={self.decay} must be in (0, 1) where it is learned; with 1 set learn_decay=False")
         if self.found_threshold and self.learn_threshold:
             raise ValueError(
                 "found_threshold=True with learn_threshold=True: a threshold is found or learned; set "
