@@ -99,18 +99,22 @@ def test_options_that_no_run_has(tmp_path, words, message):
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
-    plan = study.plan(TWO, study.Arguments("x", seeds=(0,)), [], tmp_path / "a")
-    study.claim(tmp_path / "a", "two", plan)
-    study.claim(tmp_path / "a", "two", study.plan(TWO, study.Arguments("x", seeds=(1,)), [], tmp_path / "a"))
-    assert len(json.loads((tmp_path / "a" / "plan.json").read_text())["runs"]) == 4
+    folder = tmp_path / "a"
+    plan = study.plan(TWO, study.Arguments("x", seeds=(0,)), [], folder)
+    description = study.plan_file(folder, "two", plan)
+    assert not folder.exists()
+    folder.mkdir()
+    write_json(folder / "plan.json", description)
+    more = study.plan_file(folder, "two", study.plan(TWO, study.Arguments("x", seeds=(1,)), [], folder))
+    assert len(more["runs"]) == 4
     with pytest.raises(CommandError, match="with another configuration"):
-        study.claim(tmp_path / "a", "two", study.plan(TWO, study.Arguments("x"), ["--epochs", "3"], tmp_path / "a"))
+        study.plan_file(folder, "two", study.plan(TWO, study.Arguments("x"), ["--epochs", "3"], folder))
     with pytest.raises(CommandError, match="holds the study two"):
-        study.claim(tmp_path / "a", "other", plan)
+        study.plan_file(folder, "other", plan)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "precious").touch()
     with pytest.raises(CommandError, match="holds no study"):
-        study.claim(tmp_path / "b", "two", plan)
+        study.plan_file(tmp_path / "b", "two", plan)
 
 
 def finished(path, config, accuracies, sops):
