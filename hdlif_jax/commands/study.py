@@ -145,7 +145,7 @@ def _as_json(value: Any) -> Any:
 
 def write_results(out: pathlib.Path, title: str, notes: list[str], runs: dict[str, dict[int, pathlib.Path]]) -> None:
     """Writes study.json, study.md and the figures of finished runs, by row and seed."""
-    from hdlif_jax.commands.support.study_figures import rows_of, to_json
+    from hdlif_jax.commands.support.study_figures import by_data, rows_of, to_json
     from hdlif_jax.commands.support.study_plots import plot_study
     from hdlif_jax.commands.support.study_tables import markdown
     from hdlif_jax.commands.support.whole_run import found
@@ -164,7 +164,12 @@ def write_results(out: pathlib.Path, title: str, notes: list[str], runs: dict[st
         },
     )
     (out / "study.md").write_text(markdown(title, notes, rows, out))
-    plot_study(out, title, rows)
+    groups = by_data(rows)
+    for data, group in groups.items():  # of several datasets each has its pictures
+        is_only = len(groups) == 1
+        folder = out if is_only else out / pathlib.Path(data).name
+        folder.mkdir(exist_ok=True)
+        plot_study(folder, title if is_only else f"{title}, {data}", group)
 
 
 @command
