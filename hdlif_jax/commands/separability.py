@@ -265,7 +265,7 @@ class Countdown:
 
 def show_neurons(out: pathlib.Path, studies: dict[str, ModelStudy], samples: dict[str, Contributions]) -> None:
     """Draws and prints what was found of neuron models."""
-    from hdlif_jax.analysis.separability.figures import plot_all
+    from hdlif_jax.commands.support.separability_plots import plot_all
 
     with phase("drawing"):
         plot_all(out, studies, samples)
@@ -274,7 +274,7 @@ def show_neurons(out: pathlib.Path, studies: dict[str, ModelStudy], samples: dic
 
 def show_systems(out: pathlib.Path, systems: dict[str, Any], dataset: str, seeds: tuple[int, ...]) -> None:
     """Draws and prints what was found of systems, the best first."""
-    from hdlif_jax.analysis.separability.systems_figure import systems_figure
+    from hdlif_jax.commands.support.separability_plots import systems_figure
     from hdlif_jax.commands.support.system_tables import systems_markdown, systems_table
     from hdlif_jax.commands.support.systems import by_cosine, short_names
 
@@ -329,9 +329,6 @@ def main() -> None:
         write_json(out / "separability.json", results)  # after each, as they take long
         clock.part(name)
     write_json(out / "separability.json", results)
-    import matplotlib
-
-    matplotlib.use("Agg")  # pictures are files
     if names:
         show_neurons(out, results["models"], samples)
     if arguments.systems:
