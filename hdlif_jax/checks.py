@@ -65,8 +65,7 @@ Probability = Annotated[float, Limit("must be in [0, 1]", lambda value: 0 <= val
 Inside = Annotated[float, Limit("must be in (0, 1)", lambda value: 0 < value < 1, (-0.5, 0.0, 1.0, 2.0))]
 Leak = Annotated[float, Limit("must be in (0, 1]", lambda value: 0 < value <= 1, (-0.5, 0.0, 2.0))]
 Percentile = Annotated[float, Limit("must be in [0, 100]", lambda value: 0 <= value <= 100, (-0.5, 100.5))]
-TailLeak = Annotated[float, Limit("must be in (0, 1]", lambda value: 0 < value <= 1, (-0.5, 0.0, 2.0))]
-Percentile = Annotated[float, Limit("must be in [0, 50)", lambda value: 0 <= value < 50, (-0.5, 50.0, 93.5))]
+TailPercentile = Annotated[float, Limit("must be in [0, 50)", lambda value: 0 <= value < 50, (-0.5, 50.0, 93.5))]
 ImageShape = Annotated[
     tuple[int, ...],
     Limit(

@@ -33,8 +33,8 @@ class LIFConfig:
     detach: bool = False
     """Whether the reset is a constant to the gradient."""
     order: Literal["charge-fire", "fire-charge", "charge-reset-fire"] = "charge-fire"
-    """fire-charge fires on what the step before left, so that every layer answers a step later; charge-reset-fire resets
-    by what the step before fired, as snnTorch does."""
+    """fire-charge fires on what the step before left, so that every layer answers a step later; charge-reset-fire
+    resets by what the step before fired, as snnTorch does."""
     relative: bool = False
     """Whether the surrogate is one of m / θ − 1 instead of m − θ."""
     found_threshold: bool = False
