@@ -62,7 +62,8 @@ def layers_of(source: Any) -> list[Layer]:
       OSError: the file cannot be read.
     """
     if hasattr(source, "named_children") and hasattr(source, "state_dict"):
-        return list(_living(source, ""))
+        living = (_living(module, name) for name, module in _leaves(source, ""))
+        return [layer for layer in living if layer is not None]
     return from_arrays(read_state_dict(source))
 
 
@@ -71,27 +72,33 @@ def pools_of(source: Any) -> list[str] | None:
     if not hasattr(source, "modules"):
         return None
     found: list[str] = []
-    before = ""
-    for part in source.modules():
-        kind, where = type(part).__name__, type(part).__module__.split(".")
-        if where[0] not in LIBRARIES or (where[0] != "torch" and is_container(part) and not _is_known(part)):
+    before = "currents"
+    for _, part in _leaves(source, ""):
+        kind, library = type(part).__name__, type(part).__module__.split(".")[0]
+        if library not in LIBRARIES:
             return None
         if kind in POOLS:
-            found.append(f"{POOLS[kind]} of {'spikes' if before == 'neuron' else 'currents'}")
-        if kind in POOLS or not (is_container(part) or kind in SILENT):
-            before = "neuron" if hasattr(part, "v_threshold") or hasattr(part, "threshold") else "layer"
-    return found
+            found.append(f"{POOLS[kind]} of {before}")
+        if kind in POOLS or kind not in SILENT:
+            before = "spikes" if _is_neuron(part) else "currents"
+    own = any(type(part).__module__.split(".")[0] not in LIBRARIES for part in source.modules())
+    return None if own else found
 
 
-def is_container(module: Any) -> bool:
-    """Whether a living module has parts, and is no neuron."""
-    return bool(list(module.children())) and not (hasattr(module, "v_threshold") or hasattr(module, "threshold"))
+def _leaves(module: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Layers and neurons by name, and containers that do something of their own with what is in them."""
+    children = list(module.named_children())
+    where = type(module).__module__.split(".")
+    known = where[0] not in LIBRARIES or type(module).__name__ in CONTAINERS or where[-1] in NETWORKS
+    if not children or _is_neuron(module) or not known:
+        yield name, module
+        return
+    for child, inner in children:
+        yield from _leaves(inner, f"{name}.{child}" if name else child)
 
 
-def _is_known(container: Any) -> bool:
-    """Whether a container of a library does what ours do with its parts."""
-    where = type(container).__module__.split(".")
-    return type(container).__name__ in CONTAINERS or where[-1] in NETWORKS or where[0] not in LIBRARIES
+def _is_neuron(module: Any) -> bool:
+    return hasattr(module, "v_threshold") or hasattr(module, "threshold")
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> list[Layer]:
@@ -104,27 +111,23 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> list[Layer]:
     return [_layer(name, fields) for name, fields in grouped.items()]
 
 
-def _living(module: Any, name: str) -> Iterator[Layer]:
+def _living(module: Any, name: str) -> Layer | None:
+    """A layer, neuron or strange container; None for what holds nothing and is no neuron."""
     kind, library = type(module).__name__, type(module).__module__.split(".")[0]
     try:
-        neuron, refusal = neuron_of(module), None
+        neuron = neuron_of(module)
     except (TypeError, ValueError) as error:
-        neuron, refusal = None, f"{kind}: {error}"
-    if neuron is not None or refusal is not None:
-        yield Layer(name, "neuron", _own_arrays(module), neuron, refusal, getattr(module, "decay_input", False))
-        return
-    children = list(module.named_children())
-    if children and not _is_known(module):
-        yield Layer(name, "other", {}, None, f"what {kind} does with its parts is nothing of ours")
-        return
-    own = _own_arrays(module) if not children else {}
+        return Layer(name, "neuron", _own_arrays(module), None, f"{kind}: {error}")
+    if neuron is not None:
+        return Layer(name, "neuron", _own_arrays(module), neuron, None, getattr(module, "decay_input", False))
+    if list(module.children()):
+        return Layer(name, "other", {}, None, f"what {kind} does with its parts is nothing of ours")
+    if library not in LIBRARIES:
+        return Layer(name, "other", {}, None, f"{kind} is a class unknown here")
+    own = _own_arrays(module)
     if own:
-        layer = _layer(name, own)
-        yield layer if library in LIBRARIES else layer._replace(refusal=f"{kind} is a class unknown here")
-    elif not children and not (kind in SILENT and library in LIBRARIES):
-        yield Layer(name, "other", {}, None, f"{kind} is none of the layers of ours")
-    for child, inner in children:
-        yield from _living(inner, f"{name}.{child}" if name else child)
+        return _layer(name, own)
+    return None if kind in SILENT else Layer(name, "other", {}, None, f"{kind} is none of the layers of ours")
 
 
 def _own_arrays(module: Any) -> Arrays:

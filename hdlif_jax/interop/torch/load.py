@@ -124,7 +124,7 @@ def check_report(report: Report, partial: bool) -> None:
     """Raises ValueError where layers were refused and all have to fit, or where none does."""
     if report.matched and (partial or not report.refused):
         return
-    first = [f"{name or 'the first layer'} is refused: {why}" for name, why in report.refused.items()][:1]
+    first = [f"{name or 'the network'} is refused: {why}" for name, why in report.refused.items()][:1]
     rest = "" if len(report.refused) < 2 else f" (and {len(report.refused) - 1} more)"
     raise ValueError(f"{(first or ['nothing in it is a layer of the network'])[0]}{rest}")
 

@@ -94,7 +94,7 @@ def snntorch_leaky(
     return lif(
         surrogate,
         decay=beta,
-        learn_decay=learn_beta,
+        learn_decay=learn_beta and 0 < beta < 1,  # outside of it nothing learns
         threshold=float(threshold),
         learn_threshold=learn_threshold,
         height=float(graded_spikes_factor),
