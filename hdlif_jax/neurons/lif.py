@@ -8,9 +8,9 @@ import jax
 from hdlif_jax.neurons.base import NeuronParams, charge
 from hdlif_jax.neurons.surrogates import SpikeFunction, triangle
 
-Reset = Literal["soft", "hard", "none"]
-Tie = Literal[">=", ">"]
-Order = Literal["charge-fire", "fire-charge", "charge-reset-fire"]
+Reset = Literal["soft", "hard", "none"]  #: of a neuron that has fired: the height is subtracted, zero, or as it was
+Tie = Literal[">=", ">"]  #: whether a membrane exactly at its threshold fires
+Order = Literal["charge-fire", "fire-charge", "charge-reset-fire"]  #: of a time-step
 
 
 def step(
