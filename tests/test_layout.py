@@ -23,7 +23,8 @@ FLOORS = {
     "data": 3,
     "learning": 4,
     "analysis": 5,
-    "deploy": 5,
+    "deploy": 4,
+    "interop": 5,
     "training": 5,
     "commands": 6,
 }
