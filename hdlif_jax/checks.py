@@ -75,8 +75,10 @@ ImageShape = Annotated[
     ),
 ]
 MAX_BITS = 24  # of a spike: a float32 tells no more levels apart
+#: Of a spike.
 Bits = Annotated[int, Limit(f"must be in 1…{MAX_BITS}", lambda value: 1 <= value <= MAX_BITS, (0, -1, MAX_BITS + 1))]
 Widths = Annotated[tuple[Count, ...], Limit("must not be empty", lambda value: len(value) > 0, ((),))]
+#: What the kernels of a network are.
 WeightKind = Literal["float", "binary", "ternary", "standardized"]
 Attention = Literal["none", "seca-1", "seca-2"]
 Recalibrate = Literal["auto", "yes", "no"]

@@ -126,6 +126,11 @@ def max_pool(x: jax.Array) -> jax.Array:
     return _windows(x, -jnp.inf, jax.lax.max)
 
 
+def max_pool_2x2(x: jax.Array) -> jax.Array:
+    """Maximum over 2×2 without overlap; shapes as `average_pool`."""
+    return jnp.max(_squares(x), (-4, -2))
+
+
 def global_average(x: jax.Array) -> jax.Array:
     """Average over the image, `[..., H, W, C]` to `[..., C]`."""
     _check_images(x)

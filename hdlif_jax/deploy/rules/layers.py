@@ -113,6 +113,12 @@ def fold_maximum(folding: Folding, module: nn.MaxPool3x3, name: str, source: str
     folding.function(name, folding.current(source), "maximum", lambda _, x: ops.max_pool(x))
 
 
+@rule(nn.MaxPool2x2)
+def fold_maximum_2x2(folding: Folding, module: nn.MaxPool2x2, name: str, source: str) -> None:
+    """See `ops.max_pool_2x2`."""
+    folding.function(name, folding.current(source), "maximum", lambda _, x: ops.max_pool_2x2(x))
+
+
 @rule(nn.Flatten)
 def fold_flatten(folding: Folding, module: nn.Flatten, name: str, source: str) -> None:
     """All features of an input in one axis."""

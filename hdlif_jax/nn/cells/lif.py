@@ -32,12 +32,13 @@ class lif:  # noqa: N801 - a class that is called as a function
       reset: "soft" subtracts θ, "hard" sets the membrane to 0, "none" leaves it.
       tie: whether a neuron fires at m = θ (">=") or only above (">").
       detach: whether 1[m ≥ θ] in the reset is a constant to the gradient.
-      order: "fire-charge" fires on what the step before left, so that every layer answers a step later.
+      order: "fire-charge" fires on what the step before left, so that every layer answers a step later;
+        "charge-reset-fire" resets by what the step before fired, as snnTorch does.
       relative: whether the surrogate's derivative is one of m / θ − 1 instead of m − θ.
       found_threshold: whether θ is a setting that is found from data (`training.find_thresholds`) instead of learned.
 
     Raises:
-      ValueError: a value out of range, or a threshold that is both learned and found.
+      ValueError: a value out of range, a leak of 1 that is learned, or a threshold that is both learned and found.
     """
 
     surrogate: SpikeFunction = triangle(1.0)
@@ -118,7 +119,9 @@ class LIFCell(NeuronCell):
         return surrogate.at(self.surrogate_value[...], tick.step_key)
 
     def membrane(self, state: jax.Array, x: jax.Array, tick: Tick) -> jax.Array:
-        """λ v_{t−1} + I_t."""
+        """λ v_{t−1} + I_t, in the order charge-reset-fire less what the step before fired."""
+        if self.options.order == "charge-reset-fire":
+            return self.advance(state, x, tick)[0]  # which is carried on as it is
         return neurons.charge(self.params().decay, state, x)
 
     def advance(self, state: jax.Array, x: jax.Array, tick: Tick) -> tuple[jax.Array, jax.Array]:
