@@ -27,7 +27,7 @@ def chain_of(graph: nir.NIRGraph, name: str = "") -> list[tuple[str, nir.NIRNode
     try:
         graphlib.TopologicalSorter(precedes).prepare()
     except graphlib.CycleError as error:
-        cycle = " → ".join(map(repr, reversed(error.args[1])))
+        cycle = " → ".join(map(repr, error.args[1]))
         raise ValueError(f"{where} is recurrent, {cycle}; only graphs without cycles can be read") from None
     for kind in (nir.Input, nir.Output):
         found = [node for node, what in graph.nodes.items() if isinstance(what, kind)]

@@ -17,8 +17,8 @@ from hdlif_jax.deploy import execute
 from hdlif_jax.deploy.fold import Folded
 from hdlif_jax.deploy.graph import Add, Conv, Function, Linear, Neuron, Node
 from hdlif_jax.interop.nir.arrays import channels_first
-from hdlif_jax.interop.nir.lif import METHOD, RESETS, Dynamics, node_of
-from hdlif_jax.neurons.lif import Reset, Tie
+from hdlif_jax.interop.nir.lif import METHOD, RESETS, Dynamics, Reset, node_of
+from hdlif_jax.neurons.lif import Tie
 
 REASONS = {
     "hd-lif": "its spikes carry the strength m − θ, which NIR's spikes (0 or 1) cannot, and λ and θ change from step "

@@ -13,8 +13,9 @@ from hdlif_jax.interop.nir import files
 from hdlif_jax.interop.nir.arrays import channels_last, numbers
 from hdlif_jax.interop.nir.chain import chain_of
 from hdlif_jax.interop.nir.layers import Options, Value, read_node
+from hdlif_jax.interop.nir.lif import Reset
 from hdlif_jax.interop.nir.report import Line, Report
-from hdlif_jax.neurons.lif import Reset, Tie
+from hdlif_jax.neurons.lif import Tie
 
 FIXED = nn.lif(learn_decay=False, learn_threshold=False)
 

@@ -11,8 +11,8 @@ from flax import nnx
 
 from hdlif_jax import nn
 from hdlif_jax.interop.nir.arrays import numbers, pair
-from hdlif_jax.interop.nir.lif import dynamics_of
-from hdlif_jax.neurons.lif import Reset, Tie
+from hdlif_jax.interop.nir.lif import Reset, dynamics_of
+from hdlif_jax.neurons.lif import Tie
 
 
 class Value(NamedTuple):

@@ -7,13 +7,15 @@ NIR's IF is dv/dt = R I, so that λ = 1 and g = dt R. What NIR leaves open, or a
 of a neuron can say: whether firing sets v to v_reset or subtracts v_threshold, and whether v = v_threshold fires.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import nir
 import numpy as np
 
 from hdlif_jax.interop.nir.arrays import numbers
-from hdlif_jax.neurons.lif import Reset, Tie
+from hdlif_jax.neurons.lif import Tie
+
+Reset = Literal["soft", "hard"]  # NIR's neurons always reset
 
 METHOD = "forward Euler"
 RESETS: dict[Reset, str] = {"soft": "subtract v_threshold", "hard": "set to v_reset"}
