@@ -1,4 +1,4 @@
-"""Compares the gradients of neurons, or of systems: `python -m hdlif_jax.commands.separability [--models lif ...]`."""
+"""Compares the gradients of neurons, or of systems: `hdlif separability [--models lif ...]`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from hdlif_jax.commands.config import ModelConfig, TrainConfig
 from hdlif_jax.commands.make import make_loss, make_model, make_trainer
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.registry import NETWORKS, NEURONS
-from hdlif_jax.commands.support.cli import console, did_you_mean, parse, where_presets_are
+from hdlif_jax.commands.support.cli import console, parse, where_presets_are
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.execution import one_device, use_compilation_cache
+from hdlif_jax.commands.support.near import did_you_mean
 from hdlif_jax.commands.support.other_data import OtherData
 from hdlif_jax.commands.support.planned import Planned, do_all
 from hdlif_jax.commands.support.progress import phase
@@ -264,7 +265,7 @@ class Countdown:
 
 def show_neurons(out: pathlib.Path, studies: dict[str, ModelStudy], samples: dict[str, Contributions]) -> None:
     """Draws and prints what was found of neuron models."""
-    from hdlif_jax.analysis.separability.figures import plot_all
+    from hdlif_jax.commands.support.separability_plots import plot_all
 
     with phase("drawing"):
         plot_all(out, studies, samples)
@@ -273,7 +274,7 @@ def show_neurons(out: pathlib.Path, studies: dict[str, ModelStudy], samples: dic
 
 def show_systems(out: pathlib.Path, systems: dict[str, Any], dataset: str, seeds: tuple[int, ...]) -> None:
     """Draws and prints what was found of systems, the best first."""
-    from hdlif_jax.analysis.separability.systems_figure import systems_figure
+    from hdlif_jax.commands.support.separability_plots import systems_figure
     from hdlif_jax.commands.support.system_tables import systems_markdown, systems_table
     from hdlif_jax.commands.support.systems import by_cosine, short_names
 
@@ -328,9 +329,6 @@ def main() -> None:
         write_json(out / "separability.json", results)  # after each, as they take long
         clock.part(name)
     write_json(out / "separability.json", results)
-    import matplotlib
-
-    matplotlib.use("Agg")  # pictures are files
     if names:
         show_neurons(out, results["models"], samples)
     if arguments.systems:

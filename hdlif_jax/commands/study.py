@@ -1,4 +1,4 @@
-"""Runs a study to a table with error bars: `python -m hdlif_jax.commands.study NAME|FILE [--seeds 0 1 2]`."""
+"""Runs a study to a table with error bars: `hdlif study NAME|FILE [--seeds 0 1 2]`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from hdlif_jax.commands.config import TrainConfig, to_dict
 from hdlif_jax.commands.studies import STUDIES, Study, read_study
 from hdlif_jax.commands.support import cli
 from hdlif_jax.commands.support.check_runs import check_runs
-from hdlif_jax.commands.support.cli import conf, console, did_you_mean
+from hdlif_jax.commands.support.cli import conf, console
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.near import did_you_mean
 from hdlif_jax.commands.support.planned import Planned, do_all
 from hdlif_jax.commands.support.program import program, typed
 from hdlif_jax.commands.support.run_directory import PACKAGES, read_json, version_of, write_json

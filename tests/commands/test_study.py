@@ -9,7 +9,6 @@ import subprocess
 import sys
 
 import jax
-import matplotlib.colors
 import numpy as np
 import pytest
 from flax import nnx
@@ -20,13 +19,13 @@ from hdlif_jax.commands.config import ModelConfig, TrainConfig, to_dict
 from hdlif_jax.commands.make import make_model
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.studies import STUDIES, Study, Variant, read_study
+from hdlif_jax.commands.support import study_plots
 from hdlif_jax.commands.support.check_runs import check_all
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory, write_json
 from hdlif_jax.commands.support.runs import input_spec
 from hdlif_jax.commands.support.stages import first_config
 from hdlif_jax.commands.support.study_figures import FIGURES, by_data, difference, rows_of, spread
-from hdlif_jax.commands.support.study_plots import Style
 from hdlif_jax.commands.support.study_tables import markdown, shown_steps
 from hdlif_jax.commands.support.whole_run import found, is_whole
 
@@ -329,13 +328,21 @@ def test_a_study_writes_the_same_but_for_times(runs, tmp_path):
     assert texts[0] == texts[1]
 
 
-def test_rows_differ_in_grey(runs):
+def test_figures_have_the_numbers_of_the_rows(runs):
     rows = rows_of({name: {seed: found(path) for seed, path in seeds.items()} for name, seeds in runs.items()})
-    style = Style(rows)
-    looks = [style.line(row.name) for row in rows]
-    brightness = [np.dot(matplotlib.colors.to_rgb(look["color"]), (0.299, 0.587, 0.114)) for look in looks]
-    assert abs(brightness[0] - brightness[1]) > 0.2
-    assert looks[0]["marker"] != looks[1]["marker"]
+    accuracies = {row.name: np.array([step.values for step in row.accuracy_per_step]) for row in rows}
+    over_steps = study_plots.accuracy_over_steps(rows).axes[0]
+    for line, of_row in zip(over_steps.lines, accuracies.values(), strict=True):
+        np.testing.assert_allclose(line.get_ydata(), of_row.mean(1))
+    energy, memory = study_plots.pareto(rows).axes
+    assert energy.get_xlabel() == "energy (mJ)"
+    best = max(of_row[-1].mean() for of_row in accuracies.values())
+    assert energy.lines[-1].get_ydata()[-1] == pytest.approx(best)
+    loss, _ = study_plots.learning_curves(rows).axes
+    assert [line.get_ydata().tolist() for line in loss.lines] == [[1.0, 0.5]] * 2
+    outline = study_plots.radar(rows).axes[0].lines[0].get_ydata()
+    assert len(outline) == len(study_plots.RADAR) + 1
+    assert max(outline) <= 1
 
 
 def test_runs_of_any_origin_are_compared(runs, monkeypatch, tmp_path, capsys):

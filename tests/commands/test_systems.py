@@ -10,6 +10,7 @@ from hdlif_jax.commands import separability
 from hdlif_jax.commands.config import LearningConfig, ModelConfig, OptimizerConfig
 from hdlif_jax.commands.presets import PRESETS, Preset
 from hdlif_jax.commands.support import planned
+from hdlif_jax.commands.support.separability_plots import systems_figure
 from hdlif_jax.commands.support.system_tables import short, systems_markdown, systems_table
 from hdlif_jax.commands.support.systems import by_cosine, short_names, spread
 
@@ -84,9 +85,6 @@ def test_names_lose_what_all_begin_with():
 
 
 def test_the_figure_has_each_number_where_it_belongs():
-    plt = pytest.importorskip("matplotlib.pyplot")
-    from hdlif_jax.analysis.separability.systems_figure import systems_figure
-
     systems = {"tet": figures(1.0), "sltt": figures(0.25, layers=("stem", "head"))}
     figure = systems_figure(systems, "title")
     init, _, error, memory, time = figure.axes[:5]
@@ -96,7 +94,6 @@ def test_the_figure_has_each_number_where_it_belongs():
     assert [bar.get_width() for bar in error.patches] == [0.25, 0.25, 1234.5, 1234.5]  # bias², variance
     assert [line.get_xdata().tolist() for line in memory.lines] == [[1.5, 123456.0]] * 2
     assert [bar.get_width() for bar in time.patches] == [12.3, 12.3]
-    plt.close(figure)
 
 
 @pytest.mark.parametrize(

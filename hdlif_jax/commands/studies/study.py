@@ -10,9 +10,10 @@ from typing import Any
 from hdlif_jax.checks import Seed, check_fields
 from hdlif_jax.commands.config import TrainConfig, from_dict, to_dict
 from hdlif_jax.commands.presets import PRESETS
-from hdlif_jax.commands.support.cli import did_you_mean, where_presets_are
+from hdlif_jax.commands.support.cli import where_presets_are
 from hdlif_jax.commands.support.config_file import read_values
 from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.near import did_you_mean
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # of a variant, which names a folder
 Fields = dict[str, Any]  # by dotted name, such as "model.width"

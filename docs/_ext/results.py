@@ -1,0 +1,5 @@
+"""Results."""
+
+
+def write(folder, experiments):
+    folder.mkdir(exist_ok=True)
