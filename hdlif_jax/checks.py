@@ -63,6 +63,7 @@ NotNegative = Annotated[float, Limit("must not be negative", lambda value: value
 Share = Annotated[float, Limit("must be in [0, 1)", lambda value: 0 <= value < 1, (-0.5, 1.0, 2.0))]
 Probability = Annotated[float, Limit("must be in [0, 1]", lambda value: 0 <= value <= 1, (-0.5, 1.5))]
 Inside = Annotated[float, Limit("must be in (0, 1)", lambda value: 0 < value < 1, (-0.5, 0.0, 1.0, 2.0))]
+Leak = Annotated[float, Limit("must be in (0, 1]", lambda value: 0 < value <= 1, (-0.5, 0.0, 2.0))]
 Percentile = Annotated[float, Limit("must be in [0, 100]", lambda value: 0 <= value <= 100, (-0.5, 100.5))]
 TailPercentile = Annotated[float, Limit("must be in [0, 50)", lambda value: 0 <= value < 50, (-0.5, 50.0, 93.5))]
 ImageShape = Annotated[

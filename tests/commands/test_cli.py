@@ -8,13 +8,14 @@ import sys
 import pytest
 
 from hdlif_jax.commands import costs, train
-from hdlif_jax.commands.support.cli import EXTRA, did_you_mean
+from hdlif_jax.commands.main import commands
+from hdlif_jax.commands.support.cli import EXTRA
 from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.near import did_you_mean
 from hdlif_jax.commands.support.program import program
 
 ROOT = pathlib.Path(__file__).parents[2]
-COMMANDS = sorted(file.stem for file in (ROOT / "hdlif_jax" / "commands").glob("*.py")
-                  if "def main(" in file.read_text())  # fmt: skip
+COMMANDS = sorted(commands())
 
 
 def python(*arguments):
@@ -37,7 +38,7 @@ def test_usage_names_what_was_typed(package):
 
 
 def test_usage_elsewhere_names_what_is_installed():
-    assert program("train") == "python -m hdlif_jax.commands.train"
+    assert program("train") == "hdlif train"
 
 
 @pytest.mark.parametrize("package", EXTRA)
