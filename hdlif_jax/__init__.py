@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         data,
         deploy,
         encodings,
+        interop,
         learning,
         losses,
         neurons,
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
     )
     from hdlif_jax import viz as viz
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 __all__ = [
     "analysis",
     "data",
     "deploy",
     "encodings",
+    "interop",
     "learning",
     "losses",
     "neurons",

@@ -1,4 +1,4 @@
-"""Costs of a preset or of a trained run: `python -m hdlif_jax.commands.costs PRESET|RUN [--data ...] [--out DIR]`."""
+"""Counts what a preset or a trained run costs: `hdlif costs PRESET|RUN [--data ...] [--out DIR]`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from hdlif_jax.commands.make import (
     rule_for_network,
 )
 from hdlif_jax.commands.presets import PRESETS, PaperFigures
-from hdlif_jax.commands.support.cli import conf, console, did_you_mean, parse, where_presets_are
+from hdlif_jax.commands.support.cli import conf, console, parse, where_presets_are
 from hdlif_jax.commands.support.cost_tables import layer_table, neuron_table, total_table
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.execution import use_compilation_cache
+from hdlif_jax.commands.support.near import did_you_mean
 from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, in_data_dir, write_json
 from hdlif_jax.commands.support.runs import input_spec, load_dataset, load_run

@@ -1,4 +1,4 @@
-"""Turns a finished run into an artifact and proves it: `python -m hdlif_jax.commands.deploy RUN OUT`."""
+"""Turns a finished run into an artifact and proves it: `hdlif deploy RUN OUT`."""
 
 from __future__ import annotations
 

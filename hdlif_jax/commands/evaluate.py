@@ -1,4 +1,4 @@
-"""Evaluates a checkpoint of a run: `python -m hdlif_jax.commands.evaluate DIR [--step last|best|N] [--steps T]`."""
+"""Evaluates a checkpoint of a run: `hdlif evaluate DIR [--step last|best|N] [--steps T]`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predicts with an artifact: `python -m hdlif_jax.commands.infer ARTIFACT INPUT`.
+"""Predicts with an artifact: `hdlif infer ARTIFACT INPUT`.
 
 Needs jax and numpy alone, and Pillow for pictures. A picture is read as viewers show it: turned as its EXIF orientation
 says, with white behind what is transparent.
@@ -19,6 +19,7 @@ import hdlif_jax as hd
 from hdlif_jax.checks import Probability, check
 from hdlif_jax.commands.config import DataConfig
 from hdlif_jax.commands.support.entry import command
+from hdlif_jax.commands.support.plain import PlainParser
 from hdlif_jax.commands.support.program import program
 from hdlif_jax.data.formats.hidden import is_hidden
 from hdlif_jax.data.formats.images import PICTURES, decode_image, resize_image
@@ -33,9 +34,9 @@ INPUTS = (".npy", ".npz", *PICTURES)
 ARRAYS = ("inputs", "x_test")  # of a .npz file: what is predicted of, the first that there is
 
 
-def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog=program("infer"), description=__doc__)
+def parser() -> PlainParser:
+    """What the command line may be."""
+    parser = PlainParser(prog=program("infer"), description=__doc__)
     parser.add_argument("artifact", type=pathlib.Path, help="folder that the command deploy wrote")
     parser.add_argument(
         "input", type=pathlib.Path, help="a .npy or .npz file (an input or a batch), a picture, or a folder"
@@ -43,7 +44,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--arithmetic", choices=("integer", "float"), help="the faster one for this machine by default")
     parser.add_argument("--threshold", type=float, help="stop as soon as the margin between two classes reaches this")
     parser.add_argument("--resize", action="store_true", help="scale pictures to the network's size")
-    return parser.parse_args(arguments)
+    return parser
 
 
 def read_inputs(path: pathlib.Path, network: Deployed, resize: bool) -> Iterator[tuple[str, np.ndarray]]:
@@ -209,7 +210,7 @@ def run(arguments: argparse.Namespace) -> None:
 @command
 def main() -> None:
     """Entry point."""
-    run(parse_arguments(sys.argv[1:]))
+    run(parser().parse_args())
 
 
 if __name__ == "__main__":

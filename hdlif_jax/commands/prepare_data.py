@@ -1,4 +1,4 @@
-"""Prepares a dataset for training: `python -m hdlif_jax.commands.prepare_data NAME --from ORIGINAL_FILES --to DIR`."""
+"""Prepares a dataset for training: `hdlif prepare-data NAME --from ORIGINAL_FILES --to DIR`."""
 
 import dataclasses
 import pathlib

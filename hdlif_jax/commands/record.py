@@ -1,4 +1,4 @@
-"""Keeps the figures of a finished run for others to read: `python -m hdlif_jax.commands.record RUN [--to DIR]`."""
+"""Keeps the figures of a finished run for others to read: `hdlif record RUN [--to DIR]`."""
 
 import dataclasses
 import pathlib

@@ -1,4 +1,4 @@
-"""Compares the gradients of neurons, or of systems: `python -m hdlif_jax.commands.separability [--models lif ...]`."""
+"""Compares the gradients of neurons, or of systems: `hdlif separability [--models lif ...]`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from hdlif_jax.commands.config import ModelConfig, TrainConfig
 from hdlif_jax.commands.make import make_loss, make_model, make_trainer
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.registry import NETWORKS, NEURONS
-from hdlif_jax.commands.support.cli import console, did_you_mean, parse, where_presets_are
+from hdlif_jax.commands.support.cli import console, parse, where_presets_are
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.execution import one_device, use_compilation_cache
+from hdlif_jax.commands.support.near import did_you_mean
 from hdlif_jax.commands.support.other_data import OtherData
+from hdlif_jax.commands.support.planned import Planned, do_all
 from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, read_json, write_json
 from hdlif_jax.commands.support.runs import load_dataset
+from hdlif_jax.commands.support.whole_run import is_trained, train
 
 if TYPE_CHECKING:
     from hdlif_jax.analysis.separability import Contributions, ModelStudy
@@ -61,7 +64,7 @@ class Arguments:
     data: OtherData = OtherData()
     runs: pathlib.Path | None = None
     """Folder of runs of systems, NAME/seed-SEED, such as STUDY/runs of a study; those that are there and finished
-    are not trained again. OUT/systems by default."""
+    are not trained again; what the others print is in NAME/seed-SEED.log. OUT/systems by default."""
     out: pathlib.Path | None = None
     """Where results and trained models go; runs/separability-TIME by default. A second call loads the models."""
 
@@ -108,6 +111,14 @@ class Arguments:
         """How a system is trained."""
         config = self.data.in_place_of(PRESETS[system].recipe(self.recipe))
         return dataclasses.replace(config, epochs=self.epochs or config.epochs)
+
+    def trainings(self, folder: pathlib.Path) -> list[Planned]:
+        """Of the systems, in a folder of runs."""
+        return [
+            Planned(name, seed, dataclasses.replace(self.config_of(name), seed=seed), folder / name / f"seed-{seed}")
+            for name in self.systems
+            for seed in self.seeds
+        ]
 
 
 def table(studies: dict[str, ModelStudy]) -> str:
@@ -281,6 +292,9 @@ def main() -> None:
     """Entry point."""
     arguments = parse(Arguments, "separability")
     out = output_directory(arguments)
+    trainings = arguments.trainings(arguments.runs or out / "systems")
+    if trainings:
+        do_all(trainings, train, is_trained)  # first, as on accelerators this process will take memory
     base, names, seeds, updates = (
         arguments.data.in_place_of(PRESETS[arguments.preset].config),
         arguments.neurons,
@@ -299,8 +313,9 @@ def main() -> None:
     samples: dict[str, Contributions] = {}
     use_compilation_cache()
     if names:
-        trainings = len(names) * len(seeds)
-        console.print(f"{trainings} trainings of {updates} updates on {base.data.name}, and comparisons.\n{USUAL}")
+        console.print(
+            f"{len(names) * len(seeds)} trainings of {updates} updates on {base.data.name}, and comparisons.\n{USUAL}"
+        )
     clock = Countdown(len(arguments.models))
     for name in names:
         with phase(f"{name}: training {len(seeds)} networks and comparing gradients"):
@@ -309,8 +324,8 @@ def main() -> None:
     for name in arguments.systems:
         from hdlif_jax.commands.support.systems import study_system
 
-        folder = (arguments.runs or out / "systems") / name
-        results["systems"][name] = study_system(arguments.config_of(name), seeds, folder)
+        runs = {run.seed: run.path for run in trainings if run.variant == name}
+        results["systems"][name] = study_system(arguments.config_of(name), runs)
         write_json(out / "separability.json", results)  # after each, as they take long
         clock.part(name)
     write_json(out / "separability.json", results)

@@ -1,4 +1,4 @@
-"""Trains a spiking network: `python -m hdlif_jax.commands.train [PRESET|--config FILE] [--field.name value ...]`."""
+"""Trains a spiking network: `hdlif train [PRESET|--config FILE] [--field.name value ...]`."""
 
 import dataclasses
 import pathlib
@@ -8,12 +8,13 @@ from typing import Any, NamedTuple, TypeVar
 from hdlif_jax.checks import Count, check_fields
 from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.presets import PRESETS
-from hdlif_jax.commands.support import cli, stages
-from hdlif_jax.commands.support.cli import conf, console, did_you_mean, where_presets_are
+from hdlif_jax.commands.support import cli, preset_help, stages
+from hdlif_jax.commands.support.cli import conf, console, where_presets_are
 from hdlif_jax.commands.support.config_file import read_config
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.execution import Execution
+from hdlif_jax.commands.support.near import did_you_mean
 from hdlif_jax.commands.support.program import program
 from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import RunDirectory
@@ -103,7 +104,8 @@ def parse_arguments(argv: list[str]) -> Request:
             config = dataclasses.replace(config, epochs=resumption.epochs)
         return Request(directory, config, True, resumption.execution)
     if argv in (["-h"], ["--help"]):
-        print_presets()
+        print(preset_help.overview(DEFAULT_PRESET))
+        raise SystemExit(0)
     name, description, config, options = starting_point(argv)
     default = Arguments(**shallow(config))
     arguments, unknown = parse(Arguments, default, options, name, description)
@@ -130,7 +132,7 @@ def parse_arguments(argv: list[str]) -> Request:
 
 
 def starting_point(argv: list[str]) -> tuple[str, str, TrainConfig, list[str]]:
-    """Words and description of the configuration that a command line starts from, itself, and the words after it.
+    """Words of the configuration that a command line starts from, what it is, itself, and the words after it.
 
     Raises:
       CommandError: it does not exist.
@@ -146,7 +148,7 @@ def starting_point(argv: list[str]) -> tuple[str, str, TrainConfig, list[str]]:
         config = PRESETS[name].recipe(recipe_of(options))
     except ValueError as error:
         raise CommandError(str(error)) from error
-    return name, PRESETS[name].description, config, options
+    return name, preset_help.about(PRESETS[name]), config, options
 
 
 def recipe_of(words: list[str]) -> str:
@@ -163,21 +165,6 @@ def parse(kind: type[T], default: T, words: list[str], name: str, description: s
     options = {"config": (conf.AvoidSubcommands,), "return_unknown_args": True}
     parsed: Any = cli.parse(kind, f"train {name}", words, description=description, default=default, **options)
     return parsed
-
-
-def print_presets() -> None:
-    """Prints the names of the presets; the fields of one follow from tyro."""
-    print(f"usage: {program('train')} [PRESET] [--field.name value ...]")
-    print(f"       {program('train')} --config FILE [--field.name value ...]")
-    print(f"       {program('train')} --resume DIR [--epochs N] [--data.dir DIR]\n")
-    print(f"presets (without one: {DEFAULT_PRESET}):")
-    for name, preset in PRESETS.items():
-        print(f"  {name}\n      {preset.description}")
-        for line in (preset.paper, preset.source, preset.note):
-            if line is not None:
-                print(f"      {line}")
-    print(f"\nfields, with the defaults of {DEFAULT_PRESET}; `PRESET --help` shows those of a preset;")
-    print("a FILE is a run's config.json, or has some of the fields as JSON or YAML:\n")
 
 
 def option_names(config: Any, prefix: str = "--") -> list[str]:

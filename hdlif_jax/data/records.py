@@ -237,7 +237,7 @@ def _find(entry: PreparedEntry, directory: pathlib.Path) -> pathlib.Path:
         return others[-1]
     raise DataError(
         f"{entry.name} is not in {directory} (no {path}); get {entry.what_to_get()}; then run "
-        f"python -m hdlif_jax.commands.prepare_data {entry.name} --from FOLDER_WITH_THESE_FILES --to {directory}"
+        f"hdlif prepare-data {entry.name} --from FOLDER_WITH_THESE_FILES --to {directory}"
     )
 
 

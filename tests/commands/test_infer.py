@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hdlif_jax.commands.infer import parse_arguments, read_inputs, run
+from hdlif_jax.commands.infer import parser, read_inputs, run
 from hdlif_jax.data.formats.images import decode_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
@@ -53,5 +53,5 @@ def test_what_a_system_left_in_a_folder_is_no_input(tmp_path):
 
 def test_a_threshold_out_of_range_is_refused_before_anything_is_printed(capsys):
     with pytest.raises(ValueError, match=r"threshold=2\.0 must be in \[0, 1\]"):
-        run(parse_arguments(["artifact", "input", "--threshold", "2"]))
+        run(parser().parse_args(["artifact", "input", "--threshold", "2"]))
     assert capsys.readouterr().out == ""

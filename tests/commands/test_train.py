@@ -302,15 +302,6 @@ def test_everything_of_the_registry_can_be_chosen():
     assert (config.learning.rule, config.learning.loss, config.data.encoding) == ("stbp", "tet", "poisson")
 
 
-def test_help_lists_presets_and_fields(capsys):
-    with pytest.raises(SystemExit) as exit_:
-        parse_arguments(["--help"])
-    assert exit_.value.code in (None, 0)
-    output = capsys.readouterr().out
-    for word in ("digits", "--epochs", "--seed", "--out", "--model.neuron", "--learning.rule", "Algorithm 1"):
-        assert word in output
-
-
 def test_runs_that_begin_in_one_second_have_directories_of_their_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda form: "now")
@@ -332,7 +323,7 @@ def test_what_goes_on_says_how_it_is_computed():
     again = parse_arguments([*execution.words()]).execution
     assert again == execution
     command = resume_command(RunDirectory(pathlib.Path("a run")), execution)
-    assert command == "python -m hdlif_jax.commands.train --resume 'a run' --devices 2 --tensorboard"
+    assert command == "hdlif train --resume 'a run' --devices 2 --tensorboard"
 
 
 def test_resume_without_a_directory():

@@ -17,7 +17,7 @@ class DataConfig:
     """Dataset, or a kind of own data. folder: a folder of pictures for each class. npz: a file of arrays. tfds: a
     folder that tensorflow-datasets prepared."""
     dir: str = "data"
-    """Directory of prepared datasets (`python -m hdlif_jax.commands.prepare_data`), or the own data itself; digits
+    """Directory of prepared datasets (`hdlif prepare-data`), or the own data itself; digits
     needs none."""
     validation_fraction: Share = 0.1
     """Share of the training set that is held out to watch the run and to choose by; 0 trains on all of it."""

@@ -1,4 +1,4 @@
-"""Studies that ship; `python -m hdlif_jax.commands.study NAME` runs one."""
+"""Studies that ship; `hdlif study NAME` runs one."""
 
 from hdlif_jax.commands.studies.baselines import BASELINES
 from hdlif_jax.commands.studies.hd_lif import TABLES

@@ -1,11 +1,13 @@
 """What the commands share: their arguments and their console."""
 
 import contextlib
-import difflib
 import importlib.util
+import inspect
 import io
+import shutil
 import sys
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from hdlif_jax.commands.support.entry import MENDABLE, fail
@@ -14,7 +16,7 @@ from hdlif_jax.commands.support.program import program
 
 T = TypeVar("T")
 
-NEAREST = 3  # words that a message about an unknown one names
+WIDTH = 80  # columns of help, at most
 
 EXTRA = ("filelock", "matplotlib", "tyro")  # what the extra hdlif_jax[commands] brings; rich comes with Flax, too
 
@@ -26,6 +28,8 @@ if _missing:  # before the imports that would end in a traceback
 import rich.console  # noqa: E402
 import tyro  # noqa: E402
 from tyro import conf  # noqa: E402, F401 - commands annotate their arguments with it
+
+from hdlif_jax.commands.support.field_help import REGISTRY  # noqa: E402
 
 console = rich.console.Console(highlight=False, soft_wrap=True)
 
@@ -42,8 +46,17 @@ def parse(kind: type[T], name: str, argv: list[str] | None = None, **options: An
     Raises:
       CommandError: a word that it does not understand.
     """
+    description = _indented(options.pop("description", None) or inspect.getdoc(kind) or "")
+    words = sys.argv[1:] if argv is None else argv
     with one_line_errors():
-        return tyro.cli(kind, prog=program(name), args=sys.argv[1:] if argv is None else argv, **options)
+        return tyro.cli(kind, prog=program(name), args=words, description=description, registry=REGISTRY, **options)
+
+
+def _indented(text: str) -> str:
+    """Text in lines that fit; tyro prints descriptions as they are, but joins lines that begin with a letter."""
+    width = min(shutil.get_terminal_size().columns, WIDTH)
+    wrapped = (textwrap.fill(part, width, initial_indent="  ", subsequent_indent="  ") for part in text.split("\n\n"))
+    return "\n".join(wrapped)
 
 
 @contextlib.contextmanager
@@ -61,15 +74,6 @@ def one_line_errors() -> Iterator[None]:
         helptext = next((index for index, line in enumerate(lines) if "helptext" in line), len(lines))
         message = " ".join(line for line in lines[:helptext] if line.strip("─-"))
         raise CommandError(message.removeprefix("Error parsing ").removeprefix("Arguments: ")) from None
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The nearest known words, at most three, as a question and a space; empty where none is near."""
-    known = list(known)
-    begins = [name for name in known if word and name.startswith(word)]
-    close = difflib.get_close_matches(word, known, n=NEAREST, cutoff=0.6)
-    nearest = list(dict.fromkeys([*begins, *close]))[:NEAREST]
-    return f"did you mean {', '.join(nearest)}? " if nearest else ""
 
 
 def where_presets_are() -> str:

@@ -11,8 +11,9 @@ import hdlif_jax as hd
 from hdlif_jax.commands import make, registry
 from hdlif_jax.commands.config import DataConfig, FirstConfig, ModelConfig, TrainConfig
 from hdlif_jax.commands.presets import PRESETS
-from hdlif_jax.commands.support.cli import did_you_mean, where_presets_are
+from hdlif_jax.commands.support.cli import where_presets_are
 from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.near import did_you_mean
 from hdlif_jax.commands.support.run_directory import RunDirectory, in_data_dir
 from hdlif_jax.commands.support.runs import load_run
 

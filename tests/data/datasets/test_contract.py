@@ -110,7 +110,7 @@ def test_missing_data_says_what_to_get_and_where_to_put_it(name, tmp_path):
     message = one_line(caught)
     for original in CATALOG[name].originals:
         assert original.name in message
-    assert f"python -m hdlif_jax.commands.prepare_data {name} --from FOLDER_WITH_THESE_FILES --to {tmp_path}" in message
+    assert f"hdlif prepare-data {name} --from FOLDER_WITH_THESE_FILES --to {tmp_path}" in message
 
 
 @pytest.mark.parametrize("name", INSTALLED)
