@@ -10,7 +10,12 @@ from hdlif_jax.commands.support.report.seen import Seen
 from hdlif_jax.commands.support.run_directory import RunDirectory
 
 T, N, K = 3, 40, 4
-HOSTILE = ["<b>left</b> & <img src=x onerror=fail()>", "mid\"dle' <script>fail()</script>", "%{x} </script>", "ok"]
+HOSTILE = [
+    "<b>left</b> & <img src=x onerror=fail()>",
+    "mid\"dle' <script>fail()</script>",
+    "%{x} $x^2$ </script>",
+    "ok",
+]
 LAYERS = ("blocks.0.neuron1", "blocks.0.neuron2")
 GENERATOR = np.random.default_rng(0)
 LABELS = np.arange(N) % K

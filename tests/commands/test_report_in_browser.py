@@ -126,7 +126,11 @@ def test_names_are_shown_as_they_are(browser, file):
     opened.tab("Predictions")
     assert opened.page.locator("main b, main script, main img[src='x']").count() == 0
     ticks = opened.page.locator("#confusion .yaxislayer-above text, #confusion .ytick text").all_text_contents()
-    assert set(ticks) == set(HOSTILE)
+    assert set(ticks) == {name if len(name) <= 18 else f"{name[:17]}…" for name in HOSTILE}
+    legend = opened.page.locator("#probabilities .legendtext").all_text_contents()
+    assert {name.removesuffix(" (true)") for name in legend} == {
+        name if len(name) <= 24 else f"{name[:23]}…" for name in HOSTILE
+    }
     opened.check_quiet(file)
 
 

@@ -179,7 +179,7 @@ def _configuration(records: Records, class_names: list[str]) -> Tab:
     rows = fields(records.config)
     changed = [(name, value, usual) for name, value, usual in rows if usual is not None]
     heads = ("field", "value", "of the preset")
-    about = [("preset", records.config.preset), ("command", " ".join(description["command"]))]
+    about = [("preset", records.config.preset), ("command", shlex.join(description["command"]))]
     if info is not None:
         about += [
             ("inputs", f"{'×'.join(map(str, info.example_shape))} {info.dtype}"),

@@ -18,6 +18,7 @@ SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v"
            "d": "diamond-tall"}  # fmt: skip
 FONT = 'system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, "DejaVu Sans", sans-serif'
 SHOWN_STEPS = 600  # points of a curve of batches
+NAMED, LONGEST = 40, 18  # classes whose names are at the axes, and signs of a name there
 MARKED = 40  # points that are all marked
 
 
@@ -140,7 +141,7 @@ def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Chart:
       counts: `[K, K]`, rows are true classes.
       class_names: K of them.
     """
-    names = [_plain(name) for name in class_names]
+    names, ticks = [_plain(name) for name in class_names], [_plain(_cut(name)) for name in class_names]
     places = list(range(len(names)))
     trace = {
         "type": "heatmap",
@@ -157,9 +158,9 @@ def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Chart:
         "colorbar": {"title": {"text": "inputs"}, "thickness": 12},
     }
     chart = _chart([trace], "Confusion", "predicted", "true")
-    ticks = {"tickvals": places, "ticktext": names, "automargin": True} if len(names) <= 40 else {"automargin": True}
-    chart["layout"]["xaxis"] |= ticks | {"tickangle": -45 if max(map(len, class_names)) > 2 else 0}
-    chart["layout"]["yaxis"] |= ticks | {"autorange": "reversed"}
+    named = {"tickvals": places, "ticktext": ticks} if len(names) <= NAMED else {}
+    chart["layout"]["xaxis"] |= named | {"tickangle": -45 if max(map(len, class_names)) > 2 else 0}
+    chart["layout"]["yaxis"] |= named | {"autorange": "reversed"}
     chart["layout"]["height"] = max(420, min(900, 220 + 22 * len(names)))
     return chart
 
@@ -168,7 +169,7 @@ def _chart(data: list[Any], title: str, x: str, y: str, yaxis: dict[str, Any] | 
     layout = {
         "title": {"text": title, "font": {"size": 16}, "x": 0.02, "y": 0.97, "yanchor": "top"},
         "xaxis": {"title": {"text": x}, "automargin": True},
-        "yaxis": {"title": {"text": y}, "automargin": True} | (yaxis or {}),
+        "yaxis": {"title": {"text": y, "standoff": 12}, "automargin": True} | (yaxis or {}),
         "margin": {"l": 60, "r": 20, "t": 80, "b": 50},
         "height": 400,
         "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "entrywidth": 0},
@@ -190,9 +191,13 @@ def _look(look: viz.Look, x: Any, y: Any, name: str) -> dict[str, Any]:
     return _line(x, y, name, line, SYMBOLS[look.marker] if len(x) <= MARKED else None)
 
 
+def _cut(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+
+
 def _plain(text: str) -> str:
-    """A text that plotly, which knows a few tags, shows as it is; quotes it does not know."""
-    return html.escape(text, quote=False)
+    """A text that plotly shows as it is: it knows a few tags and entities, but none of quotes, and formulas."""
+    return html.escape(text, quote=False).replace("$", "&#36;")
 
 
 def _floats(values: Any) -> list[float | None]:

@@ -6,8 +6,8 @@
   const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
   const drawn = new Set();
 
-  // Texts of charts may have a few tags of HTML; those of users must not.
-  const plain = (text) => text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
+  // Texts of charts may have a few tags of HTML, and formulas; those of users must not.
+  const plain = (text) => text.replace(/[&<>$]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
   const drawIn = (panel) => {
     for (const place of panel.querySelectorAll(".chart")) {
@@ -17,6 +17,8 @@
       }
     }
   };
+
+  const cut = (text) => (text.length > 24 ? `${text.slice(0, 23)}…` : text);
 
   const tabs = [...document.querySelectorAll("[role=tab]")];
   const select = (chosen) => {
@@ -96,11 +98,11 @@
       name: plain(name), line: look, marker: { symbol, size: 8 },
       hovertemplate: "step %{x}: %{y:.1f} %",
     });
-    const data = [line(example.label, { color: "#000000", width: 3 }, "circle", `${nameOf(example.label)} (true)`)];
+    const data = [line(example.label, { color: "#000000", width: 3 }, "circle", `${cut(nameOf(example.label))} (true)`)];
     likely.forEach((label, place) => data.push(
-      line(label, { color: colors[place], width: 2, dash: dashes[place] }, symbols[place], nameOf(label))));
+      line(label, { color: colors[place], width: 2, dash: dashes[place] }, symbols[place], cut(nameOf(label)))));
     Plotly.react(document.getElementById("probabilities"), data, {
-      title: { text: `Test input ${example.index}: probability of its class and of others`,
+      title: { text: `Test input ${example.index}: class probabilities`,
         font: { size: 15 }, x: 0.02, y: 0.97, yanchor: "top" },
       xaxis: { title: { text: "time-steps used" }, dtick: steps.length <= 16 ? 1 : null,
         range: [0.8, steps.length + 0.2] },
