@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         data,
         deploy,
         encodings,
+        interop,
         learning,
         losses,
         neurons,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         rollout,
         training,
     )
+    from hdlif_jax import viz as viz
 
 __version__ = "0.2.0"
 
@@ -31,6 +33,7 @@ __all__ = [
     "data",
     "deploy",
     "encodings",
+    "interop",
     "learning",
     "losses",
     "neurons",
@@ -39,13 +42,14 @@ __all__ = [
     "rollout",
     "training",
 ]
+NEEDS_EXTRA = ("viz",)  # beside them, where the packages of its extra are; not among what a star imports
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name in __all__:
+    if name in __all__ or name in NEEDS_EXTRA:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *__all__, *NEEDS_EXTRA])

@@ -63,6 +63,7 @@ NotNegative = Annotated[float, Limit("must not be negative", lambda value: value
 Share = Annotated[float, Limit("must be in [0, 1)", lambda value: 0 <= value < 1, (-0.5, 1.0, 2.0))]
 Probability = Annotated[float, Limit("must be in [0, 1]", lambda value: 0 <= value <= 1, (-0.5, 1.5))]
 Inside = Annotated[float, Limit("must be in (0, 1)", lambda value: 0 < value < 1, (-0.5, 0.0, 1.0, 2.0))]
+Leak = Annotated[float, Limit("must be in (0, 1]", lambda value: 0 < value <= 1, (-0.5, 0.0, 2.0))]
 Percentile = Annotated[float, Limit("must be in [0, 100]", lambda value: 0 <= value <= 100, (-0.5, 100.5))]
 TailPercentile = Annotated[float, Limit("must be in [0, 50)", lambda value: 0 <= value < 50, (-0.5, 50.0, 93.5))]
 ImageShape = Annotated[
@@ -74,8 +75,10 @@ ImageShape = Annotated[
     ),
 ]
 MAX_BITS = 24  # of a spike: a float32 tells no more levels apart
+#: Of a spike.
 Bits = Annotated[int, Limit(f"must be in 1…{MAX_BITS}", lambda value: 1 <= value <= MAX_BITS, (0, -1, MAX_BITS + 1))]
 Widths = Annotated[tuple[Count, ...], Limit("must not be empty", lambda value: len(value) > 0, ((),))]
+#: What the kernels of a network are.
 WeightKind = Literal["float", "binary", "ternary", "standardized"]
 Attention = Literal["none", "seca-1", "seca-2"]
 Recalibrate = Literal["auto", "yes", "no"]

@@ -22,7 +22,7 @@ from hdlif_jax.checks import Positive, Probability, Share, check_arguments, chec
 # Classes that are called as functions and named as such.
 # ruff: noqa: N801
 
-StepLoss = Callable[[jax.Array, jax.Array], jax.Array]  # (logits [B, K], labels) -> scalar
+StepLoss = Callable[[jax.Array, jax.Array], jax.Array]  #: `(logits [B, K], labels) -> scalar`
 
 
 @dataclasses.dataclass(frozen=True)

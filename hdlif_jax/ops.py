@@ -17,58 +17,70 @@ MAX_LEVEL = 127  # of an int8
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
-def float_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """Convolution padded by half the kernel all round.
+def float_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: int | None = None) -> jax.Array:
+    """Convolution, by default padded by half the kernel all round.
 
     Args:
       x: `[B, H, W, C_in]`.
-      kernel: `[k, k, C_in, C_out]`, k odd.
+      kernel: `[k, k, C_in, C_out]`.
       stride: of the output.
+      padding: rows and columns of zeros p on every side; None is ⌊k/2⌋.
 
     Returns:
+      `[B, ⌊(H + 2p − k)/stride⌋ + 1, ⌊(W + 2p − k)/stride⌋ + 1, C_out]`, by default of an odd k
       `[B, ⌈H/stride⌉, ⌈W/stride⌉, C_out]`.
     """
-    return convolve(x, kernel, stride, kernel.shape[0] // 2)
+    return convolve(x, kernel, stride, kernel.shape[0] // 2 if padding is None else padding)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
-def integer_conv(spikes: jax.Array, kernel: jax.Array, unit: float, stride: int) -> jax.Array:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
+def integer_conv(
+    spikes: jax.Array, kernel: jax.Array, unit: float, stride: int, padding: int | None = None
+) -> jax.Array:
     """`float_conv` of spikes on a grid and a quantised kernel, computed in integers.
 
     Args:
       spikes: integers 0…127 times `unit`, `[B, H, W, C_in]`.
-      kernel: Ŵ with one scale per output channel, `[k, k, C_in, C_out]`, k odd.
+      kernel: Ŵ with one scale per output channel, `[k, k, C_in, C_out]`.
       unit: size of one spike level.
       stride: of the output.
+      padding: as of `float_conv`.
 
     Returns:
-      `[B, ⌈H/stride⌉, ⌈W/stride⌉, C_out]`; the only roundings are those of the two scales.
+      What `float_conv` gives; the only roundings are those of the two scales.
     """
-    return _integer_forward(spikes, kernel, unit, stride)[0]
+    return _integer_forward(spikes, kernel, unit, stride, padding)[0]
 
 
-def _integer_forward(spikes: jax.Array, kernel: jax.Array, unit: float, stride: int) -> tuple[jax.Array, jax.Array]:
+def _integer_forward(
+    spikes: jax.Array, kernel: jax.Array, unit: float, stride: int, padding: int | None
+) -> tuple[jax.Array, jax.Array]:
     """The convolution and the levels of the spikes, int8."""
     _check_images_and_kernel(spikes, kernel)
     chex.assert_type((spikes, kernel), float)
     levels = jnp.round(spikes * (1 / unit)).astype(jnp.int8)
     scale = jnp.max(jnp.abs(kernel), (0, 1, 2)) * unit
-    sums = convolve(levels, jnp.sign(kernel).astype(jnp.int8), stride, kernel.shape[0] // 2, jnp.int32)
+    padding = kernel.shape[0] // 2 if padding is None else padding
+    sums = convolve(levels, jnp.sign(kernel).astype(jnp.int8), stride, padding, jnp.int32)
     return sums.astype(kernel.dtype) * scale[None, None, None, :], levels
 
 
 @integer_conv.defjvp
 def _integer_conv_jvp(
-    unit: float, stride: int, primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
+    unit: float,
+    stride: int,
+    padding: int | None,
+    primals: tuple[jax.Array, jax.Array],
+    tangents: tuple[jax.Array, jax.Array],
 ) -> tuple[jax.Array, jax.Array]:
     spikes, kernel = primals
-    convolved, levels = _integer_forward(spikes, kernel, unit, stride)
+    convolved, levels = _integer_forward(spikes, kernel, unit, stride, padding)
 
     # What is kept for the way back are the levels, a quarter of the memory of float spikes: those are made again there.
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def derivative(levels: jax.Array, kernel: jax.Array, spikes_dot: jax.Array, kernel_dot: jax.Array) -> jax.Array:
         spikes = levels.astype(kernel.dtype) * unit
-        return float_conv(spikes_dot, kernel, stride) + float_conv(spikes, kernel_dot, stride)
+        return float_conv(spikes_dot, kernel, stride, padding) + float_conv(spikes, kernel_dot, stride, padding)
 
     return convolved, derivative(levels, kernel, *tangents)
 
@@ -112,6 +124,11 @@ def sum_pool(x: jax.Array) -> jax.Array:
 def max_pool(x: jax.Array) -> jax.Array:
     """Maximum over 3×3 with stride 2, `[..., H, W, C]` to `[..., ⌈H/2⌉, ⌈W/2⌉, C]`."""
     return _windows(x, -jnp.inf, jax.lax.max)
+
+
+def max_pool_2x2(x: jax.Array) -> jax.Array:
+    """Maximum over 2×2 without overlap; shapes as `average_pool`."""
+    return jnp.max(_squares(x), (-4, -2))
 
 
 def global_average(x: jax.Array) -> jax.Array:

@@ -16,6 +16,14 @@
 # the neuron. Here are LIF and HD-LIF side by side, in numbers and pictures: first one neuron, then a network.
 
 # %%
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("hdlif_jax") is None:  # as on Colab; where it is installed, nothing happens
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "hdlif_jax[commands]"], check=True)
+
+# %%
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
@@ -23,7 +31,7 @@ import optax
 from flax import nnx
 
 import hdlif_jax as hd
-from hdlif_jax.analysis.separability import figures  # the only part that needs matplotlib
+from hdlif_jax import viz
 
 # %matplotlib inline
 
@@ -48,8 +56,7 @@ separability = hd.analysis.separability
 contributions = jax.jit(separability.temporal_contributions, static_argnums=0)
 samples = {name: contributions(step, params, currents) for name, (step, params) in neurons.items()}
 
-figures.epsilon_maps(samples)
-plt.show()
+viz.epsilon_map({name: sample.weights for name, sample in samples.items()})
 
 # %% [markdown]
 # LIF's $\epsilon$ takes any value, as its surrogate depends on the membrane. HD-LIF's takes a handful: 0, 1, and
@@ -57,16 +64,14 @@ plt.show()
 # constant leaves unexplained: 0 if they are all equal.
 
 # %%
-spread = {
-    name: {
-        "distinct_epsilon_values": len(separability.distinct_values(sample.weights)),
-        "separability_index": float(separability.separability_index(sample.weights)),
-    }
-    for name, sample in samples.items()
+weights = {name: sample.weights for name, sample in samples.items()}
+notes = {
+    name: f"{len(separability.distinct_values(epsilon))} distinct values, "
+    f"index {float(separability.separability_index(epsilon)):.3f}"
+    for name, epsilon in weights.items()
 }
 print("HD-LIF's values:", separability.distinct_values(samples["hd-lif"].weights))
-figures.epsilon_distribution(samples, spread)
-plt.show()
+viz.epsilon_distribution(weights, notes=notes)
 
 # %% [markdown]
 # For HD-LIF all of $\epsilon$ follows from which steps fire. The closed form agrees with automatic differentiation, and
@@ -166,7 +171,14 @@ for name, result in studies.items():
         f"{name:7} cosine of the first layer: {result['first_layer_cosine_init']:.3f} at initialisation, "
         f"{result['first_layer_cosine_trained']:.3f} after {NUM_UPDATES} updates"
     )
-figures.cosine_per_layer(studies)
+figure, both = plt.subplots(1, 2, figsize=(12, 4.4), layout="constrained", sharey=True)
+for axes, (stage, title) in zip(both, (("init", "At initialisation"), ("trained", "After training")), strict=True):
+    cosines = {
+        name: {layer: found["mean"] for layer, found in result["cosine_per_layer"][stage].items()}
+        for name, result in studies.items()
+    }
+    viz.cosines_by_layer(cosines, title=title, axes=axes)
+    axes.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
@@ -177,5 +189,13 @@ plt.show()
 # only $T$ possible gradients:
 
 # %%
-figures.estimator_variance(studies)
+figure, both = plt.subplots(1, 2, figsize=(12, 4.4), layout="constrained")
+parts = (("variance", 1, "Variance of $T g$ about the sum of all steps"), ("bias_stbp", 2, "Bias² of that sum to STBP"))
+for axes, (part, power, title) in zip(both, parts, strict=True):
+    values = {
+        name: {layer: place[part] ** power for layer, place in result["estimator"]["trained"].items()}
+        for name, result in studies.items()
+    }
+    viz.bars_by_layer(values, title=title, axes=axes)
+    axes.legend()
 plt.show()

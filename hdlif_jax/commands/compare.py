@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 from hdlif_jax.commands.config import TrainConfig, to_dict
-from hdlif_jax.commands.study import Planned, run_all, write_results
+from hdlif_jax.commands.study import write_results
 from hdlif_jax.commands.support.cli import conf, console, parse
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.planned import Planned, do_all
 from hdlif_jax.commands.support.run_directory import RunDirectory
+from hdlif_jax.commands.support.whole_run import complete, is_whole
 
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """Writes study.json, study.md and figures of finished runs; those that differ in nothing but the seed are a row."""
 
-    runs: conf.Positional[tuple[pathlib.Path, ...]]
+    runs: Annotated[conf.Positional[tuple[pathlib.Path, ...]], conf.arg(metavar="RUN …")]
     """Run directories; the first row is what the others are compared with."""
     out: pathlib.Path = pathlib.Path("comparison")
     """Folder of the results."""
@@ -78,7 +81,12 @@ def main() -> None:
     """Entry point."""
     arguments = parse(Arguments, "compare")
     planned = grouped(arguments.runs)
-    run_all(planned, arguments.deploy)
+    needs_proof = arguments.deploy
+    do_all(
+        planned,
+        functools.partial(complete, needs_proof=needs_proof),
+        functools.partial(is_whole, needs_proof=needs_proof),
+    )
     arguments.out.mkdir(parents=True, exist_ok=True)
     runs: dict[str, dict[int, pathlib.Path]] = {}
     for run in planned:

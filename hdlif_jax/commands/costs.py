@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import jax
 
     from hdlif_jax import analysis, data, nn
+    from hdlif_jax.commands.support.runs import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +95,11 @@ def load_subject(source: str, data_dir: str | None = None) -> Subject:
         raise CommandError(
             f"{source!r} is neither a preset nor a run directory; {did_you_mean(source, PRESETS)}{where_presets_are()}"
         )
-    run = load_run(source, data_dir=data_dir)
+    return subject_of_run(load_run(source, data_dir=data_dir), source)
+
+
+def subject_of_run(run: Run, source: str) -> Subject:
+    """The network of a run that was loaded from the directory `source`."""
     preset = PRESETS.get(run.config.preset)
     spec = input_spec(run.config) if run.info is None else run.info.spec
     same_network = preset is not None and (preset.config.model, preset.config.data.name) == (

@@ -19,9 +19,11 @@ from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.execution import one_device, use_compilation_cache
 from hdlif_jax.commands.support.near import did_you_mean
 from hdlif_jax.commands.support.other_data import OtherData
+from hdlif_jax.commands.support.planned import Planned, do_all
 from hdlif_jax.commands.support.progress import phase
 from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, read_json, write_json
 from hdlif_jax.commands.support.runs import load_dataset
+from hdlif_jax.commands.support.whole_run import is_trained, train
 
 if TYPE_CHECKING:
     from hdlif_jax.analysis.separability import Contributions, ModelStudy
@@ -62,7 +64,7 @@ class Arguments:
     data: OtherData = OtherData()
     runs: pathlib.Path | None = None
     """Folder of runs of systems, NAME/seed-SEED, such as STUDY/runs of a study; those that are there and finished
-    are not trained again. OUT/systems by default."""
+    are not trained again; what the others print is in NAME/seed-SEED.log. OUT/systems by default."""
     out: pathlib.Path | None = None
     """Where results and trained models go; runs/separability-TIME by default. A second call loads the models."""
 
@@ -109,6 +111,14 @@ class Arguments:
         """How a system is trained."""
         config = self.data.in_place_of(PRESETS[system].recipe(self.recipe))
         return dataclasses.replace(config, epochs=self.epochs or config.epochs)
+
+    def trainings(self, folder: pathlib.Path) -> list[Planned]:
+        """Of the systems, in a folder of runs."""
+        return [
+            Planned(name, seed, dataclasses.replace(self.config_of(name), seed=seed), folder / name / f"seed-{seed}")
+            for name in self.systems
+            for seed in self.seeds
+        ]
 
 
 def table(studies: dict[str, ModelStudy]) -> str:
@@ -255,7 +265,7 @@ class Countdown:
 
 def show_neurons(out: pathlib.Path, studies: dict[str, ModelStudy], samples: dict[str, Contributions]) -> None:
     """Draws and prints what was found of neuron models."""
-    from hdlif_jax.analysis.separability.figures import plot_all
+    from hdlif_jax.commands.support.separability_plots import plot_all
 
     with phase("drawing"):
         plot_all(out, studies, samples)
@@ -264,7 +274,7 @@ def show_neurons(out: pathlib.Path, studies: dict[str, ModelStudy], samples: dic
 
 def show_systems(out: pathlib.Path, systems: dict[str, Any], dataset: str, seeds: tuple[int, ...]) -> None:
     """Draws and prints what was found of systems, the best first."""
-    from hdlif_jax.analysis.separability.systems_figure import systems_figure
+    from hdlif_jax.commands.support.separability_plots import systems_figure
     from hdlif_jax.commands.support.system_tables import systems_markdown, systems_table
     from hdlif_jax.commands.support.systems import by_cosine, short_names
 
@@ -282,6 +292,9 @@ def main() -> None:
     """Entry point."""
     arguments = parse(Arguments, "separability")
     out = output_directory(arguments)
+    trainings = arguments.trainings(arguments.runs or out / "systems")
+    if trainings:
+        do_all(trainings, train, is_trained)  # first, as on accelerators this process will take memory
     base, names, seeds, updates = (
         arguments.data.in_place_of(PRESETS[arguments.preset].config),
         arguments.neurons,
@@ -300,8 +313,9 @@ def main() -> None:
     samples: dict[str, Contributions] = {}
     use_compilation_cache()
     if names:
-        trainings = len(names) * len(seeds)
-        console.print(f"{trainings} trainings of {updates} updates on {base.data.name}, and comparisons.\n{USUAL}")
+        console.print(
+            f"{len(names) * len(seeds)} trainings of {updates} updates on {base.data.name}, and comparisons.\n{USUAL}"
+        )
     clock = Countdown(len(arguments.models))
     for name in names:
         with phase(f"{name}: training {len(seeds)} networks and comparing gradients"):
@@ -310,14 +324,11 @@ def main() -> None:
     for name in arguments.systems:
         from hdlif_jax.commands.support.systems import study_system
 
-        folder = (arguments.runs or out / "systems") / name
-        results["systems"][name] = study_system(arguments.config_of(name), seeds, folder)
+        runs = {run.seed: run.path for run in trainings if run.variant == name}
+        results["systems"][name] = study_system(arguments.config_of(name), runs)
         write_json(out / "separability.json", results)  # after each, as they take long
         clock.part(name)
     write_json(out / "separability.json", results)
-    import matplotlib
-
-    matplotlib.use("Agg")  # pictures are files
     if names:
         show_neurons(out, results["models"], samples)
     if arguments.systems:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import functools
 import json
 import pathlib
-import signal
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from hdlif_jax.checks import Seed, check_fields
 from hdlif_jax.commands.config import TrainConfig, to_dict
 from hdlif_jax.commands.studies import STUDIES, Study, read_study
 from hdlif_jax.commands.support import cli
+from hdlif_jax.commands.support.check_runs import check_runs
 from hdlif_jax.commands.support.cli import conf, console
 from hdlif_jax.commands.support.entry import command
-from hdlif_jax.commands.support.errors import CommandError, Stopped
+from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.near import did_you_mean
+from hdlif_jax.commands.support.planned import Planned, do_all
 from hdlif_jax.commands.support.program import program, typed
-from hdlif_jax.commands.support.run_directory import PACKAGES, RunDirectory, read_json, version_of, write_json
-from hdlif_jax.commands.support.whole_run import WholeRun, is_whole
-
-POLL = 0.5  # seconds
+from hdlif_jax.commands.support.run_directory import PACKAGES, read_json, version_of, write_json
+from hdlif_jax.commands.support.whole_run import complete, is_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +36,8 @@ class Arguments:
     """Folder; studies/NAME by default. Called again it goes on where it stopped."""
     seeds: tuple[Seed, ...] | None = None
     """One run of each variant for each; those of the study by default."""
+    variants: tuple[str, ...] | None = None
+    """Rows to run, in the order of the study; all by default."""
     scale: str | None = None
     """Budget, by its name in the study, such as cpu; its first by default."""
     only: str | None = None
@@ -48,8 +48,10 @@ class Arguments:
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError for values that are none of a field."""
         check_fields(self)
-        if self.seeds is not None and (not self.seeds or len(set(self.seeds)) < len(self.seeds)):
-            raise ValueError(f"--seeds {' '.join(map(str, self.seeds))} must name at least one, each once")
+        for name in ("seeds", "variants"):
+            values = getattr(self, name)
+            if values is not None and (not values or len(set(values)) < len(values)):
+                raise ValueError(f"--{name} {' '.join(map(str, values))} must name at least one, each once")
         self.share()
 
     def share(self) -> tuple[int, int]:
@@ -60,15 +62,6 @@ class Arguments:
         if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
             raise ValueError(f"--only {self.only!r} must be I/N with 1 ≤ I ≤ N, such as 1/4")
         return int(first) - 1, int(count)
-
-
-class Planned(NamedTuple):
-    """A run of a study."""
-
-    variant: str
-    seed: int
-    config: TrainConfig
-    path: pathlib.Path
 
 
 def load_study(name: str) -> tuple[str, Study]:
@@ -91,14 +84,19 @@ def plan(study: Study, arguments: Arguments, words: list[str], out: pathlib.Path
     """All runs of a study, in the order in which they are done: all variants of a seed, then the next seed.
 
     Raises:
-      CommandError: a scale or an option that does not exist.
+      CommandError: a scale, a variant or an option that does not exist.
     """
     scale = next(iter(study.scales)) if arguments.scale is None else arguments.scale
     if scale not in study.scales:
         raise CommandError(f"--scale {scale} is none of this study; choose one of {', '.join(study.scales)}")
+    for name in arguments.variants or ():
+        if name not in study.variants:
+            near = did_you_mean(name, study.variants)
+            raise CommandError(f"--variants {name} is none of this study; {near}there are {', '.join(study.variants)}")
+    chosen = [name for name in study.variants if arguments.variants is None or name in arguments.variants]
     planned = []
     for seed in arguments.seeds or study.seeds:
-        for variant in study.variants:
+        for variant in chosen:
             config = with_words(study.config(variant, scale, seed), words)
             planned.append(Planned(variant, seed, config, out / "runs" / variant / f"seed-{seed}"))
     return planned
@@ -121,126 +119,34 @@ def with_words(config: TrainConfig, words: list[str]) -> TrainConfig:
     return new
 
 
-def claim(out: pathlib.Path, name: str, planned: list[Planned]) -> None:
-    """Makes the folder this study's own.
+def plan_file(out: pathlib.Path, name: str, planned: list[Planned]) -> dict[str, Any]:
+    """What plan.json will say, which makes the folder this study's own.
 
     Raises:
-      CommandError: it holds something else, or runs of another configuration.
+      CommandError: the folder holds something else, or runs of another configuration.
     """
     file = out / "plan.json"
-    description = {
-        "study": name,
-        "runs": {f"{run.variant}/seed-{run.seed}": to_dict(run.config) for run in planned},
-    }
-    description = _as_json(description)
-    if file.is_file():
-        before = read_json(file)
-        for key, config in description["runs"].items():
-            if before["runs"].get(key, config) != config:
-                raise CommandError(f"{out} holds {key} with another configuration; choose another --out")
-        if before["study"] != name:
-            raise CommandError(f"{out} holds the study {before['study']}, not {name}; choose another --out")
-        description["runs"] = before["runs"] | description["runs"]
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise CommandError(f"{out} is not empty and holds no study; choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(file, description)
+    runs = {f"{run.variant}/seed-{run.seed}": _as_json(to_dict(run.config)) for run in planned}
+    if not file.is_file():
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise CommandError(f"{out} is not empty and holds no study; choose another --out")
+        return {"study": name, "runs": runs}
+    before = read_json(file)
+    for key, config in runs.items():
+        if before["runs"].get(key, config) != config:
+            raise CommandError(f"{out} holds {key} with another configuration; choose another --out")
+    if before["study"] != name:
+        raise CommandError(f"{out} holds the study {before['study']}, not {name}; choose another --out")
+    return {"study": name, "runs": before["runs"] | runs}
 
 
 def _as_json(value: Any) -> Any:
     return json.loads(json.dumps(value))  # tuples as lists
 
 
-def run_all(planned: list[Planned], needs_proof: bool) -> None:
-    """Does what is left of some runs, one after the other.
-
-    Raises:
-      CommandError: a run failed.
-      Stopped: a signal asked for it; the run that was on wrote a checkpoint.
-    """
-    with _bar(len(planned)) as bar:
-        for index, run in enumerate(planned):
-            what = f"{run.variant}, seed {run.seed}"
-            if is_whole(run.path):
-                bar.update(index + 1, f"{what}: done before")
-                continue
-            whole = WholeRun(run.config, run.path, needs_proof)
-            with stop_requests() as received:
-                try:
-                    whole.start()
-                    while not whole.wait(POLL):
-                        if received:
-                            whole.stop()
-                            raise Stopped(f"stopped in {what}; call again to go on", 128 + received[0])
-                        bar.update(index, f"{what}: {_state(run)}", _share_done(run))
-                finally:
-                    whole.stop()
-            whole.check()
-            bar.update(index + 1, f"{what}: {_result(run)}")
-            if not console.is_interactive:
-                console.print(f"{what}: {_result(run)}")
-
-
-@contextlib.contextmanager
-def stop_requests() -> Iterator[list[int]]:
-    """Yields the signals that came and asked to stop."""
-    received: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, lambda number, frame: received.append(number)) for number in signals}
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _state(run: Planned) -> str:
-    epochs = RunDirectory(run.path).read_metrics("epoch")
-    if not epochs:
-        return "starting"
-    last = epochs[-1]
-    if last["epoch"] >= run.config.epochs:
-        return "counting costs, deploying"
-    return f"epoch {last['epoch']}/{run.config.epochs}, training accuracy {100 * last['train_accuracy']:.1f} %"
-
-
-def _share_done(run: Planned) -> float:
-    epochs = RunDirectory(run.path).read_metrics("epoch")
-    return epochs[-1]["epoch"] / run.config.epochs if epochs else 0.0
-
-
-def _result(run: Planned) -> str:
-    return f"test accuracy {100 * read_json(run.path / 'summary.json')['test_accuracy']:.2f} %"
-
-
-class _Bar:
-    """Runs that are done, and what is on."""
-
-    def __init__(self, progress: Any, task: Any):
-        self._progress, self._task = progress, task
-
-    def update(self, done: int, text: str, share: float = 0.0) -> None:
-        """Moves it."""
-        self._progress.update(self._task, completed=done + share, what=text)
-
-
-@contextlib.contextmanager
-def _bar(total: int) -> Iterator[_Bar]:
-    import rich.progress
-
-    columns = (
-        rich.progress.TextColumn("{task.completed:.1f}/{task.total:.0f} runs"),
-        rich.progress.BarColumn(),
-        rich.progress.TimeElapsedColumn(),
-        rich.progress.TextColumn("{task.fields[what]}"),
-    )
-    with rich.progress.Progress(*columns, console=console, disable=not console.is_interactive) as progress:
-        yield _Bar(progress, progress.add_task("runs", total=total, what="starting"))
-
-
 def write_results(out: pathlib.Path, title: str, notes: list[str], runs: dict[str, dict[int, pathlib.Path]]) -> None:
     """Writes study.json, study.md and the figures of finished runs, by row and seed."""
-    from hdlif_jax.commands.support.study_figures import rows_of, to_json
+    from hdlif_jax.commands.support.study_figures import by_data, rows_of, to_json
     from hdlif_jax.commands.support.study_plots import plot_study
     from hdlif_jax.commands.support.study_tables import markdown
     from hdlif_jax.commands.support.whole_run import found
@@ -259,7 +165,12 @@ def write_results(out: pathlib.Path, title: str, notes: list[str], runs: dict[st
         },
     )
     (out / "study.md").write_text(markdown(title, notes, rows, out))
-    plot_study(out, title, rows)
+    groups = by_data(rows)
+    for data, group in groups.items():  # of several datasets each has its pictures
+        is_only = len(groups) == 1
+        folder = out if is_only else out / pathlib.Path(data).name
+        folder.mkdir(exist_ok=True)
+        plot_study(folder, title if is_only else f"{title}, {data}", group)
 
 
 @command
@@ -271,10 +182,14 @@ def main() -> None:
     name, study = load_study(arguments.study)
     out = arguments.out or pathlib.Path("studies") / name
     planned = plan(study, arguments, words, out)
-    claim(out, name, planned)
+    description = plan_file(out, name, planned)
+    check_runs(planned)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "plan.json", description)
     first, step = arguments.share()
-    run_all(planned[first::step], arguments.deploy)
-    missing = [run for run in planned if not is_whole(run.path)]
+    is_done = functools.partial(is_whole, needs_proof=arguments.deploy)
+    do_all(planned[first::step], functools.partial(complete, needs_proof=arguments.deploy), is_done)
+    missing = [run for run in planned if not is_done(run.path)]
     if missing:
         console.print(f"{len(missing)} of {len(planned)} runs are other jobs'; the last to end writes the table")
         return

@@ -15,6 +15,7 @@ from hdlif_jax.data.entry import Entry
 from hdlif_jax.data.errors import DataError
 from hdlif_jax.data.originals import PreparedEntry
 
+#: The datasets by name.
 CATALOG: dict[str, Entry] = {
     entry.name: entry
     for entry in (

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from hdlif_jax.data.dataset import Dataset
 
-IMAGE_SIZE = 224  # that images of varying size are cut to, as is usual for ImageNet
+IMAGE_SIZE = 224  #: that images of varying size are cut to, as is usual for ImageNet
 
 
 class InputSpec(NamedTuple):

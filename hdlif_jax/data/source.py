@@ -61,7 +61,7 @@ class Source(Protocol):
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the inputs: uint8 or float32."""
+        """Of the inputs, uint8 or float32."""
 
     @property
     def labels(self) -> np.ndarray:

@@ -16,9 +16,9 @@ from hdlif_jax.deploy.format.manifest import Arithmetic
 from hdlif_jax.deploy.graph import Add, Conv, Fields, Function, Graph, Linear, Neuron, NeuronState, Node
 from hdlif_jax.deploy.runtime import fastest_arithmetic
 
-Arrays = Mapping[str, Fields]  # by node and field
-States = dict[str, NeuronState]  # by neuron
-Values = dict[str, jax.Array]  # [W, B, ...] by name
+Arrays = Mapping[str, Fields]  #: by node and field
+States = dict[str, NeuronState]  #: by neuron
+Values = dict[str, jax.Array]  #: [W, B, ...] by name
 
 
 def encode(graph: Graph, arithmetic: Arithmetic, arrays: Arrays, x: jax.Array) -> jax.Array:

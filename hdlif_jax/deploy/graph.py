@@ -10,8 +10,9 @@ from typing import Any
 
 import jax
 
-NeuronState = Any  # a pytree of float32 arrays [B, ...]
-Fields = Mapping[str, jax.Array]  # the arrays of one node
+NeuronState = Any  #: a pytree of float32 arrays [B, ...]
+Fields = Mapping[str, jax.Array]  #: the arrays of one node
+#: Dynamics, `(fields, state, current) -> (state, levels)`.
 NeuronStep = Callable[[Fields, NeuronState, jax.Array], tuple[NeuronState, jax.Array]]
 
 
@@ -108,7 +109,7 @@ class Add:
     other: str
 
 
-Node = Conv | Linear | Neuron | Function | Add
+Node = Conv | Linear | Neuron | Function | Add  #: of a graph
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,13 +20,13 @@ from hdlif_jax.deploy.export import Preprocess, normalization
 from hdlif_jax.deploy.format.manifest import Arithmetic
 from hdlif_jax.deploy.runtime import load
 
-BATCH = 64
-TOLERANCE = 0.002  # of accuracy: folding rounds differently, and a current at the edge of a level may change it
-FEW = 2  # inputs that may move for that reason in a small test set, where one alone is more than `TOLERANCE`
-AT_MOST = 0.02  # of accuracy, of a test set of any size
-ROUNDING = 1e-4  # of the largest logit: sums in another order are within this, and a spike of another level is not
+BATCH = 64  #: inputs that are compared at once
+TOLERANCE = 0.002  #: of accuracy: folding rounds differently, and a current at the edge of a level may change it
+FEW = 2  #: inputs that may move for that reason in a small test set, where one alone is more than `TOLERANCE`
+AT_MOST = 0.02  #: of accuracy, of a test set of any size
+ROUNDING = 1e-4  #: of the largest logit: sums in another order are within this, and a spike of another level is not
 
-LogitsFunction = Callable[[np.ndarray], Any]  # inputs [B, ...] or sequences [B, T, ...] to logits [T, B, K]
+LogitsFunction = Callable[[np.ndarray], Any]  #: inputs [B, ...] or sequences [B, T, ...] to logits [T, B, K]
 
 
 class Comparison(NamedTuple):

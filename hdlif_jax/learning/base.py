@@ -12,8 +12,9 @@ from hdlif_jax.losses import SequenceLoss, StepLoss, check_loss
 from hdlif_jax.nn import Network, Params, Variables
 from hdlif_jax.nn.needs import check_key, check_network
 
-Loss = StepLoss | SequenceLoss
-Update = Callable[[Params, Any, Params, jax.Array], tuple[Params, Any]]  # (grads, opt_state, params, learned [T])
+Loss = StepLoss | SequenceLoss  #: of one time-step, or of all
+#: The optimiser: `(grads, opt_state, params, learned [T]) -> (params, opt_state)`.
+Update = Callable[[Params, Any, Params, jax.Array], tuple[Params, Any]]
 
 
 class Batch(NamedTuple):

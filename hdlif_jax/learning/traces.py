@@ -105,6 +105,8 @@ class ratio_trace:
             what = kind.__name__
         elif cell.options.reset != "soft":
             what = f"reset={cell.options.reset!r}"
+        elif cell.options.order == "charge-reset-fire":
+            what = f"order={cell.options.order!r}"
         else:
             return _delay(cell)
         return f"{what} has no ratio of potentials as NDOT takes it; use nn.lif(reset='soft'), or decay_trace()"
@@ -129,7 +131,7 @@ class ratio_trace:
 
 def _delay(cell: NeuronCell) -> str | None:
     """Why no online rule teaches the weights before neurons that fire before they charge; None for others."""
-    if not isinstance(cell, LIFCell) or cell.options.order == "charge-fire":
+    if not isinstance(cell, LIFCell) or cell.options.order != "fire-charge":
         return None
     return (
         f"order={cell.options.order!r} fires on what the step before left, which is a constant to an online rule, so "

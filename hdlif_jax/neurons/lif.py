@@ -1,5 +1,6 @@
 """Leaky integrate-and-fire (Eq. 1), with the resets, ties and gradients that the field uses."""
 
+import typing
 from typing import Literal
 
 import jax
@@ -7,9 +8,9 @@ import jax
 from hdlif_jax.neurons.base import NeuronParams, charge
 from hdlif_jax.neurons.surrogates import SpikeFunction, triangle
 
-Reset = Literal["soft", "hard", "none"]
-Tie = Literal[">=", ">"]
-Order = Literal["charge-fire", "fire-charge"]
+Reset = Literal["soft", "hard", "none"]  #: of a neuron that has fired: the height is subtracted, zero, or as it was
+Tie = Literal[">=", ">"]  #: whether a membrane exactly at its threshold fires
+Order = Literal["charge-fire", "fire-charge", "charge-reset-fire"]  #: of a time-step
 
 
 def step(
@@ -37,7 +38,9 @@ def step(
       tie: whether a neuron fires at m = θ (">=") or only above (">").
       detach: whether 1[m ≥ θ] in the reset is a constant to the gradient.
       order: "fire-charge" fires on v_{t−1}, what the step before left, then charges and resets, so that every layer
-        answers a step later (DCT-SNN, Garg et al., ICCV 2021).
+        answers a step later (DCT-SNN, Garg et al., ICCV 2021); "charge-reset-fire" charges, resets by what the step
+        before fired, and fires on what that leaves, so that v_t is the membrane itself: m = λ v + I − θ 1[v ≥ θ]
+        (snnTorch, Eshraghian et al., Proc. IEEE 2023).
       relative: whether the spike function reads m / θ − 1 instead of m − θ, so that its derivative is in units of θ.
 
     Returns:
@@ -57,21 +60,25 @@ def step(
       >>> potential.tolist()
       [0.75, 0.0, 0.0]
     """
-    if order not in ("charge-fire", "fire-charge"):
-        raise ValueError(f"order={order!r} is unknown; choose one of charge-fire, fire-charge")
+    if order not in typing.get_args(Order):
+        raise ValueError(f"order={order!r} is unknown; choose one of {', '.join(typing.get_args(Order))}")
+    if reset not in typing.get_args(Reset):
+        raise ValueError(f"reset={reset!r} is unknown; choose one of {', '.join(typing.get_args(Reset))}")
+
+    def fires_at(compared: jax.Array) -> jax.Array:
+        # Not m / θ − 1: XLA multiplies by a rounded 1 / θ where θ is a constant, and a neuron at its threshold might
+        # fire.
+        excess = compared - params.threshold
+        return spike_function(excess / params.threshold if relative else excess, tie=tie)
+
     membrane = charge(params.decay, potential, current)
-    compared = membrane if order == "charge-fire" else potential
-    # Not m / θ − 1: XLA multiplies by a rounded 1 / θ where θ is a constant, and a neuron at its threshold might fire.
-    excess = compared - params.threshold
-    excess = excess / params.threshold if relative else excess
-    fires = spike_function(excess, tie=tie)
-    spikes = fires * (params.threshold if height is None else height)
+    fires = fires_at(membrane if order == "charge-fire" else potential)
     resets = jax.lax.stop_gradient(fires) if detach else fires
+    left = membrane
     if reset == "soft":
-        # Of height θ the spike is what is subtracted, to the last bit.
-        return membrane - (spikes if height is None and not detach else resets * params.threshold), spikes
-    if reset == "hard":
-        return membrane * (1 - resets), spikes
-    if reset == "none":
-        return membrane, spikes
-    raise ValueError(f"reset={reset!r} is unknown; choose one of soft, hard, none")
+        left = membrane - resets * params.threshold  # of height θ the spike is this, to the last bit
+    elif reset == "hard":
+        left = membrane * (1 - resets)
+    if order == "charge-reset-fire":
+        fires = fires_at(left)
+    return left, fires * (params.threshold if height is None else height)

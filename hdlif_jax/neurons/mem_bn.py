@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from hdlif_jax.neurons.base import NeuronParams, charge
 from hdlif_jax.neurons.hd_lif import fire
 
-EPSILON = 1e-5
+EPSILON = 1e-5  #: is added to a variance
 
 
 class MemBNParams(NamedTuple):

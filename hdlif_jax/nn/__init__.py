@@ -28,7 +28,7 @@ from hdlif_jax.nn.module import Carry, Form, Module, Stateful, Tick
 from hdlif_jax.nn.network import Network, Params, SequenceOutput, SpikingNetwork, StepOutput, Variables
 from hdlif_jax.nn.nf_resnet import NFResNet, Scale, nf_resnet34
 from hdlif_jax.nn.norms import BatchNorm, Identity, NormFactory, batch_norm, no_norm
-from hdlif_jax.nn.pooling import AdaptiveAverage, AvgPool2x2, AvgPool3x3, Flatten, GlobalAverage, MaxPool3x3
+from hdlif_jax.nn.pooling import AdaptiveAverage, AvgPool2x2, AvgPool3x3, Flatten, GlobalAverage, MaxPool2x2, MaxPool3x3
 from hdlif_jax.nn.post_resnet import (
     PostActivationResNet,
     glif_resnet18,
@@ -40,6 +40,7 @@ from hdlif_jax.nn.resnet import SpikingResNet, conv_net, resnet18, resnet19, res
 from hdlif_jax.nn.sequential import Sequential, mlp
 from hdlif_jax.nn.spec import Spec
 from hdlif_jax.nn.spike_resnet import SpikeResNet, spike_resnet18
+from hdlif_jax.nn.stem import StemShape
 from hdlif_jax.nn.steps import with_num_steps
 from hdlif_jax.nn.synapses import Conv, Linear, Synapse
 from hdlif_jax.nn.vgg import SpikingVGG
@@ -67,6 +68,7 @@ __all__ = [
     "Identity",
     "LIFCell",
     "Linear",
+    "MaxPool2x2",
     "MaxPool3x3",
     "MemBNHDLIFCell",
     "Module",
@@ -92,6 +94,7 @@ __all__ = [
     "SpikingResNet",
     "SpikingVGG",
     "Stateful",
+    "StemShape",
     "StepOutput",
     "Synapse",
     "Tick",

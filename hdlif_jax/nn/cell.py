@@ -49,7 +49,7 @@ class SpikeInput(NamedTuple):
         return self._replace(quantizer=dataclasses.replace(self.quantizer, softness=None))
 
 
-BINARY = SpikeInput(None)
+BINARY = SpikeInput(None)  #: spikes of 0 or one height
 
 
 class PerStepParam(nnx.Param[jax.Array]):
@@ -162,7 +162,7 @@ def emitted(neuron: NeuronCell, dropout: Cell | None) -> SpikeInput:
     return neuron.emits if dropout is None else neuron.emits.off_grid
 
 
-CellFactory = Callable[[int, int], NeuronCell]  # (num_steps, num_channels)
+CellFactory = Callable[[int, int], NeuronCell]  #: `(num_steps, num_channels) -> cell`
 
 
 def spike_quantizer(bits: int | None, scale: float) -> SpikeQuantizer:

@@ -8,7 +8,7 @@ import jax
 from hdlif_jax import show
 from hdlif_jax.nn.module import Form, Tick
 
-Params = dict[Any, Any]  # nested dicts of arrays, by module path
+Params = dict[Any, Any]  #: nested dicts of arrays, by module path
 ByPath = dict[str, jax.Array]  # by path of the cell, `"blocks.0.neuron1"`
 
 

@@ -14,7 +14,7 @@ from hdlif_jax.nn.needs import check_rngs
 from hdlif_jax.ops import unstack
 
 Statistics = Literal["step", "sequence"]
-NormFactory = Callable[[int, nnx.Rngs], nnx.Module]  # (num_channels, rngs)
+NormFactory = Callable[[int, nnx.Rngs], nnx.Module]  #: `(num_channels, rngs) -> module`
 
 
 @dataclasses.dataclass(frozen=True)

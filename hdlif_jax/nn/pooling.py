@@ -51,6 +51,14 @@ class MaxPool3x3(Module):
         return ops.max_pool(x)
 
 
+class MaxPool2x2(Module):
+    """Maximum over 2×2 without overlap; an odd last row or column is cut."""
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """`[B, H, W, C]` to `[B, ⌊H/2⌋, ⌊W/2⌋, C]`."""
+        return ops.max_pool_2x2(x)
+
+
 class Flatten(Module):
     """All features of an input in one axis."""
 

@@ -102,7 +102,8 @@ class PostActivationResNet(Stateful):
         in_channels = stem_width or widths[0]
         self.stem = make_stem(input_shape[-1], in_channels, stem, spec, rngs)
         self.stem_norm = spec.norm(in_channels, rngs)
-        self.stem_pool = MaxPool3x3() if stem.pools else None
+        self.stem_pool = MaxPool3x3() if stem.pools and not stem.pools_spikes else None
+        self.spike_pool = MaxPool3x3() if stem.pools and stem.pools_spikes else None
         self.neuron = spec.neuron(spec.num_steps, in_channels)
         self.dropout = spec.make_dropout()
         spikes, scale = emitted(self.neuron, self.dropout), stem.stride * (2 if stem.pools else 1)
@@ -132,7 +133,9 @@ class PostActivationResNet(Stateful):
     def __call__(self, state: Any, current: jax.Array, tick: Tick) -> tuple[Any, jax.Array]:
         """One time-step: the stem's current `[B, H', W', C']` to logits `[B, num_classes]`."""
         carry = Carry(state, tick)
-        spikes = carry.through(current, self.neuron, self.dropout, *self.blocks)
+        spikes = carry.through(current, self.neuron, self.dropout)
+        spikes = spikes if self.spike_pool is None else self.spike_pool(spikes)
+        spikes = carry.through(spikes, *self.blocks)
         features = self.average(spikes)
         logits = carry(self.head, features) if isinstance(self.head, SpikingHead) else self.head(features)
         return carry.state, logits

@@ -55,6 +55,8 @@ class SpikingResNet(Stateful):
                 f"stage_sizes, widths and strides have {len(stage_sizes)}, {len(widths)} and {len(strides)} entries; "
                 "give each one entry per stage"
             )
+        if stem.pools_spikes:
+            raise ValueError("pools_spikes=True needs a neuron behind the stem, which a pre-activation ResNet has not")
         self.input_shape: tuple[int, ...] = input_shape
         self.num_classes = num_classes
         self.num_steps = spec.num_steps

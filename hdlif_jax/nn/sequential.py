@@ -15,7 +15,7 @@ from hdlif_jax.nn.cells import Dropout
 from hdlif_jax.nn.declared import definer
 from hdlif_jax.nn.module import Carry, Stateful, Tick
 from hdlif_jax.nn.norms import batch_norm, no_norm
-from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage, MaxPool3x3
+from hdlif_jax.nn.pooling import AvgPool2x2, Flatten, GlobalAverage, MaxPool2x2, MaxPool3x3
 from hdlif_jax.nn.spec import Spec
 from hdlif_jax.nn.synapses import Linear, Synapse
 
@@ -151,7 +151,7 @@ def _emitted(module: nnx.Module, reads: SpikeInput | None, shape: tuple[int, ...
     if isinstance(module, NeuronCell):
         return module.emits
     runs = definer(type(module), "advance" if isinstance(module, Cell) else "__call__")  # a subclass may do otherwise
-    if reads is None or runs in (Flatten, MaxPool3x3):
+    if reads is None or runs in (Flatten, MaxPool2x2, MaxPool3x3):
         return reads
     if runs is Dropout:  # scales what it keeps, while training, off the grid of levels
         return reads.off_grid

@@ -12,11 +12,20 @@ StemKind = Literal["cifar", "imagenet", "events"]
 
 
 class StemShape(NamedTuple):
-    """Convolution of a stem, and whether a 3×3 maximum with stride 2 follows it."""
+    """Convolution of a stem, and the 3×3 maximum with stride 2 that follows it.
+
+    Attributes:
+      kernel_size: of the convolution.
+      stride: of the convolution.
+      pools: whether a maximum follows.
+      pools_spikes: whether that maximum is of the spikes behind the stem's neuron, as in SpikingJelly's networks, and
+        not of the current before it; of post-activation networks alone.
+    """
 
     kernel_size: int = 3
     stride: int = 1
     pools: bool = False
+    pools_spikes: bool = False
 
 
 def make_stem(in_channels: int, out_channels: int, shape: StemShape, spec: Spec, rngs: nnx.Rngs) -> Conv:

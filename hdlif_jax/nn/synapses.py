@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from hdlif_jax.checks import Count, check_arguments
+from hdlif_jax.checks import Amount, Count, check_arguments
 from hdlif_jax.nn.cell import SpikeInput
 from hdlif_jax.nn.declared import definer
 from hdlif_jax.nn.inits import Init, he_normal
@@ -56,7 +56,11 @@ class Synapse(Module):
 
 
 class Conv(Synapse):
-    """2-D convolution, padded by half its kernel on every side; without bias by default, as a BatchNorm follows."""
+    """2-D convolution; without bias by default, as a BatchNorm follows.
+
+    `padding` is the number of rows and columns of zeros on every side; None is half of the kernel, whose size is then
+    odd.
+    """
 
     weighted_sum = True
 
@@ -68,27 +72,29 @@ class Conv(Synapse):
         kernel_size: Count = 3,
         *,
         stride: Count = 1,
+        padding: Amount | None = None,
         weights: WeightKind = "float",
         spikes: SpikeInput | None = None,
         bias: bool = False,
         init: Init = he_normal(),
         rngs: nnx.Rngs,
     ):
-        if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size={kernel_size} must be odd: a convolution is padded by half of it all round")
+        if kernel_size % 2 == 0 and padding is None:
+            raise ValueError(f"kernel_size={kernel_size} must be odd: else say the padding, which is half of it")
         super().__init__((kernel_size, kernel_size, in_channels, out_channels), weights, spikes, init, rngs)
         self.kernel_size = kernel_size
         self.stride = stride
+        self.padding = kernel_size // 2 if padding is None else padding
         self.bias = nnx.Param(jnp.zeros(out_channels, jnp.float32)) if bias else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """`[B, H, W, C_in]` to `[B, ⌈H/stride⌉, ⌈W/stride⌉, C_out]`, of the form's type."""
+        """`[B, H, W, C_in]` to `[B, H', W', C_out]` as `ops.float_conv`, of the form's type."""
         dtype = jnp.dtype("float32" if self.form is None else self.form.dtype)
         kernel, unit = self.effective_kernel(), self._integer_unit()
         if unit is not None:
-            sums = integer_conv(x.astype(kernel.dtype), kernel, unit, self.stride).astype(dtype)
+            sums = integer_conv(x.astype(kernel.dtype), kernel, unit, self.stride, self.padding).astype(dtype)
         else:
-            sums = float_conv(x.astype(dtype), kernel.astype(dtype), self.stride)
+            sums = float_conv(x.astype(dtype), kernel.astype(dtype), self.stride, self.padding)
         return sums if self.bias is None else sums + self.bias[...].astype(dtype)[None, None, None, :]
 
     def _integer_unit(self) -> float | None:

@@ -12,7 +12,7 @@ from hdlif_jax.training.groups import neuron_params, params_named, slowed, with_
 from hdlif_jax.training.optimizers import decaying_kernels, only_learned_steps
 from hdlif_jax.training.plan import Plan, plan
 from hdlif_jax.training.preprocess import Augmentation, make_normalize, make_preprocess
-from hdlif_jax.training.progress import notebook_progress, plot_history
+from hdlif_jax.training.progress import notebook_progress
 from hdlif_jax.training.reach import UnreachedParameters
 from hdlif_jax.training.recalibrate import recalibrate
 from hdlif_jax.training.schedules import warmup_cosine, warmup_steps
@@ -66,7 +66,6 @@ __all__ = [
     "only_learned_steps",
     "params_named",
     "plan",
-    "plot_history",
     "read_weights",
     "recalibrate",
     "save_weights",

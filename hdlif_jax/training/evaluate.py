@@ -1,6 +1,6 @@
 """Evaluation: how many predictions are right after 1…T time-steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -42,13 +42,26 @@ def accuracy_per_step(eval_step: EvalStep, variables: Variables, source: Source,
       mesh: the devices that share a batch.
     """
     num_inputs = source.shape[0]
-    size = -(-min(EVAL_BATCH, num_inputs) // mesh.size) * mesh.size
     right: np.ndarray | int = 0
-    for start in range(0, num_inputs, size):
-        inputs, labels = source.read(np.arange(start, min(start + size, num_inputs)))
-        missing = size - len(labels)
-        inputs = inputs[np.arange(size) % (size - missing)]  # not blank: codes of a batch depend on all of it
-        labels = np.pad(labels, (0, missing), constant_values=-1)
-        inputs, labels = place((inputs, labels), batch_sharding(mesh))
+    for inputs, labels, _ in filled_batches(source, np.arange(num_inputs), mesh):
         right = right + np.asarray(eval_step(variables, inputs, labels), np.int64)
     return [int(count) / num_inputs for count in np.asarray(right)]
+
+
+def filled_batches(source: Source, indices: np.ndarray, mesh: Mesh) -> Iterator[tuple[jax.Array, jax.Array, int]]:
+    """Inputs and labels in batches of one size, on the devices, and how many of each are not there to fill it up.
+
+    The last batch is filled up with its own inputs and labels of −1.
+
+    Args:
+      source: where they are read.
+      indices: which, `[N]`; not empty.
+      mesh: the devices that share a batch.
+    """
+    size = -(-min(EVAL_BATCH, len(indices)) // mesh.size) * mesh.size
+    for start in range(0, len(indices), size):
+        inputs, labels = source.read(indices[start : start + size])
+        count = len(labels)
+        inputs = inputs[np.arange(size) % count]  # not blank: codes of a batch depend on all of it
+        labels = np.pad(labels, (0, size - count), constant_values=-1)
+        yield (*place((inputs, labels), batch_sharding(mesh)), count)

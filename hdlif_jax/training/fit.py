@@ -123,7 +123,7 @@ class Trainer:
 
     @property
     def initial_state(self) -> TrainState:
-        """Where the run starts: new arrays at every look, as `fit` gives away those that it gets."""
+        """Where the run starts; new arrays at every look, as `fit` gives away those that it gets."""
         return self.start_with(nn.variables_of(self.model))
 
     @functools.cached_property

@@ -28,7 +28,7 @@ class Plan(NamedTuple):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches of an epoch; the last, incomplete one is left out: another order next time shows its examples."""
+        """Batches of an epoch without the last, incomplete one, whose examples another order shows next time."""
         return self.train.shape[0] // self.batch_size
 
     @property

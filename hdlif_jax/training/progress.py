@@ -1,11 +1,14 @@
 """What a run shows in a notebook: a line that moves and curves that grow."""
 
 import io
+import math
 import time
 from typing import Any
 
 from hdlif_jax.checks import Positive, check_arguments
 from hdlif_jax.training.callbacks import Callbacks
+
+SHOWN = ("epoch", "train_loss", "train_accuracy")
 
 
 @check_arguments
@@ -18,7 +21,7 @@ def notebook_progress(every_seconds: Positive = 1.0) -> Callbacks:
       every_seconds: how long the line stays as it is, at least.
 
     Raises:
-      ModuleNotFoundError: in a notebook, matplotlib is not installed (`hdlif_jax[notebooks]`).
+      ModuleNotFoundError: in a notebook, matplotlib is not installed (`hdlif_jax[viz]`).
     """
     return _Shown(every_seconds).callbacks() if _in_notebook() else Callbacks(on_epoch=_print, on_warning=print)
 
@@ -34,25 +37,6 @@ def line(record: dict[str, Any]) -> str:
         words += [f"validation {validation[-1]:.3f}"] if validation else []
         words.append(f"{record['images_per_second']:,.0f} images/s")
     return ", ".join(words)
-
-
-def plot_history(history: Any, axes: Any) -> None:
-    """Draws loss, and training and validation accuracy, over epochs.
-
-    Args:
-      history: the epoch records of a run, as `Trainer.fit` returns them.
-      axes: two of matplotlib.
-    """
-    epochs = [record["epoch"] for record in history]
-    axes[0].plot(epochs, [record["train_loss"] for record in history], marker=".")
-    axes[0].set(xlabel="epoch", ylabel="training loss")
-    axes[1].plot(epochs, [100 * record["train_accuracy"] for record in history], marker=".", label="training")
-    validated = [record for record in history if record["validation_accuracy_per_step"]]
-    if validated:
-        values = [100 * record["validation_accuracy_per_step"][-1] for record in validated]
-        axes[1].plot([record["epoch"] for record in validated], values, marker=".", label="validation")
-    axes[1].set(xlabel="epoch", ylabel="accuracy (%)")
-    axes[1].legend()
 
 
 class _Shown:
@@ -78,13 +62,18 @@ class _Shown:
         self._line.update({"text/plain": line(record)}, raw=True)
 
     def _epoch(self, record: dict[str, Any]) -> None:
-        from matplotlib.figure import Figure
+        from hdlif_jax import viz
 
         self._history.append(record)
         self._say(record)
-        figure, picture = Figure(figsize=(9, 3), layout="constrained"), io.BytesIO()
-        plot_history(self._history, figure.subplots(1, 2))
-        figure.savefig(picture, format="png")  # as a picture: a notebook shows figures of pyplot alone by itself
+        epochs, loss, training = ([entry[name] for entry in self._history] for name in SHOWN)
+        accuracies = {"training": training}
+        if any(entry["validation_accuracy_per_step"] for entry in self._history):
+            accuracies["validation"] = [
+                (entry["validation_accuracy_per_step"] or [math.nan])[-1] for entry in self._history
+            ]
+        picture = io.BytesIO()
+        viz.learning(epochs, loss, accuracies).savefig(picture, format="png")
         if self._curves is None:
             self._curves = self._display(self._image(picture.getvalue()), display_id=True)
         else:

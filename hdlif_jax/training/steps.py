@@ -80,7 +80,7 @@ class StepMetrics(NamedTuple):
 
 OF_THE_SAME = "begin with training.initial_state of this model and optimizer"
 
-TrainStep = Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]]
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]]  #: a whole update, jitted
 
 
 def initial_state(model: SpikingNetwork, optimizer: Optimizer) -> TrainState:

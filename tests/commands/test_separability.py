@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from hdlif_jax import data
-from hdlif_jax.analysis.separability.figures import estimator_variance
 from hdlif_jax.commands import separability
 from hdlif_jax.commands.config import ModelConfig, OptimizerConfig
 from hdlif_jax.commands.presets import PRESETS, Preset
 from hdlif_jax.commands.support.other_data import OtherData
+from hdlif_jax.commands.support.separability_plots import estimator_variance
 from hdlif_jax.training import Trainer
 from tests.data.own.make import write_folder
 
@@ -97,14 +97,12 @@ def test_one_name_is_one_quantity_in_table_and_figure():
     text = separability.table({"hd-lif": figures_of(2), "adaptive-lif": figures_of(2)})
     assert text.splitlines()[1].split()[-2:] == ["var.", "bias²"]
     assert text.splitlines()[3].split()[-2:] == ["2.000", "0.250"]  # the squared 0.5
-    plt = pytest.importorskip("matplotlib.pyplot")
     places = {place: {"variance": 2.0, "bias_stbp": 0.5} for place in ("network", "head")}
     figure = estimator_variance({"hd-lif": {"estimator": {"trained": places}}})
     variance, bias = figure.axes
     assert variance.get_title().startswith("Variance")
     assert bias.get_title().startswith("Bias²")
     assert [bar.get_height() for bar in bias.patches] == [0.25, 0.25]
-    plt.close(figure)
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

@@ -2,25 +2,31 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import random
 import subprocess
 import sys
 
-import matplotlib.colors
+import jax
 import numpy as np
 import pytest
+from flax import nnx
 from scipy import stats
 
 from hdlif_jax.commands import compare, study
-from hdlif_jax.commands.config import TrainConfig, to_dict
+from hdlif_jax.commands.config import ModelConfig, TrainConfig, to_dict
+from hdlif_jax.commands.make import make_model
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.studies import STUDIES, Study, Variant, read_study
+from hdlif_jax.commands.support import study_plots
+from hdlif_jax.commands.support.check_runs import check_all
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory, write_json
-from hdlif_jax.commands.support.study_figures import FIGURES, difference, rows_of, spread
-from hdlif_jax.commands.support.study_plots import Style
-from hdlif_jax.commands.support.study_tables import shown_steps
+from hdlif_jax.commands.support.runs import input_spec
+from hdlif_jax.commands.support.stages import first_config
+from hdlif_jax.commands.support.study_figures import FIGURES, by_data, difference, rows_of, spread
+from hdlif_jax.commands.support.study_tables import markdown, shown_steps
 from hdlif_jax.commands.support.whole_run import found, is_whole
 
 TWO = Study("Which?", {"lif": Variant("digits", {"model.neuron": "lif"}), "hd-lif": Variant("digits")}, (0, 1, 2))
@@ -35,6 +41,39 @@ def test_every_study_has_a_configuration_for_every_run(name):
                 config = known.config(variant, scale, seed)
                 assert isinstance(config, TrainConfig)
                 assert config.seed == seed
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "table1" else name for name in STUDIES]
+)
+def test_every_network_of_a_small_budget_can_be_built(name):
+    """On shapes alone, with what comes first."""
+    known = STUDIES[name]
+    scale = "cpu" if "cpu" in known.scales else next(iter(known.scales))
+    configs = [known.config(variant, scale, 0) for variant in known.variants]
+    configs += [first_config(config) for config in configs if config.first.preset is not None]
+    built = set()
+    for config in configs:
+        spec = input_spec(config)
+        if (config.model, spec) not in built:
+            model = nnx.eval_shape(lambda: make_model(config.model, spec.shape, spec.num_classes, 0))  # noqa: B023
+            assert model.num_steps == config.model.num_steps
+            built.add((config.model, spec))
+        if scale == "cpu" and name != "quick":
+            assert config.model.width == 16
+            assert config.epochs == 8
+
+
+def test_table_1_has_the_systems_before_it_and_each_is_compared_within_its_dataset():
+    variants = STUDIES["table1"].variants
+    papers = [PRESETS[variant.preset].paper for variant in variants.values()]
+    assert len(papers) == 30
+    assert all(paper.source.startswith("Table 1") and paper.accuracy is not None for paper in papers)
+    datasets = [PRESETS[name].config.data.name for name in variants]
+    assert len(set(datasets)) == 5
+    firsts = [name for index, name in enumerate(variants) if datasets.index(datasets[index]) == index]
+    assert all(PRESETS[name].config.model.neuron in ("hd-lif", "mem-bn") for name in firsts)
+    assert sum(before != after for before, after in itertools.pairwise(datasets)) == 4  # together, row by row
 
 
 @pytest.mark.parametrize(
@@ -84,6 +123,49 @@ def test_shares_of_jobs_are_all_runs_once(tmp_path):
     assert sorted(run.path for run in shares) == sorted(run.path for run in planned)
 
 
+def test_a_part_of_the_variants(tmp_path):
+    part = study.Arguments("x", variants=("hd-lif",), seeds=(1,))
+    assert [(run.variant, run.seed) for run in study.plan(TWO, part, [], tmp_path)] == [("hd-lif", 1)]
+    with pytest.raises(CommandError, match="--variants hdlif is none of this study; did you mean hd-lif"):
+        study.plan(TWO, study.Arguments("x", variants=("hdlif",)), [], tmp_path)
+
+
+def test_a_study_without_its_data_is_refused_before_anything_is_written(tmp_path, monkeypatch, capsys):
+    """The digits are there, the second row's data is not; checked in a process of its own."""
+    file, out = tmp_path / "two.yaml", tmp_path / "out"
+    file.write_text("variants:\n  here: {preset: digits}\n  gone: {preset: nmnist}\nseeds: [0]")
+    words = [str(file), "--out", str(out), "--data.dir", str(tmp_path / "nowhere")]
+    monkeypatch.setattr(sys, "argv", ["study", *words])
+    with pytest.raises(SystemExit) as exit_:
+        study.main()
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: gone: nmnist is not in {tmp_path}/nowhere")
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_what_does_not_go_together_is_found_on_shapes_alone():
+    config = PRESETS["digits"].config
+    uneven = dataclasses.replace(config, batch_size=len(jax.devices()) + 1)
+    with pytest.raises(CommandError, match=r"uneven: batch_size=5 cannot be shared evenly by 4 devices"):
+        check_all([("as it is", config), ("uneven", uneven)])
+    gated = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, gate_factor=0.5))
+    with pytest.raises(CommandError, match=r"gated: gate_factor=0.5 is of the gates of neurons such as glif"):
+        check_all([("gated", gated)])
+
+
+@pytest.mark.slow
+def test_what_begins_with_another_run_is_checked_with_it():
+    names = ("digits-ltl-online", "digits-dct-snn")  # a teacher, and weights
+    assert {PRESETS[name].config.first.use for name in names} == {"teacher", "weights"}
+    with jax.numpy_dtype_promotion("standard"):  # optax' Adam mixes its counter with floats
+        check_all([(name, PRESETS[name].config) for name in names])
+        other = dataclasses.replace(PRESETS[names[1]].config, model=ModelConfig(architecture="resnet18", width=8))
+        with pytest.raises(CommandError, match="other: "):
+            check_all([("other", other)])
+
+
 @pytest.mark.parametrize("only", ["0/2", "3/2", "1", "a/b", "1/-2"])
 def test_a_share_that_is_none(only):
     with pytest.raises(ValueError, match=r"must be I/N"):
@@ -99,18 +181,22 @@ def test_options_that_no_run_has(tmp_path, words, message):
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
-    plan = study.plan(TWO, study.Arguments("x", seeds=(0,)), [], tmp_path / "a")
-    study.claim(tmp_path / "a", "two", plan)
-    study.claim(tmp_path / "a", "two", study.plan(TWO, study.Arguments("x", seeds=(1,)), [], tmp_path / "a"))
-    assert len(json.loads((tmp_path / "a" / "plan.json").read_text())["runs"]) == 4
+    folder = tmp_path / "a"
+    plan = study.plan(TWO, study.Arguments("x", seeds=(0,)), [], folder)
+    description = study.plan_file(folder, "two", plan)
+    assert not folder.exists()
+    folder.mkdir()
+    write_json(folder / "plan.json", description)
+    more = study.plan_file(folder, "two", study.plan(TWO, study.Arguments("x", seeds=(1,)), [], folder))
+    assert len(more["runs"]) == 4
     with pytest.raises(CommandError, match="with another configuration"):
-        study.claim(tmp_path / "a", "two", study.plan(TWO, study.Arguments("x"), ["--epochs", "3"], tmp_path / "a"))
+        study.plan_file(folder, "two", study.plan(TWO, study.Arguments("x"), ["--epochs", "3"], folder))
     with pytest.raises(CommandError, match="holds the study two"):
-        study.claim(tmp_path / "a", "other", plan)
+        study.plan_file(folder, "other", plan)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "precious").touch()
     with pytest.raises(CommandError, match="holds no study"):
-        study.claim(tmp_path / "b", "two", plan)
+        study.plan_file(tmp_path / "b", "two", plan)
 
 
 def finished(path, config, accuracies, sops):
@@ -190,6 +276,29 @@ def test_the_table_is_that_of_the_runs(runs, tmp_path):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_rows_of_several_datasets_are_compared_within_each(tmp_path):
+    presets = {"ours": "digits-hd-lif", "theirs": "digits-tet", "events": "nmnist", "dct": "imagenet200-vgg13-dct-snn"}
+    runs = {}
+    for number, (name, preset) in enumerate(presets.items()):
+        finished(tmp_path / name, PRESETS[preset].config, [0.1 * number], 1.0)
+        runs[name] = {0: found(tmp_path / name)}
+    rows = rows_of(runs)
+    assert [row.reference for row in rows] == [None, "ours", None, None]
+    assert [row.versus_first and round(row.versus_first.mean, 9) for row in rows] == [None, 10.0, None, None]
+    assert {data: [row.name for row in group] for data, group in by_data(rows).items()} == {
+        "digits": ["ours", "theirs"],
+        "nmnist": ["events"],
+        "tiny-imagenet": ["dct"],
+    }
+    text = markdown("mixed", [], rows, tmp_path)
+    assert "accuracy against ours" in text
+    assert "accuracy against events" not in text
+    assert "dct: Table 1 quotes the accuracy of the network without spikes" in text
+    assert "held out to choose by" not in text
+    nothing = {name: {0: dataclasses.replace(of[0], figures={"best_accuracy": None})} for name, of in runs.items()}
+    assert "Nothing was held out to choose by" in markdown("", [], rows_of(nothing), tmp_path)
+
+
 def test_of_many_steps_a_table_shows_some():
     assert shown_steps(4) == [1, 2, 3, 4]
     assert shown_steps(20) == [1, 2, 3, 4, 6, 8, 12, 16, 20]
@@ -219,13 +328,21 @@ def test_a_study_writes_the_same_but_for_times(runs, tmp_path):
     assert texts[0] == texts[1]
 
 
-def test_rows_differ_in_grey(runs):
+def test_figures_have_the_numbers_of_the_rows(runs):
     rows = rows_of({name: {seed: found(path) for seed, path in seeds.items()} for name, seeds in runs.items()})
-    style = Style(rows)
-    looks = [style.line(row.name) for row in rows]
-    brightness = [np.dot(matplotlib.colors.to_rgb(look["color"]), (0.299, 0.587, 0.114)) for look in looks]
-    assert abs(brightness[0] - brightness[1]) > 0.2
-    assert looks[0]["marker"] != looks[1]["marker"]
+    accuracies = {row.name: np.array([step.values for step in row.accuracy_per_step]) for row in rows}
+    over_steps = study_plots.accuracy_over_steps(rows).axes[0]
+    for line, of_row in zip(over_steps.lines, accuracies.values(), strict=True):
+        np.testing.assert_allclose(line.get_ydata(), of_row.mean(1))
+    energy, memory = study_plots.pareto(rows).axes
+    assert energy.get_xlabel() == "energy (mJ)"
+    best = max(of_row[-1].mean() for of_row in accuracies.values())
+    assert energy.lines[-1].get_ydata()[-1] == pytest.approx(best)
+    loss, _ = study_plots.learning_curves(rows).axes
+    assert [line.get_ydata().tolist() for line in loss.lines] == [[1.0, 0.5]] * 2
+    outline = study_plots.radar(rows).axes[0].lines[0].get_ydata()
+    assert len(outline) == len(study_plots.RADAR) + 1
+    assert max(outline) <= 1
 
 
 def test_runs_of_any_origin_are_compared(runs, monkeypatch, tmp_path, capsys):

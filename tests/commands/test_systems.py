@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import pathlib
 import sys
 
 import pytest
@@ -10,10 +9,8 @@ import pytest
 from hdlif_jax.commands import separability
 from hdlif_jax.commands.config import LearningConfig, ModelConfig, OptimizerConfig
 from hdlif_jax.commands.presets import PRESETS, Preset
-from hdlif_jax.commands.support import trained
-from hdlif_jax.commands.support.config_file import read_config
-from hdlif_jax.commands.support.errors import CommandError, Stopped
-from hdlif_jax.commands.support.run_directory import RunDirectory, write_json
+from hdlif_jax.commands.support import planned
+from hdlif_jax.commands.support.separability_plots import systems_figure
 from hdlif_jax.commands.support.system_tables import short, systems_markdown, systems_table
 from hdlif_jax.commands.support.systems import by_cosine, short_names, spread
 
@@ -88,9 +85,6 @@ def test_names_lose_what_all_begin_with():
 
 
 def test_the_figure_has_each_number_where_it_belongs():
-    plt = pytest.importorskip("matplotlib.pyplot")
-    from hdlif_jax.analysis.separability.systems_figure import systems_figure
-
     systems = {"tet": figures(1.0), "sltt": figures(0.25, layers=("stem", "head"))}
     figure = systems_figure(systems, "title")
     init, _, error, memory, time = figure.axes[:5]
@@ -100,7 +94,6 @@ def test_the_figure_has_each_number_where_it_belongs():
     assert [bar.get_width() for bar in error.patches] == [0.25, 0.25, 1234.5, 1234.5]  # bias², variance
     assert [line.get_xdata().tolist() for line in memory.lines] == [[1.5, 123456.0]] * 2
     assert [bar.get_width() for bar in time.patches] == [12.3, 12.3]
-    plt.close(figure)
 
 
 @pytest.mark.parametrize(
@@ -131,39 +124,6 @@ def test_systems_are_trained_by_either_recipe(monkeypatch):
         separability.Arguments(models=("tiny-stbp", "tiny-accumulate"), recipe="common")
 
 
-class Train:
-    """In the place of the train command: writes down how it was called, and what a run leaves."""
-
-    def __init__(self, monkeypatch, status=0):
-        self.calls, self.status = [], status
-        monkeypatch.setattr(trained, "train", self)
-
-    def __call__(self, words):
-        self.calls.append(words)
-        if "--out" in words:
-            RunDirectory(words[words.index("--out") + 1]).create(read_config(pathlib.Path(words[1])))
-        if self.status == 0:
-            path = words[words.index("--out" if "--out" in words else "--resume") + 1]
-            write_json(pathlib.Path(path) / "summary.json", {})
-        return self.status
-
-
-def test_a_run_is_begun_gone_on_with_and_found(monkeypatch, tmp_path):
-    path, config = tmp_path / "a" / "seed-0", PRESETS["tiny-stbp"].config
-    with pytest.raises(Stopped, match="the same command goes on with it") as stop:
-        Train(monkeypatch, -15) and trained.finished_run(config, path)
-    assert stop.value.status == 143  # as of a process that the signal ended
-    with pytest.raises(CommandError, match="ended with status 2; what it says above"):
-        Train(monkeypatch, 2) and trained.finished_run(config, path)
-    train = Train(monkeypatch)
-    assert trained.finished_run(config, path).config() == config
-    assert train.calls == [["--resume", str(path)]]
-    trained.finished_run(config, path)
-    assert len(train.calls) == 1  # it is finished
-    with pytest.raises(CommandError, match="holds a run of another configuration"):
-        trained.finished_run(dataclasses.replace(config, epochs=2), path)
-
-
 @pytest.mark.slow
 def test_systems_are_trained_and_compared(monkeypatch, tmp_path, capsys):
     arguments = ["--models", "tiny-accumulate", "tiny-stbp", "--seeds", "0", "--out", str(tmp_path / "out")]
@@ -185,10 +145,10 @@ def test_systems_are_trained_and_compared(monkeypatch, tmp_path, capsys):
     assert many > 3 * few
     assert {path.name for path in (tmp_path / "out").glob("systems*")} == {"systems", "systems.md", "systems.png"}
 
-    def no_training(words):
+    def no_training(*arguments):
         raise AssertionError("the runs should have been found")
 
-    monkeypatch.setattr(trained, "train", no_training)
+    monkeypatch.setattr(planned, "in_own_process", no_training)
     runs = ["--runs", str(tmp_path / "out" / "systems"), "--out", str(tmp_path / "other")]
     monkeypatch.setattr(sys, "argv", ["separability", *arguments[:2], *arguments[3:5], *runs])
     separability.main()

@@ -19,6 +19,8 @@ OPTIONS = {
     "no reset": nn.lif(reset="none", learn_decay=False, decay=0.3),
     "fires above": nn.lif(tie=">", surrogate=rectangle()),
     "fires before it charges": nn.lif(order="fire-charge", relative=True, tie=">", height=1.0),
+    "resets by the step before": nn.lif(order="charge-reset-fire", tie=">", height=1.0),
+    "integrate and fire": nn.lif(decay=1.0, learn_decay=False, height=1.0),
     "found threshold": nn.lif(learn_threshold=False, found_threshold=True, threshold=0.7),
     "Dspike": nn.lif(dspike(), reset="hard", tie=">", height=1.0),
     "noisy smooth step": nn.lif(smooth_step("ramp", noise=0.3), reset="hard"),

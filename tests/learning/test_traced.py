@@ -200,6 +200,7 @@ def test_memory_does_not_depend_on_the_number_of_steps(trace):
         (lambda: form_with(nn.adaptive_lif()), r"layers\.1: AdaptiveLIFCell says no leak λ"),
         (lambda: form_with(nn.mem_bn()), r"layers\.1: MemBNHDLIFCell says no leak λ"),
         (lambda: form_with(nn.lif(reset="hard"), CODE), r"layers\.1: reset='hard' has no ratio of potentials"),
+        (lambda: form_with(nn.lif(order="charge-reset-fire"), CODE), r"layers\.1: order='charge-reset-fire' has no"),
         (lambda: form_with(nn.lif(order="fire-charge"), CODE), r"layers\.1: order='fire-charge' fires on what the"),
         (lambda: form_with(nn.lif(order="fire-charge")), r"a constant to an online rule, so that no weights before it"),
         (lambda: form_with(nn.hd_lif(), PAPER), r"layers\.1: HDLIFCell has no ratio of potentials"),

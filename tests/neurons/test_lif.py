@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hdlif_jax import nn
 from hdlif_jax.neurons import NeuronParams, lif, surrogates
 
 PARAMS = NeuronParams(jnp.float32(0.5), jnp.float32(0.8))
@@ -153,6 +154,31 @@ def test_fire_before_charge_answers_a_step_later(reset):
     assert not np.any(spikes[0])
 
 
+@pytest.mark.parametrize("reset", RESETS)
+def test_reset_by_what_the_step_before_fired(reset):
+    """m_t = λ m_{t−1} + I_t, less what m_{t−1} > θ takes off; on multiples of 1/32 nothing rounds."""
+    current = np.random.default_rng(0).integers(-8, 24, (6, 200)) / 16
+    params, state, membrane = NeuronParams(jnp.float32(0.5), jnp.float32(0.5)), jnp.zeros(200), np.zeros(200)
+    for current_t in current:
+        options = {"order": "charge-reset-fire", "reset": reset, "tie": ">", "height": 1.0}
+        state, spikes = lif.step(params, state, jnp.float32(current_t), **options)
+        fired, membrane = membrane > 0.5, 0.5 * membrane + current_t
+        membrane = {"soft": membrane - 0.5 * fired, "hard": membrane * (1 - fired), "none": membrane}[reset]
+        np.testing.assert_array_equal(state, np.float32(membrane))
+        np.testing.assert_array_equal(spikes, np.float32(membrane) > 0.5)
+
+
+def test_integrate_and_fire_keeps_all_of_its_membrane():
+    cell = nn.lif(decay=1.0, learn_decay=False, reset="none")(4, 3)
+    state, spikes = None, []
+    for t in range(4):
+        state, spikes_t = cell(state, jnp.full((1, 3), 0.25), nn.Tick(t))
+        spikes.append(float(spikes_t[0, 0]))
+    assert spikes == [0, 0, 0, 1]
+    with pytest.raises(ValueError, match=r"decay=1\.0 must be in \(0, 1\) where it is learned"):
+        nn.lif(decay=1.0)
+
+
 def test_before_the_charge_the_gradient_is_that_of_what_was_left():
     """.3 · max(0, 1 − |v/θ − 1|) / θ to the potential, nothing to the current (DCT-SNN)."""
     spike, threshold = surrogates.triangle(height=0.3), 0.8
@@ -199,5 +225,5 @@ def test_relative_to_a_threshold_that_the_compiler_knows_ties_are_ties(order):
 
 
 def test_an_unknown_order_is_refused():
-    with pytest.raises(ValueError, match="order='fire' is unknown; choose one of charge-fire, fire-charge"):
+    with pytest.raises(ValueError, match="order='fire' is unknown; choose one of charge-fire, fire-charge, charge-re"):
         lif.step(PARAMS, jnp.zeros(1), jnp.zeros(1), order="fire")

@@ -66,6 +66,7 @@ def test_factories_learn_their_channels_from_the_layers_before_them():
         ((nn.AvgPool2x2,), 4),
         ((nn.AvgPool2x2, nn.AvgPool2x2), 16),
         ((nn.MaxPool3x3,), 1),
+        ((nn.MaxPool2x2,), 1),
         ((nn.Flatten,), 1),
         ((nn.GlobalAverage,), 64),
         ((nn.AvgPool2x2, nn.GlobalAverage), 64),

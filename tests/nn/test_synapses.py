@@ -34,6 +34,26 @@ def test_convolution(weights, kernel_size, stride, size):
     np.testing.assert_allclose(conv(x), slow_conv(np.asarray(x), np.asarray(kernel), stride), atol=1e-5)
 
 
+@pytest.mark.parametrize(("kernel_size", "stride", "padding"), [(5, 1, 0), (2, 2, 0), (4, 2, 1), (3, 1, 2)])
+def test_other_paddings(kernel_size, stride, padding):
+    """Zeros around the image by hand, and then none; integers and floats give the same sums and gradients."""
+    options = {"weights": "ternary", "spikes": SpikeInput(SpikeQuantizer(0.25, 2))}
+    conv = Conv(2, 3, kernel_size, stride=stride, padding=padding, **options, rngs=nnx.Rngs(0))
+    x = 0.25 * jax.random.randint(jax.random.key(1), (2, 7, 6, 2), 0, 4).astype(jnp.float32)
+    kernel = np.asarray(conv.quantized_kernel())
+    padded = np.pad(np.asarray(x), ((0, 0), (padding,) * 2, (padding,) * 2, (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel_size,) * 2, (1, 2))[:, ::stride, ::stride]
+    expected = np.einsum("bijchw,hwco->bijo", windows, kernel)
+    conv.kernel[...] = kernel
+
+    gradients = []
+    for integer in (True, False):
+        conv.form = Form(train=True, integer=integer)
+        np.testing.assert_allclose(conv(x), expected, atol=1e-5)
+        gradients.append(jax.grad(lambda x: jnp.sum(jnp.sin(conv(x))))(x))
+    np.testing.assert_allclose(*gradients, atol=1e-5)
+
+
 def test_a_kernel_that_is_quantised_already_is_used_as_it_is():
     conv = Conv(2, 3, weights="binary", rngs=nnx.Rngs(0))
     kernel = jnp.asarray(conv.kernel[...])

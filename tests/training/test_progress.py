@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-from matplotlib.figure import Figure
 
 from hdlif_jax import training
 from hdlif_jax.training import progress
@@ -71,14 +70,6 @@ def test_in_a_notebook_a_line_moves_and_curves_grow(monkeypatch):
     assert line["text/plain"].startswith("epoch 2, step 6")
     assert pictures[0].startswith(b"\x89PNG")
     assert pictures[0] != pictures[1]
-
-
-def test_curves_of_a_history():
-    loss, accuracy = Figure().subplots(1, 2)
-    training.plot_history([EPOCH, EPOCH | {"epoch": 2}], (loss, accuracy))
-    assert list(loss.lines[0].get_xdata()) == [1, 2]
-    assert [curve.get_label() for curve in accuracy.lines] == ["training", "validation"]
-    assert list(accuracy.lines[1].get_ydata()) == [50, 50]
 
 
 GUARDS = {

@@ -15,7 +15,7 @@ from hdlif_jax.learning import Batch, Loss
 from hdlif_jax.nn import Downsample, SpikingNetwork, Variables, training_form, variables_of, with_variables
 from hdlif_jax.nn.intercept import modules
 
-ModelStudy = dict[str, Any]  # of numbers, lists and dicts, as JSON has them
+ModelStudy = dict[str, Any]  #: of numbers, lists and dicts, as JSON has them
 
 
 def study(

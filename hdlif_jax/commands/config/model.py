@@ -4,7 +4,7 @@ import dataclasses
 import typing
 from typing import Literal
 
-from hdlif_jax.checks import Attention, Bits, Count, Inside, Positive, Share, WeightKind, Widths, check_fields
+from hdlif_jax.checks import Attention, Bits, Count, Leak, Positive, Share, WeightKind, Widths, check_fields
 from hdlif_jax.commands import registry
 from hdlif_jax.commands.config.fields import require
 
@@ -16,8 +16,8 @@ if typing.TYPE_CHECKING:
 class LIFConfig:
     """The neurons of neuron=lif."""
 
-    decay: Inside = 0.5
-    """λ, or its start if it is learned."""
+    decay: Leak = 0.5
+    """λ, or its start if it is learned; 1, integrate-and-fire, is not learned."""
     learn_decay: bool = True
     """Whether λ is learned."""
     threshold: Positive = 1.0
@@ -32,8 +32,9 @@ class LIFConfig:
     """Whether a neuron fires at m = θ or only above."""
     detach: bool = False
     """Whether the reset is a constant to the gradient."""
-    order: Literal["charge-fire", "fire-charge"] = "charge-fire"
-    """fire-charge fires on what the step before left, so that every layer answers a step later."""
+    order: Literal["charge-fire", "fire-charge", "charge-reset-fire"] = "charge-fire"
+    """fire-charge fires on what the step before left, so that every layer answers a step later; charge-reset-fire
+    resets by what the step before fired, as snnTorch does."""
     relative: bool = False
     """Whether the surrogate is one of m / θ − 1 instead of m − θ."""
     found_threshold: bool = False
@@ -42,6 +43,10 @@ class LIFConfig:
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError for values that are none of a field, or a threshold learned and found."""
         check_fields(self)
+        require(
+            not (self.decay == 1 and self.learn_decay),
+            "decay=1.0 with learn_decay=True: a learned leak is below 1; set learn_decay=False",
+        )
         require(
             not (self.found_threshold and self.learn_threshold),
             "found_threshold=True with learn_threshold=True: a threshold is found or learned; set "

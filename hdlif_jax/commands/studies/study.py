@@ -36,7 +36,7 @@ class Study:
       variants: by name; the first is what the others are compared with.
       seeds: one run of each variant for each.
       scales: budgets by name, as fields of all variants; the first is the usual one. The field `recipe` chooses that
-        of the presets.
+        of the presets, and fields of `first` go to variants that begin with another run.
     """
 
     description: str
@@ -65,11 +65,12 @@ class Study:
           ValueError: a field that does not exist, or a value out of range.
           TypeError: a value of the wrong type.
         """
-        chosen = self.variants[variant]
-        fields = self.scales[scale] | chosen.fields
+        chosen, budget = self.variants[variant], self.scales[scale]
         try:
-            base = PRESETS[chosen.preset].recipe(fields.pop("recipe", "own"))
-            return with_fields(base, fields | {"seed": seed})
+            base = PRESETS[chosen.preset].recipe((budget | chosen.fields).get("recipe", "own"))
+            has_first = chosen.fields.get("first.preset", base.first.preset) is not None
+            budget = {name: value for name, value in budget.items() if has_first or not name.startswith("first.")}
+            return with_fields(base, budget | chosen.fields | {"seed": seed})
         except (TypeError, ValueError) as error:
             raise type(error)(f"variant {variant}: {error}") from error
 

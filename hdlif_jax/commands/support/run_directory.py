@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import platform
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from hdlif_jax.nn import Variables
 
 PACKAGES = ("hdlif_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+PARTIAL = ".partial"  # end of the name of a file that is being written
 
 
 class RunDirectory:
@@ -74,7 +77,9 @@ class RunDirectory:
         Raises:
           CommandError: there is something already.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(set(self.path.iterdir()) - {self._lock})):
+        if not self.path.exists():
+            return
+        if not self.path.is_dir() or any(file != self._lock and file.suffix != PARTIAL for file in self.path.iterdir()):
             raise CommandError(self._occupied(config))
 
     @contextlib.contextmanager
@@ -265,8 +270,8 @@ def read_json(path: pathlib.Path) -> Any:
 
 
 def write_atomically(path: pathlib.Path, text: str) -> None:
-    """Replaces a file in one step, so that a kill leaves the old or the new text."""
-    partial = path.with_name(path.name + ".partial")
+    """Replaces a file in one step, so that a kill, or another process that does the same, leaves a whole text."""
+    partial = path.with_name(f"{path.name}-{socket.gethostname()}-{os.getpid()}{PARTIAL}")
     partial.write_text(text)
     os.replace(partial, path)
 

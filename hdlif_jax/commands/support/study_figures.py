@@ -123,40 +123,63 @@ class Row(NamedTuple):
       runs: by seed.
       figures: by name, over the seeds.
       accuracy_per_step: `[T]`, after 1…T time-steps.
-      versus_first: the paired difference in accuracy to the first row; None for the first.
+      reference: the first row of the same data, which it is compared with; None for that row.
+      versus_first: the paired difference in accuracy to that row; None for that row.
       paper: what a paper reports for the preset; None where it reports nothing.
+      note: what is to be known of that, or of the preset.
     """
 
     name: str
     runs: dict[int, Found]
     figures: dict[str, Spread]
     accuracy_per_step: tuple[Spread, ...]
+    reference: str | None
     versus_first: Difference | None
     paper: PaperFigures | None
+    note: str | None
 
 
 def rows_of(variants: Mapping[str, Mapping[int, Found]]) -> list[Row]:
     """The rows of runs by variant and seed, in their order."""
     rows: list[Row] = []
-    accuracies = [
-        {seed: 100 * run.summary["test_accuracy"] for seed, run in runs.items()} for runs in variants.values()
-    ]
-    for (name, runs), values in zip(variants.items(), accuracies, strict=True):
+    firsts: dict[str, str] = {}  # rows by what they learn
+    accuracies = {
+        name: {seed: 100 * run.summary["test_accuracy"] for seed, run in runs.items()}
+        for name, runs in variants.items()
+    }
+    for name, runs in variants.items():
         found = list(runs.values())
         figures = {key: spread([figure.read(run) for run in found]) for key, figure in FIGURES.items()}
         per_step = zip(*(run.summary["accuracy_per_step"] for run in found), strict=True)
         preset = PRESETS.get(found[0].config.preset)
+        first = firsts.setdefault(data_of(found[0]), name)
         rows.append(
             Row(
                 name,
                 dict(runs),
                 figures,
                 tuple(spread([100 * value for value in step]) for step in per_step),
-                difference(values, accuracies[0]) if rows else None,
+                None if first == name else first,
+                None if first == name else difference(accuracies[name], accuracies[first]),
                 None if preset is None else preset.paper,
+                None if preset is None else preset.note,
             )
         )
     return rows
+
+
+def data_of(run: Found) -> str:
+    """What a run learns: a dataset's name, or where own data is."""
+    data = run.config.data
+    return data.dir if data.is_own else data.name
+
+
+def by_data(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows by what they learn, as only those of the same can be compared."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(data_of(next(iter(row.runs.values()))), []).append(row)
+    return groups
 
 
 def place_of(run: Found, folder: pathlib.Path) -> str:
@@ -170,6 +193,7 @@ def to_json(row: Row, folder: pathlib.Path) -> dict[str, Any]:
         "runs": {str(seed): place_of(run, folder) for seed, run in row.runs.items()},
         "figures": {name: spread_._asdict() for name, spread_ in row.figures.items()},
         "accuracy_per_step": [spread_._asdict() for spread_ in row.accuracy_per_step],
+        "compared_with": row.reference,
         "accuracy_versus_first": None if row.versus_first is None else row.versus_first._asdict(),
         "deployment_refused": next(
             (run.figures["deployment_refused"] for run in row.runs.values() if "deployment_refused" in run.figures),

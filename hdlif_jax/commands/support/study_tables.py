@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from hdlif_jax.commands.support.study_figures import FIGURES, Difference, Figure, Row, Spread, place_of
 
 NOTHING = "–"
+NOTHING_HELD_OUT = "Nothing was held out to choose by: `--data.validation-fraction 0.1` holds out a tenth."
 MANY = 6  # time-steps, of which a table shows all
 
 
@@ -15,6 +16,7 @@ def markdown(title: str, notes: Sequence[str], rows: Sequence[Row], folder: path
     parts = [f"# {title}", *notes, _figures(rows), _per_step(rows), _differences(rows)]
     if papers:
         parts.append(_papers(rows))
+    parts += [f"{row.name}: {row.note}" for row in rows if row.note is not None]
     parts += [_refusal(row) for row in rows]
     parts.append(_runs(rows, folder))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -24,8 +26,10 @@ def _figures(rows: Sequence[Row]) -> str:
     shown = [name for name in FIGURES if any(row.figures[name].mean is not None for row in rows)]
     head = ["", *(FIGURES[name].label for name in shown)]
     body = [[row.name, *(text_of(row.figures[name], FIGURES[name].digits) for name in shown)] for row in rows]
+    chosen = "" if "best_accuracy" in shown else f" {NOTHING_HELD_OUT}"
     return (
-        markdown_table(head, body) + f"\n\nMean ± standard deviation over {_seeds(rows)}; accuracy of the last epoch."
+        markdown_table(head, body)
+        + f"\n\nMean ± standard deviation over {_seeds(rows)}; accuracy of the last epoch.{chosen}"
     )
 
 
@@ -46,8 +50,12 @@ def shown_steps(longest: int) -> list[int]:
 
 
 def _differences(rows: Sequence[Row]) -> str:
-    head = [f"accuracy against {rows[0].name}", "difference (points)", "95 % interval"]
-    return markdown_table(head, [[row.name, *_difference(row.versus_first)] for row in rows[1:]]) if rows[1:] else ""
+    tables = []
+    for reference in dict.fromkeys(row.reference for row in rows if row.reference is not None):
+        head = [f"accuracy against {reference}", "difference (points)", "95 % interval"]
+        body = [[row.name, *_difference(row.versus_first)] for row in rows if row.reference == reference]
+        tables.append(markdown_table(head, body))
+    return "\n\n".join(tables)
 
 
 def _difference(found: Difference | None) -> tuple[str, str]:

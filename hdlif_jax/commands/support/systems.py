@@ -29,7 +29,6 @@ from hdlif_jax.commands.support.inputs import comparison_batch
 from hdlif_jax.commands.support.run_directory import RunDirectory, read_json
 from hdlif_jax.commands.support.runs import load_dataset, load_run
 from hdlif_jax.commands.support.stages import trained_teacher
-from hdlif_jax.commands.support.trained import finished_run
 from hdlif_jax.learning import Loss
 from hdlif_jax.training import Trainer
 
@@ -40,27 +39,23 @@ TIMED_STEPS = 20
 Figures = dict[str, Any]  # of numbers, lists and dicts, as JSON has them
 
 
-def study_system(config: TrainConfig, seeds: Sequence[int], folder: pathlib.Path) -> Figures:
-    """Trains a system as far as it is not trained, and compares its gradients before and after.
+def study_system(config: TrainConfig, runs: Mapping[int, pathlib.Path]) -> Figures:
+    """Compares the gradients of a system before and after its training.
 
     Args:
       config: of the system.
-      seeds: one run each; figures are means over them.
-      folder: of the runs, `seed-0` and so on.
+      runs: finished, by seed; figures are means over them.
 
     Returns:
       Accuracy; by stage, "init" and "trained", each measure of `GradientEstimate` for the network and by layer, with
       spread and single seeds, and ε of the first layer of neurons; memory in MB and time in ms of a training step.
-
-    Raises:
-      CommandError: a folder holds something else, or a training failed.
     """
     dataset = load_dataset(config)
     estimates: dict[str, list[RuleEstimates]] = {"init": [], "trained": []}
     epsilon: dict[str, list[Figures]] = {"init": [], "trained": []}
     accuracies = []
-    for seed in seeds:
-        run = finished_run(dataclasses.replace(config, seed=seed), folder / f"seed-{seed}")
+    for seed, path in runs.items():
+        run = RunDirectory(path)
         accuracies.append(read_json(run.path / "summary.json")["test_accuracy"])
         trainer = trainer_of(run, run.config(), dataset)
         compare = make_rule_comparison(

@@ -5,94 +5,52 @@ What is there already is not done again, so that a kill at any moment costs no m
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import multiprocessing
-import os
 import pathlib
 import shutil
-import threading
 from typing import Any
 
-from hdlif_jax.commands.config import TrainConfig, from_dict, to_dict
-from hdlif_jax.commands.support.entry import command
+from hdlif_jax.commands.config import TrainConfig
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory, read_json, write_json
 
 FIGURES = "figures.json"  # what was found besides summary.json; written last
+REFUSED = "deployment_refused"  # in them: why there is no artifact
 COUNTED_IMAGES = 64
 
 
-class WholeRun:
-    """A run in a process of its own, whose memory is then its own, too, and which ends when this process does.
+def is_whole(path: pathlib.Path, needs_proof: bool = False) -> bool:
+    """Whether a run has all of its figures, those of its deployment too where they are asked for."""
+    if not (RunDirectory(path).is_finished and (path / FIGURES).is_file()):
+        return False
+    return not needs_proof or bool({"deployed_bytes", REFUSED} & read_json(path / FIGURES).keys())
+
+
+def is_trained(path: pathlib.Path) -> bool:
+    """Whether a run has been trained to its end."""
+    return RunDirectory(path).is_finished
+
+
+def train(config: TrainConfig, path: pathlib.Path) -> None:
+    """Trains what is left to train of a run.
 
     Args:
       config: of the run.
-      path: of the run.
-      needs_proof: whether to deploy it and compare the artifact with the run on the whole test set.
+      path: of the run; new, unfinished or finished.
+
+    Raises:
+      CommandError: a directory of something else, or what training raises.
+      ValueError: data or options that do not go together.
     """
+    from hdlif_jax.commands.support.execution import Execution
+    from hdlif_jax.commands.support.run import run
 
-    def __init__(self, config: TrainConfig, path: pathlib.Path, needs_proof: bool = True):
-        self.config, self.path = config, path
-        arguments = (to_dict(config), str(path), needs_proof)
-        self._process = multiprocessing.get_context("spawn").Process(target=_in_process, args=arguments)
-
-    def start(self) -> None:
-        """Starts it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._process.start()
-
-    def wait(self, seconds: float) -> bool:
-        """Waits so long at most; whether it has ended."""
-        self._process.join(seconds)
-        return self._process.exitcode is not None
-
-    def stop(self) -> None:
-        """Asks it to stop with a checkpoint, and waits for that."""
-        if self._process.is_alive():
-            self._process.terminate()
-        self._process.join()
-
-    def check(self) -> None:
-        """Looks at how it ended.
-
-        Raises:
-          CommandError: not well; has the last line that it printed.
-        """
-        if self._process.exitcode:
-            log = log_of(self.path)
-            lines = log.read_text().strip().splitlines() if log.exists() else []
-            said = lines[-1].removeprefix("error: ") if lines else f"exit status {self._process.exitcode}"
-            raise CommandError(f"{self.path}: {said} (all of it in {log})")
-
-
-def log_of(path: pathlib.Path) -> pathlib.Path:
-    """Where a run's process prints, beside its directory."""
-    return path.with_name(f"{path.name}.log")
-
-
-def is_whole(path: pathlib.Path) -> bool:
-    """Whether a run has all of its figures."""
-    return RunDirectory(path).is_finished and (path / FIGURES).is_file()
-
-
-def _in_process(config: dict[str, Any], path: str, needs_proof: bool) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    with log_of(pathlib.Path(path)).open("a", buffering=1) as log, _output_to(log):
-        command(lambda: complete(from_dict(TrainConfig, config), pathlib.Path(path), needs_proof))()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-@contextlib.contextmanager
-def _output_to(file: Any) -> Any:
-    with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-        yield
+    directory = RunDirectory(path)
+    if directory.is_finished:
+        return
+    execution = Execution()
+    execution.start()
+    run(directory, config, (path / "config.json").is_file(), execution)
 
 
 def complete(config: TrainConfig, path: pathlib.Path, needs_proof: bool = True) -> None:
@@ -100,25 +58,16 @@ def complete(config: TrainConfig, path: pathlib.Path, needs_proof: bool = True) 
 
     Args:
       config: of the run.
-      path: of the run; new, unfinished or finished.
-      needs_proof: see `WholeRun`.
+      path: as `train` takes it.
+      needs_proof: whether to deploy it and compare the artifact with the run on the whole test set.
 
     Raises:
-      CommandError: a directory of something else, or what training raises.
-      ValueError: data or options that do not go together.
+      CommandError: as `train`.
+      ValueError: as `train`.
     """
     from hdlif_jax.commands import costs, evaluate
-    from hdlif_jax.commands.support.execution import Execution
-    from hdlif_jax.commands.support.run import run
 
-    directory = RunDirectory(path)
-    if not directory.is_finished:
-        execution = Execution()
-        execution.start()
-        resumed = (path / "config.json").is_file()
-        if resumed and directory.config() != config:
-            raise CommandError(f"{path} belongs to a run with another configuration; choose another --out")
-        run(directory, config, resumed, execution)
+    train(config, path)
     if not (path / "costs.json").is_file():
         arguments = costs.Arguments(str(path), images=COUNTED_IMAGES)
         write_json(path / "costs.json", costs.collect(costs.load_subject(str(path)), arguments)[0])
@@ -141,7 +90,7 @@ def proof(path: pathlib.Path) -> dict[str, Any]:
         dataset = load_dataset(found.config, found.info)
         folded, verification = deploy.write_and_verify(found, dataset, artifact)
     except (CommandError, TypeError, ValueError) as error:
-        return {"deployment_refused": str(error)}
+        return {REFUSED: str(error)}
     arguments = deploy.Arguments(path, artifact, images=COUNTED_IMAGES)
     deploy.report(arguments, found, dataset, folded, verification)
     deployment = read_json(path / "deployment.json")

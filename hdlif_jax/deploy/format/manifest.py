@@ -17,9 +17,9 @@ MAX_BYTES = {MANIFEST: 8_000_000, WEIGHTS: 4_000_000_000, "program": 16_000_000}
 MAX_PROGRAM = 64_000_000  # bytes of a decompressed program
 MAX_STEPS, MAX_CLASSES, MAX_WEIGHTS = 10_000, 1_000_000, 4_000_000_000
 PROGRAM_NAMES = ("rollout-integer", "rollout-float", "step-integer", "step-float")
-InputKind = Literal["image", "sequence"]
+InputKind = Literal["image", "sequence"]  #: static, or a frame for each time-step
 InputType = Literal["uint8", "float32"]
-Arithmetic = Literal["integer", "float"]
+Arithmetic = Literal["integer", "float"]  #: of the layers that read levels of spikes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from hdlif_jax.deploy.register import rule
 def fold_conv(folding: Folding, module: nn.Conv, name: str, source: str) -> None:
     """Integer levels, and a scale and a bias per channel, which its own bias is the first part of."""
     found = folding.synapse(source, module.kernel, module.weights, module.bias, module.gain)
-    node = Conv(name, source, module.stride, module.kernel_size // 2, found.integer, found.reads)
+    node = Conv(name, source, module.stride, module.padding, found.integer, found.reads)
     folding.emit(node, arrays=found.arrays)
 
 
@@ -111,6 +111,12 @@ def fold_average_3x3(folding: Folding, module: nn.AvgPool3x3, name: str, source:
 def fold_maximum(folding: Folding, module: nn.MaxPool3x3, name: str, source: str) -> None:
     """See `ops.max_pool`."""
     folding.function(name, folding.current(source), "maximum", lambda _, x: ops.max_pool(x))
+
+
+@rule(nn.MaxPool2x2)
+def fold_maximum_2x2(folding: Folding, module: nn.MaxPool2x2, name: str, source: str) -> None:
+    """See `ops.max_pool_2x2`."""
+    folding.function(name, folding.current(source), "maximum", lambda _, x: ops.max_pool_2x2(x))
 
 
 @rule(nn.Flatten)

@@ -18,7 +18,7 @@ from hdlif_jax.neurons.base import NeuronParams
 from hdlif_jax.neurons.glif import GLIFParams, GLIFState
 from hdlif_jax.nn.cells.relu import rectified
 
-AFFINE_OPERATIONS = 2  # a multiplication and an addition per current, where an affine map stays with the neuron
+AFFINE_OPERATIONS = 2  #: a multiplication and an addition per current, where an affine map stays with the neuron
 
 
 @rule(nn.LIFCell)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from hdlif_jax import neurons
-from hdlif_jax.checks import Inside, Positive, check_fields
+from hdlif_jax.checks import Leak, Positive, check_fields
 from hdlif_jax.neurons.lif import Order, Reset, Tie
 from hdlif_jax.neurons.surrogates import Adjustable, SpikeFunction, triangle
 from hdlif_jax.nn.cell import BINARY, NeuronCell, Setting
@@ -23,7 +23,7 @@ class lif:  # noqa: N801 - a class that is called as a function
     Attributes:
       surrogate: the spike function, from `neurons.surrogates` or your own; the number of an adjustable one is held by
         the cell, as `surrogate_value`.
-      decay: λ in (0, 1), or its start if it is learned, as sigmoid(raw).
+      decay: λ in (0, 1], 1 for neurons that do not leak; or its start in (0, 1) if it is learned, as sigmoid(raw).
       learn_decay: whether λ is learned.
       threshold: θ > 0, or its start if it is learned.
       learn_threshold: whether θ is learned.
@@ -32,16 +32,17 @@ class lif:  # noqa: N801 - a class that is called as a function
       reset: "soft" subtracts θ, "hard" sets the membrane to 0, "none" leaves it.
       tie: whether a neuron fires at m = θ (">=") or only above (">").
       detach: whether 1[m ≥ θ] in the reset is a constant to the gradient.
-      order: "fire-charge" fires on what the step before left, so that every layer answers a step later.
+      order: "fire-charge" fires on what the step before left, so that every layer answers a step later;
+        "charge-reset-fire" resets by what the step before fired, as snnTorch does.
       relative: whether the surrogate's derivative is one of m / θ − 1 instead of m − θ.
       found_threshold: whether θ is a setting that is found from data (`training.find_thresholds`) instead of learned.
 
     Raises:
-      ValueError: a value out of range, or a threshold that is both learned and found.
+      ValueError: a value out of range, a leak of 1 that is learned, or a threshold that is both learned and found.
     """
 
     surrogate: SpikeFunction = triangle(1.0)
-    decay: Inside = 0.5
+    decay: Leak = 0.5
     learn_decay: bool = True
     threshold: Positive = 1.0
     learn_threshold: bool = True
@@ -55,6 +56,8 @@ class lif:  # noqa: N801 - a class that is called as a function
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.decay == 1 and self.learn_decay:
+            raise ValueError(f"decay={self.decay} must be in (0, 1) where it is learned; with 1 set learn_decay=False")
         if self.found_threshold and self.learn_threshold:
             raise ValueError(
                 "found_threshold=True with learn_threshold=True: a threshold is found or learned; set "
@@ -116,7 +119,9 @@ class LIFCell(NeuronCell):
         return surrogate.at(self.surrogate_value[...], tick.step_key)
 
     def membrane(self, state: jax.Array, x: jax.Array, tick: Tick) -> jax.Array:
-        """λ v_{t−1} + I_t."""
+        """λ v_{t−1} + I_t, in the order charge-reset-fire less what the step before fired."""
+        if self.options.order == "charge-reset-fire":
+            return self.advance(state, x, tick)[0]  # which is carried on as it is
         return neurons.charge(self.params().decay, state, x)
 
     def advance(self, state: jax.Array, x: jax.Array, tick: Tick) -> tuple[jax.Array, jax.Array]:

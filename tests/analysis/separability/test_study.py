@@ -1,7 +1,5 @@
 import json
 import re
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +7,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hdlif_jax import nn
+from hdlif_jax import nn, viz
 from hdlif_jax.analysis.separability import first_layer, study
-from hdlif_jax.analysis.separability.figures import FIGURES, epsilon_maps, plot_all
 from hdlif_jax.analysis.separability.study import forward_layers
+from hdlif_jax.commands.support.separability_plots import FIGURES, plot_all
 from hdlif_jax.learning import Batch
 from tests.analysis.own import inputs_of, sequential
 from tests.conftest import cross_entropy, perturbed, small_network, spec_of
@@ -81,20 +79,14 @@ def test_pictures_of_all_models(studies, tmp_path):
 
 def test_epsilon_maps_say_which_neurons_they_are_of(studies):
     figures, samples = studies
-    plt = pytest.importorskip("matplotlib.pyplot")
-    maps = epsilon_maps(samples, {name: figures[name]["sampled_layer"] for name in samples})
+    weights = {name: sample.weights for name, sample in samples.items()}
+    maps = viz.epsilon_map(weights, layers={name: figures[name]["sampled_layer"] for name in samples})
     titles = [axes.get_title() for axes in maps.axes if axes.get_title()]
-    plt.close(maps)
     assert [title.partition("\n")[0] for title in titles] == ["parallel: blocks.0.neuron2"] * 3 + ["own: layers.1"] * 3
     for title in titles[:3]:
         channel, sample = map(int, re.search(r"\nchannel (\d+), sample (\d+)$", title).groups())
         assert sample < samples["parallel"].weights.shape[2]
         assert channel < samples["parallel"].weights.shape[3]
-
-
-def test_only_drawing_needs_matplotlib():
-    code = "import sys, hdlif_jax.analysis.separability.figures; print('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_layers_of_the_forward_pass_leave_shortcuts_out():

@@ -68,7 +68,7 @@ def test_what_is_learned_has_a_gradient():
     ("options", "message"),
     [
         ({"decay": 1.0}, r"decay=1\.0 must be in \(0, 1\)"),
-        ({"decay": 0}, r"decay=0 must be in \(0, 1\)"),
+        ({"decay": 0}, r"decay=0 must be in \(0, 1\]"),
         ({"threshold": 0.0}, r"threshold=0\.0 must be positive"),
         ({"reset": "zero"}, "reset='zero' is unknown; choose one of soft, hard, none"),
         ({"tie": "<"}, "tie='<' is unknown; choose one of >=, >"),

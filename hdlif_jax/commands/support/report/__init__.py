@@ -1,0 +1,1 @@
+"""One interactive page about a run."""

@@ -1,0 +1,115 @@
+"""What accuracy costs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from hdlif_jax.viz.arrays import by_name, same_names
+from hdlif_jax.viz.canvas import legend_below, new_figure, place
+from hdlif_jax.viz.looks import GREY, looks
+
+DECADE = 10  # costs that are further apart are drawn by their orders of magnitude
+
+
+def pareto(
+    costs: Mapping[str, ArrayLike],
+    accuracies: Mapping[str, ArrayLike],
+    *,
+    xlabel: str = "cost",
+    ylabel: str = "test accuracy (%)",
+    axes: Axes | None = None,
+) -> Figure:
+    """Accuracy against a cost; the line joins what nothing surpasses in both.
+
+    Args:
+      costs: by name, a number, or `[S]` of S seeds, whose standard deviation is drawn.
+      accuracies: by the same names, in percent, likewise.
+      xlabel: which cost it is, and its unit.
+      ylabel: which accuracy it is.
+      axes: where it goes; None makes a figure, with a legend.
+
+    Raises:
+      ValueError: no numbers, or of other names.
+
+    Example:
+      >>> from hdlif_jax import viz
+      >>> figure = viz.pareto({"lif": 3.0, "hd-lif": 1.0, "wide": 5.0}, {"lif": 90, "hd-lif": 95, "wide": 97})
+      >>> figure.axes[0].lines[-1].get_xydata().tolist()  # nothing is better than these and cheaper
+      [[1.0, 95.0], [5.0, 97.0]]
+    """
+    both = [by_name(name, values, "a number, or [S]: seeds", ndim=(0, 1)) for name, values in
+            (("costs", costs), ("accuracies", accuracies))]  # fmt: skip
+    same_names("accuracies", both[1], both[0], "costs")
+    figure, panel = place(axes)
+    points: list[tuple[float, float]] = []
+    for name, look in looks(list(both[0])).items():
+        cost, accuracy = both[0][name], both[1][name]
+        points.append((float(cost.mean()), float(accuracy.mean())))
+        spreads = [float(values.std(ddof=1)) if values.size > 1 else 0.0 for values in (cost, accuracy)]
+        panel.errorbar(*points[-1], xerr=spreads[0] or None, yerr=spreads[1] or None, **look.point(name))
+    front = sorted(point for point in points if not any(_surpasses(other, point) for other in points))
+    panel.plot(*zip(*front, strict=True), color=GREY, linewidth=1, zorder=0)
+    positive = [cost for cost, _ in points if cost > 0]
+    if len(positive) == len(points) and max(positive) > DECADE * min(positive):
+        panel.set_xscale("log")
+    else:
+        panel.set_xlim(left=0)
+    panel.xaxis.set_minor_formatter(ticker.NullFormatter())
+    panel.set(xlabel=xlabel, ylabel=ylabel)
+    panel.grid(alpha=0.3, which="both")
+    if axes is None:
+        legend_below(figure, panel)
+    return figure
+
+
+def radar(values: Mapping[str, ArrayLike], quantities: Sequence[str], *, units: Sequence[str] | None = None) -> Figure:
+    """What each row costs and gains, each axis as a share of the largest (the paper's Fig. 1).
+
+    Args:
+      values: by name, `[Q]`, one for each quantity, not negative.
+      quantities: names of the axes, at least three.
+      units: of the quantities, to be written behind their largest; None writes none.
+
+    Raises:
+      ValueError: shapes that do not fit, or negative values.
+
+    Example:
+      >>> from hdlif_jax import viz
+      >>> figure = viz.radar({"lif": [9, 2, 4], "hd-lif": [3, 1, 5]}, ["time", "memory", "energy"], units=["s"] * 3)
+      >>> figure.axes[0].get_xticklabels()[0].get_text().splitlines()
+      ['time', '(1 is 9 s)']
+    """
+    names = [str(name) for name in quantities]
+    if len(names) < 3:
+        raise ValueError(f"quantities are {len(names)}; give at least 3, fewer are no radar")
+    found = by_name("values", values, "[Q]: one for each quantity", ndim=1)
+    for name, array in found.items():
+        if len(array) != len(names) or np.any(array < 0):
+            raise ValueError(f"values[{name!r}] are {array.tolist()}; give {len(names)}, none negative")
+    if units is not None and len(units) != len(names):
+        raise ValueError(f"units are {len(units)} and quantities {len(names)}; give one for each")
+    angles = np.linspace(0, 2 * np.pi, len(names), endpoint=False)
+    figure = new_figure(7.5, 6.5)
+    axes: Any = figure.add_subplot(projection="polar")
+    largest = np.max(list(found.values()), axis=0)
+    for name, look in looks(list(found)).items():
+        shares = np.divide(found[name], largest, out=np.zeros_like(largest), where=largest > 0)
+        axes.plot([*angles, angles[0]], [*shares, shares[0]], **look.line(name))
+    behind = ["" if not unit else f" {unit}" for unit in (units or [""] * len(names))]
+    labels = [f"{name}\n(1 is {most:.3g}{unit})" for name, most, unit in zip(names, largest, behind, strict=True)]
+    axes.set_xticks(angles, labels)
+    axes.tick_params(axis="x", pad=30)
+    axes.set_rlim(0, 1.05)
+    axes.set_yticks([0.25, 0.5, 0.75, 1.0])
+    axes.set_rlabel_position(180 / len(names))
+    legend_below(figure, axes)
+    return figure
+
+
+def _surpasses(other: tuple[float, float], point: tuple[float, float]) -> bool:
+    return other != point and other[0] <= point[0] and other[1] >= point[1]
