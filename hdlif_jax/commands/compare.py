@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 from hdlif_jax.commands.config import TrainConfig, to_dict
 from hdlif_jax.commands.study import write_results
@@ -22,7 +22,7 @@ from hdlif_jax.commands.support.whole_run import complete, is_whole
 class Arguments:
     """Writes study.json, study.md and figures of finished runs; those that differ in nothing but the seed are a row."""
 
-    runs: conf.Positional[tuple[pathlib.Path, ...]]
+    runs: Annotated[conf.Positional[tuple[pathlib.Path, ...]], conf.arg(metavar="RUN …")]
     """Run directories; the first row is what the others are compared with."""
     out: pathlib.Path = pathlib.Path("comparison")
     """Folder of the results."""

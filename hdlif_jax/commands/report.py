@@ -1,4 +1,4 @@
-"""One interactive page about a run: `python -m hdlif_jax.commands.report RUN [--out FILE]`."""
+"""Writes one interactive page about a run: `hdlif report RUN [--out FILE]`."""
 
 from __future__ import annotations
 

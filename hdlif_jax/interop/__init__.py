@@ -5,9 +5,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hdlif_jax.interop import nir
+    from hdlif_jax.interop import nir, torch
 
-__all__ = ["nir"]
+__all__ = ["nir", "torch"]
 
 
 def __getattr__(name: str) -> ModuleType:
