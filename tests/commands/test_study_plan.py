@@ -63,6 +63,8 @@ def test_table_1_has_the_systems_before_it_and_each_is_compared_within_its_datas
     assert len(set(datasets)) == 5
     firsts = [name for index, name in enumerate(variants) if datasets.index(datasets[index]) == index]
     assert all(PRESETS[name].config.model.neuron in ("hd-lif", "mem-bn") for name in firsts)
+    at_once = [STUDIES["table1"].config(name, "cpu", 0) for name in variants]
+    assert max(config.learning.stbp_segment or config.model.num_steps for config in at_once) <= 16
     assert sum(before != after for before, after in itertools.pairwise(datasets)) == 4  # together, row by row
 
 
