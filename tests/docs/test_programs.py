@@ -138,6 +138,13 @@ def online_and_stbp(names):
     assert names["gradient"].learned.all()  # the last is STBP's
 
 
+def nir(names):
+    assert names["again"].to_dict()["nodes"].keys() == names["graph"].to_dict()["nodes"].keys()
+    assert names["logits"].shape == (10, 5, 3)
+    assert np.std(names["logits"]) > 0
+    assert "λ = 0.95, θ = 1, hard reset" in str(names["report"])
+
+
 CHECKS = {
     "first_steps": first_steps,
     "getting_started": getting_started,
@@ -150,6 +157,7 @@ CHECKS = {
     "howto/resume": resume,
     "howto/many_devices": many_devices,
     "howto/deploy": deploy,
+    "howto/nir": nir,
     "howto/cost_table": cost_table,
     "howto/separability": separability,
 }

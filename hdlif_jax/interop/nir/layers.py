@@ -105,7 +105,7 @@ def _conv(node: nir.Conv2d, value: Value, following: nir.NIRNode, options: Optio
     if min(after) < 1:
         raise ValueError(f"its kernel of {size}×{size} is larger than the images {value.shape}")
     shape: dict[str, Any] = {"stride": stride[0], "padding": padding[0], "bias": True}
-    layer = nn.Conv(*weight.shape[1::-1], size, **shape, init=nnx.initializers.zeros, rngs=nnx.Rngs(0))
+    layer = nn.Conv(weight.shape[1], weight.shape[0], size, **shape, init=nnx.initializers.zeros, rngs=nnx.Rngs(0))
     kernel = weight.transpose(2, 3, 1, 0) * value.factor
     _fill(layer, kernel, numbers("bias", node.bias))
     note = f"{_times(value)}kernel {kernel.shape}, stride {stride[0]}, padding {padding[0]}"
