@@ -29,7 +29,10 @@ REASONS = {
     "relu": "it hands on real numbers, and NIR's spikes are 0 or 1",
     "lif": "it does not reset, and NIR's LIF neurons do",
 }
-DELAYS = "it fires before it charges, and NIR's LIF neurons charge first"
+ORDERS = {
+    "fire-charge": "it fires before it charges, and NIR's LIF neurons charge first",
+    "charge-reset-fire": "it resets a step late, and NIR's LIF neurons as they fire",
+}
 FUNCTIONS = {
     "attention": "SECA multiplies currents by a function of their average",
     "maximum": "it is a maximum",
@@ -137,9 +140,9 @@ def _is_identity(folded: Folded, node: Node) -> bool:
 
 def _lif(folded: Folded, node: Neuron, shape: Shape, dt: float) -> nir.NIRNode:
     traits = node.traits
-    delays = traits.get("order") == "fire-charge"
-    if node.kind != "lif" or traits.get("reset") not in RESETS or delays:
-        reason = DELAYS if delays else REASONS.get(node.kind, "NIR has no such neuron")
+    order = traits.get("order", "charge-fire")
+    if node.kind != "lif" or traits.get("reset") not in RESETS or order != "charge-fire":
+        reason = ORDERS.get(order) or REASONS.get(node.kind, "NIR has no such neuron")
         raise ValueError(
             f"NIR cannot express the {node.kind} neuron {node.name}: {reason}; "
             "export a network of nn.lif() neurons that reset, or deploy this one as an artifact"

@@ -177,6 +177,9 @@ def _scale(node: nir.Scale, value: Value, following: nir.NIRNode, options: Optio
 
 
 def _lif(node: nir.LIF | nir.IF, value: Value, following: nir.NIRNode, options: Options) -> Read:
+    order = options.neuron.order
+    if order != "charge-fire" and "reset" in node.metadata:
+        raise ValueError(f"its metadata say that it resets as it fires, and order={order!r} is asked for")
     found = dynamics_of(node, value.shape, options.dt, options.reset, options.tie)
     threshold = float(np.float32(found.threshold / value.factor))
     neuron = dataclasses.replace(
@@ -189,6 +192,7 @@ def _lif(node: nir.LIF | nir.IF, value: Value, following: nir.NIRNode, options: 
         tie=found.tie,
     )
     note = f"λ = {found.decay:.6g}, θ = {threshold:.6g}, {found.reset} reset, fires at m {found.tie} θ"
+    note += "" if order == "charge-fire" else f", {order}"
     return Read(neuron, value._replace(factor=1.0), note)
 
 
