@@ -57,7 +57,7 @@ def test_networks_of_other_frameworks_compute_here_what_they_compute_there(name,
     model, _ = from_nir(FIXTURES / f"{name}.nir", dt=dt, num_steps=6, **options)
     np.testing.assert_allclose(logits_of(model, others["inputs"]), others[name], atol=1e-5)
     if "neuron" in options:
-        with pytest.raises(ValueError, match=r"the lif neuron layers\.2: it resets a step late"):
+        with pytest.raises(ValueError, match=r"the lif neuron layers\.2: it resets a step after it fires"):
             to_nir(fold(model), dt)
         return
     graph = to_nir(fold(model), dt)  # which says dt, steps, reset and tie by itself
