@@ -167,7 +167,9 @@ def _attention(arrays: Arrays, place: Place) -> Converted:
 def _neuron(theirs: lif | None, place: Place) -> Converted:
     assert theirs is not None  # a neuron without is one that is refused
     check_neuron(theirs, place)
-    ours, arrays, changes = place.module.options, {}, []
+    ours: lif = place.module.options
+    arrays: dict[str, Any] = {}
+    changes: list[str] = []
     if ours.learn_decay:
         if not 0 < theirs.decay < 1:
             raise _other_neuron(place, "decay", theirs.decay, "a learned one")

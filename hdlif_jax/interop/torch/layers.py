@@ -168,10 +168,15 @@ def _leaky(name: str, fields: Arrays) -> Layer:
     """A Leaky of snnTorch, as far as its buffers say; that its reset comes a step late they do not."""
     try:
         numbers = {field: one_number(field, array) for field, array in fields.items()}
-        mechanism = numbers.pop("reset_mechanism_val")
+        mechanism = numbers["reset_mechanism_val"]
         if mechanism not in (0, 1, 2):
             raise ValueError(f"its reset_mechanism_val is {mechanism:g}, and there are 0, 1 and 2")
-        neuron = snntorch_leaky(numbers.pop("beta"), reset_mechanism=MECHANISMS[math.floor(mechanism)], **numbers)
+        neuron = snntorch_leaky(
+            numbers["beta"],
+            threshold=numbers["threshold"],
+            reset_mechanism=MECHANISMS[math.floor(mechanism)],
+            graded_spikes_factor=numbers["graded_spikes_factor"],
+        )
     except ValueError as error:
         return Layer(name, "neuron", fields, None, str(error))
     return Layer(name, "neuron", fields, neuron)

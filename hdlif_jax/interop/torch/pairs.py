@@ -36,7 +36,7 @@ class Pairs(NamedTuple):
     @property
     def is_whole(self) -> bool:
         """Whether all layers with weights found their own kind."""
-        left = [*self.places, *self.layers]
+        left: list[Place | Layer] = [*self.places, *self.layers]
         alike = all(layer.kind in (place.kind, "other") for place, layer in self.pairs)
         return bool(self.pairs) and alike and all(one.kind in STATELESS for one in left)
 

@@ -87,6 +87,7 @@ def test_time_step_must_be_positive():
     [
         (nn.lif(reset="none"), r"the lif neuron layers\.1: it does not reset"),
         (nn.lif(order="fire-charge"), r"the lif neuron layers\.1: it fires before it charges"),
+        (nn.lif(order="charge-reset-fire"), r"the lif neuron layers\.1: it resets a step after it fires"),
         (nn.glif(), r"the glif neuron layers\.1: its gates mix leaks and resets"),
         (nn.relu(), r"the relu neuron layers\.1: it hands on real numbers"),
     ],
