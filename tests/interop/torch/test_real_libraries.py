@@ -209,10 +209,13 @@ def test_networks_that_only_look_alike_are_refused(libraries, networks):
     node, lif = {"spiking_neuron": libraries.neuron.LIFNode, "num_classes": 5}, interop.spikingjelly_lif()
     resnet18, resnet = networks.resnet.spiking_resnet18, jelly_resnet(lif)
     unpooled = jelly_resnet(lif, nn.StemShape(7, 2, pools=True))
+    strided = resnet18(**node)
+    strided.conv1.stride = (1, 1)
     averages = "maximum of spikes, average of spikes, and the network's is maximum of currents, average of spikes"
     bad = {
         "what SEWResNet does with its parts is nothing": (resnet, networks.sew.sew_resnet18(**node, cnf="ADD")),
         f"pooling is refused: it is {averages}": (unpooled, resnet18(**node)),
+        "its stride is (1, 1), and that of stem (2, 2)": (resnet, strided),
         "its reset is 'soft', and that of neuron 'hard'": (resnet, resnet18(**node, v_reset=None)),
         "the dynamics of SpikingJelly's QIFNode": (
             resnet,
