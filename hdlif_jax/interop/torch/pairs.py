@@ -1,8 +1,8 @@
 """Which layer of theirs belongs to which of ours: by name, or one after the other.
 
-A state_dict is in the order of its layers, which is that of their calls in most networks; where the numbers in its names
-say otherwise, nothing is told by it. A safetensors file sorts its names; there layers are told by their shapes, and those
-of one shape by the numbers in their names.
+A state_dict is in the order of its layers, which is that of their calls in most networks; where the numbers in its
+names say otherwise, nothing is told by it. A safetensors file sorts its names; there layers are told by their shapes,
+and those of one shape by the numbers in their names.
 """
 
 import re
