@@ -105,6 +105,14 @@ def own_optimizer(names):
     assert np.all(np.isfinite(jax.tree.leaves(after.params)[0]))
 
 
+def weights_from_torch(names):
+    """There and back again nothing changes but the names."""
+    matched = {match.source: match.layer for match in names["imported"].report.matched}
+    assert matched == {"conv1": "layers.0", "fc1": "layers.4"}
+    for theirs, ours in (("conv1.weight", "0.weight"), ("fc1.weight", "4.weight"), ("fc1.bias", "4.bias")):
+        np.testing.assert_array_equal(names["state"][ours], np.float32(names["theirs"][theirs]))
+
+
 def resume(names):
     assert names["damaged"] == []
     assert names["state"].step == 2 * names["plan"].steps_per_epoch
@@ -160,6 +168,7 @@ CHECKS = {
     "howto/own_loss_and_rule": own_loss_and_rule,
     "howto/own_data": own_data,
     "howto/own_optimizer": own_optimizer,
+    "howto/weights_from_torch": weights_from_torch,
     "howto/resume": resume,
     "howto/many_devices": many_devices,
     "howto/deploy": deploy,
