@@ -13,7 +13,7 @@ from hdlif_jax.commands import train
 from hdlif_jax.deploy import register, rules
 from tests.docs.blocks import PAGES, programs
 
-LONG = ("getting_started", "howto/own_neuron", "howto/separability", "howto/many_devices")  # tens of seconds
+LONG = ("gallery", "getting_started", "howto/own_neuron", "howto/separability", "howto/many_devices")  # tens of seconds
 WITH_PROGRAMS = [pytest.param(page, marks=pytest.mark.slow if page in LONG else ()) for page in PAGES if programs(page)]
 
 
@@ -151,6 +151,13 @@ def nir(names):
     assert "λ = 0.95, θ = 1, hard reset" in str(names["report"])
 
 
+def gallery(names):
+    assert names["right"]["HD-LIF"][-1] > 0.8
+    cosines = names["cosines"]
+    assert cosines["HD-LIF"]["stem"] > cosines["LIF"]["stem"]
+    assert names["figure"].axes
+
+
 def coming_from(names):
     assert names["logits"].shape == (4, 96, 3)
     assert names["accuracy"] > 0.8
@@ -161,6 +168,7 @@ CHECKS = {
     "coming_from/spikingjelly": coming_from,
     "coming_from/spyx": coming_from,
     "first_steps": first_steps,
+    "gallery": gallery,
     "getting_started": getting_started,
     "concepts/online_and_stbp": online_and_stbp,
     "howto/own_neuron": own_neuron,
