@@ -114,7 +114,9 @@ def graph() -> Figure:
     """Which ways the gradient takes back, of STBP and of one time-step."""
     figure, columns = panels(2, 2.9)
     steps, layers = 4, 3
-    for axes, title, teaches in zip(columns, ("STBP: all steps, and back in time", "online: step t* = 3 alone"), (None, 2), strict=True):
+    for axes, title, teaches in zip(
+        columns, ("STBP: all steps, and back in time", "online: step t* = 3 alone"), (None, 2), strict=True
+    ):
         for t in range(steps):
             for layer in range(layers):
                 on = teaches is None or t == teaches
@@ -123,7 +125,10 @@ def graph() -> Figure:
                     arrow = {"arrowstyle": "->", "color": RED if on else "#dddddd", "linewidth": 1.6 if on else 0.8}
                     axes.annotate("", (t, layer - 0.85), (t, layer - 0.15), arrowprops=arrow)
                 if t:
-                    back = {"arrowstyle": "->" if teaches is None else "-", "linewidth": 1.6 if teaches is None else 0.8}
+                    back = {
+                        "arrowstyle": "->" if teaches is None else "-",
+                        "linewidth": 1.6 if teaches is None else 0.8,
+                    }
                     back["color"] = RED if teaches is None else "#bbbbbb"
                     back["linestyle"] = "-" if teaches is None else ":"
                     axes.annotate("", (t - 0.85, layer), (t - 0.15, layer), arrowprops=back)
@@ -139,11 +144,22 @@ def memory() -> Figure:
     """What XLA plans for a training step, by T, as `python -m experiments.benchmarks.memory` measured it."""
     measured = json.loads(MEMORY.read_text())["temp"]
     figure, (axes,) = panels(1, 3.0, 5.5)
-    shown = {"stbp": (RED, "o", "STBP"), "accumulate": (ORANGE, "^", "online, every step"), "random_step": (BLUE, "s", "online, one step")}
+    shown = {
+        "stbp": (RED, "o", "STBP"),
+        "accumulate": (ORANGE, "^", "online, every step"),
+        "random_step": (BLUE, "s", "online, one step"),
+    }
     for rule, (color, marker, label) in shown.items():
         steps = [int(step) for step in measured[rule]]
         axes.plot(steps, list(measured[rule].values()), f"{marker}-", color=color, label=label)
-    axes.set(xlabel="time-steps T", ylabel="MB beside state and batch", xscale="log", yscale="log", xticks=steps, xticklabels=steps)
+    axes.set(
+        xlabel="time-steps T",
+        ylabel="MB beside state and batch",
+        xscale="log",
+        yscale="log",
+        xticks=steps,
+        xticklabels=steps,
+    )
     axes.minorticks_off()
     axes.legend(frameon=False)
     return figure

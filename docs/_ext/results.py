@@ -29,7 +29,7 @@ def write(folder: pathlib.Path, experiments: pathlib.Path) -> None:
     """
     folder.mkdir(exist_ok=True)
     pages = {"benchmarks": benchmarks(experiments / "benchmarks" / "results")}
-    runs = [path for path in sorted((experiments / "results").glob("*.json"))]
+    runs = sorted((experiments / "results").glob("*.json"))
     if runs:
         pages["runs"] = "# Runs\n\n" + "\n".join(_report(path) for path in runs)
     for study in sorted((experiments / "results").glob("*/study.json")):
@@ -41,8 +41,9 @@ def write(folder: pathlib.Path, experiments: pathlib.Path) -> None:
     names = list(pages)
     toctree = "\n".join(["```{toctree}", ":maxdepth: 1", "", *names, "```"])
     pages["index"] = (
-        "# Benchmarks and results\n\nEach page is made from JSON files in `experiments/`, which the commands named on it wrote, and "
-        f"says on which machine and with which versions. Figures of one machine are not those of another.\n\n{toctree}\n"
+        "# Benchmarks and results\n\nEach page is made from JSON files in `experiments/`, which the commands named on "
+        "it wrote, with the machine and the versions. Figures of one machine are not those of another.\n\n"
+        f"{toctree}\n"
     )
     for name, text in pages.items():
         (folder / f"{name}.md").write_text(text)
@@ -51,7 +52,7 @@ def write(folder: pathlib.Path, experiments: pathlib.Path) -> None:
 def benchmarks(folder: pathlib.Path) -> str:
     """All files of a folder, one after the other."""
     intro = (
-        "# Benchmarks\n\nWhat `python -m experiments.benchmarks.<name>` measured; `pip install -e \".[bench]\"` brings what they "
+        "# Benchmarks\n\nWhat `python -m experiments.benchmarks.<name>` measured; the extra `bench` brings what they "
         "compare with. Those without a command are of scripts whose questions are settled.\n"
     )
     return "\n".join([intro, *map(_report, sorted(folder.glob("*.json")))])
@@ -168,13 +169,24 @@ def a_study(path: pathlib.Path) -> str:
     command = data["command"] if isinstance(data["command"], str) else " ".join(data["command"])
     versions = ", ".join(f"{name} {value}" for name, value in data["versions"].items() if value)
     name = path.parent.name
-    parts = [f"# Study: {name}\n", *(f"{note}\n" for note in data["notes"]), f"With {versions}.\n", f"```bash\n{command}\n```\n"]
-    parts += ["## Figures\n", _figures(data["rows"]), "Mean ± standard deviation over the seeds; accuracy of the last epoch.\n"]
+    parts = [
+        f"# Study: {name}\n",
+        *(f"{note}\n" for note in data["notes"]),
+        f"With {versions}.\n",
+        f"```bash\n{command}\n```\n",
+    ]
+    parts += [
+        "## Figures\n",
+        _figures(data["rows"]),
+        "Mean ± standard deviation over the seeds; accuracy of the last epoch.\n",
+    ]
     parts += ["## Accuracy after each time-step\n", _per_step(data["rows"])]
     pictures = {"steps": "Accuracy after each time-step", "pareto": "Accuracy against energy and memory"}
     pictures |= {"radar": "Each variant's figures side by side", "curves": "Learning curves with their spread"}
     pictures |= {"gradients": "Each system's gradient against the full one"}
-    shown = [f"![{text}]({name}/{key}.png)\n" for key, text in pictures.items() if (path.parent / f"{key}.png").exists()]
+    shown = [
+        f"![{text}]({name}/{key}.png)\n" for key, text in pictures.items() if (path.parent / f"{key}.png").exists()
+    ]
     return "\n".join(parts + (["## Pictures\n", *shown] if shown else []))
 
 
@@ -192,7 +204,9 @@ def _figures(rows: dict[str, Any]) -> str:
 
 def _per_step(rows: dict[str, Any]) -> str:
     longest = max(len(row["accuracy_per_step"]) for row in rows.values())
-    steps = [step for step in range(1, longest + 1) if step <= 4 or step in (6, 8, 12, 16, 24, 32, 64) or step == longest]
+    steps = [
+        step for step in range(1, longest + 1) if step <= 4 or step in (6, 8, 12, 16, 24, 32, 64) or step == longest
+    ]
     body = []
     for name, row in rows.items():
         found = row["accuracy_per_step"]

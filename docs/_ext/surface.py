@@ -92,7 +92,7 @@ def _names(module_name: str) -> list[Name]:
     )
     names = [Name(f"{module_name}.{name}", written.get(name, module_name), getattr(module, name)) for name in public]
     return sorted(
-        (name for name in names if not isinstance(name.value, ModuleType) and not name.path.split(".")[-1][0] == "_"),
+        (name for name in names if not isinstance(name.value, ModuleType) and name.path.split(".")[-1][0] != "_"),
         key=lambda name: name.path.lower(),
     )
 
@@ -151,7 +151,7 @@ def source_of(module_name: str, name: str) -> str:
     text = pathlib.Path(inspect.getfile(importlib.import_module(module_name))).read_text()
     for node in ast.parse(text).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
-            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-                return ast.unparse(node.value)
+        named = any(isinstance(target, ast.Name) and target.id == name for target in targets)
+        if named and isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
+            return ast.unparse(node.value)
     return ""

@@ -14,9 +14,7 @@ from hdlif_jax.deploy import register, rules
 from tests.docs.blocks import PAGES, programs
 
 LONG = ("getting_started", "howto/own_neuron", "howto/separability", "howto/many_devices")  # tens of seconds
-WITH_PROGRAMS = [
-    pytest.param(page, marks=pytest.mark.slow if page in LONG else ()) for page in PAGES if programs(page)
-]
+WITH_PROGRAMS = [pytest.param(page, marks=pytest.mark.slow if page in LONG else ()) for page in PAGES if programs(page)]
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +136,15 @@ def online_and_stbp(names):
     assert names["gradient"].learned.all()  # the last is STBP's
 
 
+def coming_from(names):
+    assert names["logits"].shape == (4, 96, 3)
+    assert names["accuracy"] > 0.8
+
+
 CHECKS = {
+    "coming_from/snntorch": coming_from,
+    "coming_from/spikingjelly": coming_from,
+    "coming_from/spyx": coming_from,
     "first_steps": first_steps,
     "getting_started": getting_started,
     "concepts/online_and_stbp": online_and_stbp,

@@ -13,6 +13,7 @@ import jax
 import nir
 import numpy as np
 
+from hdlif_jax.checks import Positive, check_arguments
 from hdlif_jax.deploy import execute
 from hdlif_jax.deploy.fold import Folded
 from hdlif_jax.deploy.graph import Add, Conv, Function, Linear, Neuron, Node
@@ -36,7 +37,8 @@ FUNCTIONS = {
 Shape = tuple[int, ...]
 
 
-def to_nir(folded: Folded, dt: float = 1e-3) -> nir.NIRGraph:
+@check_arguments
+def to_nir(folded: Folded, dt: Positive = 1e-3) -> nir.NIRGraph:
     """The network as a NIR graph; `interop.nir.write(path, graph)` stores it.
 
     Arrays are channels first, as in NIR. The graph is driven with the normalised input at every time-step, and its
@@ -51,10 +53,6 @@ def to_nir(folded: Folded, dt: float = 1e-3) -> nir.NIRGraph:
       TypeError: what is not folded, such as a model.
       ValueError: NIR has nothing for a part of the network; says which and why.
     """
-    if not isinstance(folded, Folded):
-        raise TypeError(f"folded is a {type(folded).__name__}; give deploy.fold.fold(model)")
-    if not dt > 0:
-        raise ValueError(f"dt={dt} must be positive: it is the length of a time-step in seconds, e.g. 1e-3")
     shapes = _shapes(folded)
     nodes: dict[str, Any] = {"input": nir.Input({"input": np.array(channels_first(shapes["input"]))})}
     edges: list[tuple[str, str]] = []

@@ -1,7 +1,7 @@
 """From NIR graphs to our networks."""
 
 import itertools
-import os
+import pathlib
 from typing import Any, NamedTuple
 
 import nir
@@ -36,7 +36,7 @@ class Imported(NamedTuple):
 
 @check_arguments
 def from_nir(
-    graph: Any,
+    graph: nir.NIRGraph | pathlib.Path,
     *,
     num_steps: Count | None = None,
     dt: Positive | None = None,
@@ -80,10 +80,8 @@ def from_nir(
       linear  Linear  layers.0  kernel (3, 3)
       lif     LIF     layers.1  λ = 0.5, θ = 1, hard reset, fires at m > θ
     """
-    if isinstance(graph, str | os.PathLike):
+    if isinstance(graph, pathlib.Path):
         graph = files.read(graph)
-    if not isinstance(graph, nir.NIRGraph):
-        raise TypeError(f"graph={shown(graph)} is no nir.NIRGraph and no path of a file")
     if neuron.order != "charge-fire":
         raise ValueError(
             f"neuron.order={neuron.order!r}: NIR's neurons charge before they fire; leave it at its default"

@@ -278,7 +278,7 @@ def test_what_ours_cannot_say_is_refused_in_one_line_by_name(name):
             "node 'x' .*'set to v_reset', and 'soft' is asked for",
         ),
         ({"dt": DT, "num_steps": 2, "neuron": nn.lif(order="fire-charge")}, ValueError, "NIR's neurons charge before"),
-        ({"graph": 3}, TypeError, r"graph=3 is no nir\.NIRGraph and no path"),
+        ({"graph": 3}, TypeError, "graph=3 must be of type NIRGraph or a path"),
     ],
 )
 def test_what_the_graph_does_not_say_is_asked_for(options, error, message):

@@ -1,0 +1,83 @@
+"""The programs of other libraries on the pages for those who come from them, and the names in their tables.
+
+Ours run with all others (`test_programs.py`); theirs need snnTorch, SpikingJelly and spyx (extra interop).
+"""
+
+import importlib
+import importlib.util
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from tests.docs.blocks import PAGES, blocks, is_of_others
+
+# What a first word in a table stands for; words without a dot are options of what stands above them.
+SNNTORCH = {"snn": "snntorch", "snntorch": "snntorch"}
+PARTS = (
+    "neuron",
+    "surrogate",
+    "layer",
+    "functional",
+    "encoding",
+    "learning",
+    "monitor",
+    "op_counter",
+    "model",
+    "nir_exchange",
+)
+SPIKINGJELLY = {part: f"spikingjelly.activation_based.{part}" for part in PARTS} | {"spikingjelly": "spikingjelly"}
+PEERS = {"snntorch": SNNTORCH, "spikingjelly": SPIKINGJELLY, "spyx": {"spyx": "spyx"}}
+
+
+def named(page):
+    """Their names, from the second column of the table."""
+    rows = re.findall(r"^\|[^|]*\|([^|]*)\|", PAGES[f"coming_from/{page}"].read_text(), re.MULTILINE)
+    return [
+        name
+        for row in rows
+        for name in re.findall(r"`([\w.]+)`", row)
+        if name.split(".")[0] in PEERS[page] and "." in name
+    ]
+
+
+def found(path):
+    """What a dotted name leads to; modules on the way are imported."""
+    parts = path.split(".")
+    value = importlib.import_module(parts[0])
+    for place, part in enumerate(parts[1:], 2):
+        if not hasattr(value, part):
+            importlib.import_module(".".join(parts[:place]))
+        value = getattr(value, part)
+    return value
+
+
+@pytest.mark.parametrize("page", PEERS)
+def test_a_page_has_one_program_of_theirs_and_ours_of_the_same_length(page):
+    data, theirs, ours = blocks(f"coming_from/{page}", "python")
+    assert "numpy" in data
+    assert is_of_others(theirs)
+    assert not is_of_others(ours)
+
+    def lines(text):
+        return len([line for line in text.splitlines() if line and not re.match("(import|from) ", line)])
+
+    assert lines(ours) <= 10
+    assert lines(theirs) <= 15
+    assert len(named(page)) > 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PEERS)
+@pytest.mark.filterwarnings("ignore")
+def test_their_names_and_their_program(page):
+    pytest.importorskip(page, reason=f"pip install {page}, or the extra interop")
+    for name in named(page):
+        first, _, rest = name.partition(".")
+        assert found(f"{PEERS[page][first]}.{rest}") is not None
+    names = {}
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        exec("\n".join(blocks(f"coming_from/{page}", "python")[:2]), names)
+    assert names["accuracy"] > 0.8
+    assert np.isfinite(names["accuracy"])
