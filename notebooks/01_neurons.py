@@ -16,6 +16,14 @@
 # those of the library: what stays in the membrane, what is emitted, and what the gradient makes of it.
 
 # %%
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("hdlif_jax") is None:  # as on Colab; where it is installed, nothing happens
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "hdlif_jax[commands]"], check=True)
+
+# %%
 import functools
 
 import jax

@@ -16,6 +16,14 @@
 # the neuron. Here are LIF and HD-LIF side by side, in numbers and pictures: first one neuron, then a network.
 
 # %%
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("hdlif_jax") is None:  # as on Colab; where it is installed, nothing happens
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "hdlif_jax[commands]"], check=True)
+
+# %%
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt

@@ -15,6 +15,14 @@
 # depend on the number of steps, because nothing is kept of the steps before.
 
 # %%
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("hdlif_jax") is None:  # as on Colab; where it is installed, nothing happens
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "hdlif_jax[commands]"], check=True)
+
+# %%
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt

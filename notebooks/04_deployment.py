@@ -16,6 +16,14 @@
 # an inference cost, and how many time-steps does it need?
 
 # %%
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("hdlif_jax") is None:  # as on Colab; where it is installed, nothing happens
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "hdlif_jax[commands]"], check=True)
+
+# %%
 import pathlib
 import tempfile
 

@@ -11,19 +11,17 @@ import io
 import operator
 from typing import Annotated, Any, Literal
 
-import tyro
-
 from hdlif_jax.commands.main import commands
 from hdlif_jax.commands.prepare_data import DATASETS
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.studies import STUDIES
 from hdlif_jax.commands.support.cli import conf, parse
 from hdlif_jax.commands.support.entry import command
+from hdlif_jax.commands.support.field_help import REGISTRY
 from hdlif_jax.commands.support.program import HDLIF
 
 NAMES = {"train": PRESETS, "costs": PRESETS, "study": STUDIES, "prepare-data": DATASETS}  # what may come first
 END = "if __name__ == "  # of the program that tyro puts into a script
-
 FILES = {"complete -F": "complete -o default -F", "complete --no-files": "complete"}  # of bash and of fish
 
 # tyro completes subcommands, options and their choices. What comes first, such as a preset, has the options of its
@@ -56,11 +54,17 @@ class Arguments:
 
 def script(shell: str) -> str:
     """A program of a shell that completes the words behind `hdlif`."""
+    import tyro  # where it is missing, `cli` has said so
+
     kinds = [Annotated[_words_of(name), conf.subcommand(name.replace("_", "-"))] for name in commands()]
+    any_of: Any = functools.reduce(operator.or_, kinds)
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
-        any_of: Any = functools.reduce(operator.or_, kinds)
-        tyro.cli(any_of, prog=HDLIF, args=["--tyro-write-completion", shell, "-"])
+    try:
+        with contextlib.redirect_stdout(printed):
+            tyro.cli(any_of, prog=HDLIF, registry=REGISTRY, args=["--tyro-write-completion", shell, "-"])
+    except SystemExit as end_of_script:
+        if end_of_script.code not in (None, 0):
+            raise
     names = {name: list(firsts) for name, firsts in NAMES.items()}
     before, end, behind = printed.getvalue().rpartition(END)
     whole = before + MORE.format(names=names) + end + behind

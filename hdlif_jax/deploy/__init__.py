@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from hdlif_jax.deploy.deployment import deploy
     from hdlif_jax.deploy.export import make_artifact, normalization
     from hdlif_jax.deploy.fold import Folded, rule
-    from hdlif_jax.deploy.nir import to_nir
 
 __all__ = [
     "Arithmetic",
@@ -36,7 +35,6 @@ __all__ = [
     "read",
     "rule",
     "size_on_disk",
-    "to_nir",
     "verify",
     "write",
 ]
@@ -48,7 +46,6 @@ _MODULE_OF = {
     "make_artifact": "export",
     "normalization": "export",
     "rule": "fold",
-    "to_nir": "nir",
 }
 
 

@@ -1,5 +1,6 @@
 """How commands are started, and what they say where their packages are missing."""
 
+import dataclasses
 import os
 import pathlib
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 
 from hdlif_jax.commands import costs, train
 from hdlif_jax.commands.main import commands
-from hdlif_jax.commands.support.cli import EXTRA
+from hdlif_jax.commands.support.cli import EXTRA, conf, parse
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.near import did_you_mean
 from hdlif_jax.commands.support.program import program
@@ -49,6 +50,46 @@ def test_a_missing_package_is_said_in_one_line_with_the_extra(package):
     assert result.stderr == f"error: the commands need {package}: python -m pip install 'hdlif_jax[commands]'\n"
 
 
+@dataclasses.dataclass(frozen=True)
+class Fewer:
+    """Some words of a command."""
+
+    number: int = 3
+    """How many of them there are, which is a text of two lines in the source, so that it
+    is wrapped where the terminal ends and nowhere else (default apart)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class More(Fewer):
+    """The words of a command, and
+    how they are explained, in a description that is longer than a line of eighty columns.
+
+    A second paragraph.
+    """
+
+    name: conf.Positional[str] = "none"
+    """What it is called."""
+    many: tuple[int, ...] = dataclasses.field(default_factory=tuple)
+    """Of
+    them."""
+
+
+def test_help_is_wrapped_where_the_terminal_ends(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert parse(More, "train", ["a", "--number", "4", "--many", "1", "2"]) == More(4, "a", (1, 2))
+    assert parse(More, "train", [], default=More(number=7)) == More(7)
+    with pytest.raises(SystemExit):
+        parse(More, "train", ["--help"], default=More(number=7))
+    output = capsys.readouterr().out
+    assert max(map(len, output.splitlines())) <= 80
+    words = " ".join(output.replace("│", " ").split())
+    assert " ".join((More.__doc__ or "").split()) in words
+    assert "which is a text of two lines in the source, so that it is wrapped" in words
+    assert "(default: 7)" in words
+    assert "Of them. (default: )" in output
+    assert f"  {' '.join((More.__doc__ or '').split()[:14])}"[:60] in output  # filled, not as in the source
+
+
 def test_near_words():
     assert did_you_mean("digit", ["digits", "nmnist"]) == "did you mean digits? "
     assert did_you_mean("something", ["digits", "nmnist"]) == ""
@@ -59,9 +100,9 @@ def test_near_words():
 
 
 def test_a_message_about_an_unknown_preset_is_short():
-    for parse in (train.parse_arguments, lambda words: costs.load_subject(*words)):
+    for read in (train.parse_arguments, lambda words: costs.load_subject(*words)):
         with pytest.raises(CommandError, match=r"did you mean cifar100-.*--help` lists the presets$") as refusal:
-            parse(["cifar100-resnet18"])
+            read(["cifar100-resnet18"])
         assert str(refusal.value).count("cifar100-") == 4
         assert len(str(refusal.value)) < 250
 

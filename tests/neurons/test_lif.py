@@ -175,7 +175,7 @@ def test_integrate_and_fire_keeps_all_of_its_membrane():
         state, spikes_t = cell(state, jnp.full((1, 3), 0.25), nn.Tick(t))
         spikes.append(float(spikes_t[0, 0]))
     assert spikes == [0, 0, 0, 1]
-    with pytest.raises(ValueError, match=r"decay=1\.0 with learn_decay=True: a learned leak is below 1"):
+    with pytest.raises(ValueError, match=r"decay=1\.0 must be in \(0, 1\) where it is learned"):
         nn.lif(decay=1.0)
 
 
@@ -225,7 +225,5 @@ def test_relative_to_a_threshold_that_the_compiler_knows_ties_are_ties(order):
 
 
 def test_an_unknown_order_is_refused():
-    with pytest.raises(
-        ValueError, match="order='fire' is unknown; choose one of charge-fire, fire-charge, charge-reset-fire"
-    ):
+    with pytest.raises(ValueError, match="order='fire' is unknown; choose one of charge-fire, fire-charge, charge-re"):
         lif.step(PARAMS, jnp.zeros(1), jnp.zeros(1), order="fire")

@@ -29,6 +29,8 @@ import rich.console  # noqa: E402
 import tyro  # noqa: E402
 from tyro import conf  # noqa: E402, F401 - commands annotate their arguments with it
 
+from hdlif_jax.commands.support.field_help import REGISTRY  # noqa: E402
+
 console = rich.console.Console(highlight=False, soft_wrap=True)
 
 
@@ -47,7 +49,7 @@ def parse(kind: type[T], name: str, argv: list[str] | None = None, **options: An
     description = _indented(options.pop("description", None) or inspect.getdoc(kind) or "")
     words = sys.argv[1:] if argv is None else argv
     with one_line_errors():
-        return tyro.cli(kind, prog=program(name), args=words, description=description, **options)
+        return tyro.cli(kind, prog=program(name), args=words, description=description, registry=REGISTRY, **options)
 
 
 def _indented(text: str) -> str:

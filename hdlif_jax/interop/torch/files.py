@@ -1,0 +1,123 @@
+"""Arrays by name, of whatever PyTorch users keep weights in; nothing that a file says is run."""
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hdlif_jax.checks import shown
+
+Arrays = dict[str, np.ndarray]
+PICKLED = (".pt", ".pth", ".bin", ".ckpt")
+NEXT = "save net.state_dict() with torch.save, or with safetensors.torch.save_file"
+
+
+def read_state_dict(source: Mapping[str, Any] | str | os.PathLike[str]) -> Arrays:
+    """The arrays of a state_dict by name, as numpy's.
+
+    Args:
+      source: a mapping of names to tensors or arrays; a `.safetensors` file, for which no PyTorch is needed; or a file
+        that `torch.save` wrote, which `torch.load(weights_only=True)` reads without running pickled code. A checkpoint
+        with one such mapping in it will do.
+
+    Raises:
+      ImportError: such a file, and there is no PyTorch.
+      TypeError: what is none of these.
+      ValueError: a file that is damaged, holds code or no tensors, or arrays of no real numbers; says which.
+      OSError: the file cannot be read.
+
+    Example:
+      >>> import numpy as np
+      >>> from hdlif_jax.interop import torch
+      >>> sorted(torch.read_state_dict({"fc.weight": np.ones((3, 8)), "fc.bias": np.zeros(3)}))
+      ['fc.bias', 'fc.weight']
+    """
+    if isinstance(source, Mapping):
+        return _arrays("the state_dict", source)
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(
+            f"a state_dict is a mapping or a file, and this is {shown(source)}; give net.state_dict() or a path"
+        )
+    path = pathlib.Path(source)
+    if path.suffix == ".safetensors":
+        return _arrays(str(path), _safetensors(path))
+    if path.suffix in PICKLED:
+        return _arrays(str(path), _pickled(path))
+    raise ValueError(f"{path} is no .safetensors file and none of {', '.join(PICKLED)}; {NEXT}")
+
+
+def _safetensors(path: pathlib.Path) -> Mapping[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays: Mapping[str, Any] = load(path.read_bytes())
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no safetensors file ({_line(error)}); {NEXT}") from None
+    return dict(sorted(arrays.items()))  # by name, as such a file keeps no order of its own
+
+
+def _pickled(path: pathlib.Path) -> Mapping[str, Any]:
+    with path.open("rb") as file:
+        try:
+            import torch
+        except ImportError:
+            raise ImportError(
+                f"reading {path} takes PyTorch: pip install 'hdlif_jax[interop]', or save a .safetensors file"
+            ) from None
+        try:
+            loaded = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever a forged pickle leads to
+            raise ValueError(f"{path} holds no plain tensors ({_line(error)}); {NEXT}") from None
+    if not isinstance(loaded, Mapping):
+        raise ValueError(f"{path} holds a {type(loaded).__name__} and no state_dict; {NEXT}")
+    return loaded
+
+
+def _arrays(where: str, mapping: Mapping[Any, Any]) -> Arrays:
+    """The tensors of a mapping, or of the one mapping of tensors in it."""
+    if not any(map(_is_array, mapping.values())):
+        inner = {
+            key: value
+            for key, value in mapping.items()
+            if isinstance(value, Mapping) and any(map(_is_array, value.values()))
+        }
+        if len(inner) != 1:
+            found = f"has {len(inner)} of them, {', '.join(map(str, inner))}" if inner else "has none"
+            raise ValueError(f"{where} is no mapping of names to tensors and {found}; {NEXT}")
+        (mapping,) = inner.values()
+    arrays: Arrays = {}
+    for name, value in mapping.items():
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"{where}: {shown(name)} is no name of a tensor; {NEXT}")
+        if _is_array(value):
+            arrays[name] = _numbers(f"{where}: {name}", value)
+    return arrays
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "dtype") and hasattr(value, "shape")
+
+
+def _numbers(name: str, value: Any) -> np.ndarray:
+    """A tensor or array as real and finite numbers that belong to nobody else."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if "float16" in str(value.dtype) else value
+    try:
+        array = np.array(value, order="C")
+        if array.dtype.kind == "V":  # of bfloat16 and its like
+            array = array.astype(np.float32)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{name} is no plain tensor ({_line(error)}); {NEXT}") from None
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} is of {array.dtype}; weights are real numbers")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{name} has numbers that are not finite; these weights were lost in training")
+    return array
+
+
+def _line(error: Exception) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:100]
