@@ -82,7 +82,5 @@ def test_the_example_of_contributing():
     exec(example, names)
     with pytest.warns(DeprecationWarning, match="total is deprecated and goes with version 9.0.0; use sum"):
         assert names["total"]([1, 2]) == 3
-    with pytest.warns(
-        DeprecationWarning, match="width of layers is .* 9.0.0; write widths"
-    ):
+    with pytest.warns(DeprecationWarning, match="width of layers is .* 9.0.0; write widths"):
         assert names["layers"](width=(4, 5)) == 2

@@ -50,7 +50,8 @@ def test_programs(page, tmp_path, monkeypatch, request):
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"), warnings.catch_warnings():
         warnings.simplefilter("error", hd.training.UnreachedParameters)
         exec(compile(text, page, "exec"), names)
-    CHECKS[page](names)
+    if page in CHECKS:
+        CHECKS[page](names)
 
 
 def first_steps(names):
