@@ -4,7 +4,8 @@ import pathlib
 
 from hdlif_jax.commands.support.cli import console
 from hdlif_jax.commands.support.runs import load_run
-from hdlif_jax.interop.torch import PICKLED, from_state_dict
+from hdlif_jax.interop.torch import from_state_dict
+from hdlif_jax.interop.torch.files import PICKLED
 from hdlif_jax.nn import SpikingNetwork, Variables, variables_of
 from hdlif_jax.training import by_name, read_weights, transfer
 from hdlif_jax.training.weights import Arrays

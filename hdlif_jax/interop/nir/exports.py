@@ -29,7 +29,10 @@ REASONS = {
     "relu": "it hands on real numbers, and NIR's spikes are 0 or 1",
     "lif": "it does not reset, and NIR's LIF neurons do",
 }
-DELAYS = "it fires before it charges, and NIR's LIF neurons charge first"
+DELAYS = {  # by the order of the neuron's parts
+    "fire-charge": "it fires before it charges, and NIR's LIF neurons charge first",
+    "charge-reset-fire": "it resets a step after it fires, and NIR's LIF neurons reset at once",
+}
 FUNCTIONS = {
     "attention": "SECA multiplies currents by a function of their average",
     "maximum": "it is a maximum",
@@ -137,9 +140,9 @@ def _is_identity(folded: Folded, node: Node) -> bool:
 
 def _lif(folded: Folded, node: Neuron, shape: Shape, dt: float) -> nir.NIRNode:
     traits = node.traits
-    delays = traits.get("order") == "fire-charge"
-    if node.kind != "lif" or traits.get("reset") not in RESETS or delays:
-        reason = DELAYS if delays else REASONS.get(node.kind, "NIR has no such neuron")
+    delay = DELAYS.get(str(traits.get("order")))
+    if node.kind != "lif" or traits.get("reset") not in RESETS or delay is not None:
+        reason = delay if delay is not None else REASONS.get(node.kind, "NIR has no such neuron")
         raise ValueError(
             f"NIR cannot express the {node.kind} neuron {node.name}: {reason}; "
             "export a network of nn.lif() neurons that reset, or deploy this one as an artifact"

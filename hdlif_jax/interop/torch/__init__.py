@@ -1,6 +1,6 @@
 """Weights of PyTorch networks into ours and back, without approximations: what cannot be said exactly is refused."""
 
-from hdlif_jax.interop.torch.files import PICKLED, read_state_dict
+from hdlif_jax.interop.torch.files import read_state_dict
 from hdlif_jax.interop.torch.layers import Layer
 from hdlif_jax.interop.torch.load import Imported, from_state_dict
 from hdlif_jax.interop.torch.module import from_layers
@@ -10,7 +10,6 @@ from hdlif_jax.interop.torch.report import Match, Report
 from hdlif_jax.interop.torch.save import to_state_dict
 
 __all__ = [
-    "PICKLED",
     "Imported",
     "Layer",
     "Match",
