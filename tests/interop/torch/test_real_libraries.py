@@ -204,7 +204,7 @@ def test_spikingjelly_s_resnet18_gives_the_same_logits(libraries, networks, tmp_
         back, own = interop.to_state_dict(imported.model, like=net), net.state_dict()
         assert list(back) == list(own)
         for name, array in back.items():
-            np.testing.assert_allclose(array, own[name].numpy(), rtol=1e-6, atol=1e-7)
+            np.testing.assert_allclose(array, own[name].numpy(), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.slow
