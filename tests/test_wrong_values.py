@@ -7,7 +7,6 @@ another door is one line in `DOORS` or `TREES`.
 import dataclasses
 import inspect
 import json
-import pathlib
 import tempfile
 import types
 import typing
@@ -38,7 +37,6 @@ from hdlif_jax.commands.support.execution import Execution
 from hdlif_jax.deploy.fold import fold
 from hdlif_jax.interop import nir
 from hdlif_jax.neurons import surrogates
-from tests.interop.nir import fixtures as nir_networks
 from tests.training.trainers import make_dataset
 
 SHAPE, RNGS = (4, 4, 1), nnx.Rngs(0)
@@ -70,7 +68,6 @@ TEMPERATURE = {
 }
 
 FOLDED = fold(nn.mlp((4,), 2, widths=(3,), spec=nn.Spec(num_steps=2, neuron=nn.lif()), rngs=nnx.Rngs(0)))
-NIR = pathlib.Path(nir_networks.__file__).parent / "spikingjelly.nir"
 
 # What is called, and good arguments for what has no default or would take long with it.
 DOORS: list[tuple[Any, dict[str, Any]]] = [
@@ -129,8 +126,7 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     *((kind, NETWORK | {"input_shape": (32, 32, 2), "width": 1}) for kind in (nn.vgg11_adaptive, nn.vgg13_linear)),
     *((kind, NETWORK | {"input_shape": (16, 16, 2), "width": 1}) for kind in (nn.vgg11, nn.vgg11_strided)),
     (nn.Scale, {"factor": 0.5}),
-    (nir.from_nir, {"graph": NIR, "num_steps": 2, "dt": 1e-3}),
-    (nir.to_nir, {"folded": FOLDED}),
+    *((nir.to_nir, {"folded": FOLDED}), (nir.from_nir, {"graph": nir.to_nir(FOLDED)})),
 ]
 
 

@@ -50,8 +50,11 @@ def get_completions(words, current_word_index, spec):
 class Arguments:
     """Prints a script that completes commands, options, presets and studies.
 
-    To have it in every shell: in ~/.bashrc, eval "$(hdlif completion bash)"; for zsh, hdlif completion zsh >
-    DIR/_hdlif, with a DIR of $fpath; for fish, hdlif completion fish > ~/.config/fish/completions/hdlif.fish
+    Bash: eval "$(hdlif completion bash)" in ~/.bashrc.
+
+    Zsh: hdlif completion zsh > DIR/_hdlif, with a DIR of $fpath.
+
+    Fish: hdlif completion fish > ~/.config/fish/completions/hdlif.fish
     """
 
     shell: conf.Positional[Literal["bash", "zsh", "fish"]]

@@ -146,6 +146,8 @@ def datasets(directory: pathlib.Path) -> Iterator[str]:
 
     prepared = [entry for entry in CATALOG.values() if isinstance(entry, PreparedEntry)]
     missing = []
+    if not directory.is_dir():
+        yield "there is no such folder"
     for entry in prepared:
         found = sorted(file.parent.name for file in prepared_path(entry, directory).parent.glob("*/dataset_info.json"))
         if found:

@@ -25,4 +25,5 @@ def programs(page):
 
 
 def is_of_others(block):
-    return re.search(rf"^(import|from) ({'|'.join(OTHERS)})", block, re.MULTILINE) is not None
+    imports = re.search(rf"^(import|from) ({'|'.join(OTHERS)})", block, re.MULTILINE)
+    return imports is not None or "from_layers(net" in block  # net is theirs

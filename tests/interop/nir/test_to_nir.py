@@ -114,5 +114,7 @@ def test_a_neuron_of_an_unknown_kind_is_refused_by_name(monkeypatch):
 
 
 def test_what_is_not_folded_is_refused():
-    with pytest.raises(TypeError, match=r"folded=SpikingResNet.* must be of type Folded; give a folded model, deploy\.fold\."):
+    with pytest.raises(
+        TypeError, match=r"folded=SpikingResNet.* must be of type Folded; give a folded model, deploy\.fold\."
+    ):
         to_nir(conv_net(neuron="lif"))
