@@ -275,3 +275,33 @@ def test_the_page_s_program_of_living_networks_runs(libraries, tmp_path, monkeyp
     for name, array in names["net"].state_dict().items():
         np.testing.assert_allclose(array.numpy(), names["state"].get(name, array.numpy()), rtol=1e-6)
     assert {"0.weight", "0.bias", "4.weight", "4.bias"} <= set(names["state"])
+
+
+@pytest.mark.parametrize("adaptive", [1, 3])
+def test_every_layer_that_has_one_of_ours_does_the_same(libraries, adaptive):
+    """Pools, paddings, nested networks, and a norm of flattened features."""
+    torch = libraries.torch.nn
+    features = 6 * adaptive**2
+    net = torch.Sequential(
+        torch.Sequential(torch.Conv2d(2, 4, 5, padding="same", bias=False), torch.BatchNorm2d(4, eps=1e-3)),
+        torch.AvgPool2d(3, 2, 1),
+        libraries.neuron.LIFNode(),
+        torch.Conv2d(4, 6, 2, padding=1),
+        torch.MaxPool2d(3, 2, 1),
+        libraries.neuron.IFNode(0.5),
+        torch.AvgPool2d(2, 2),
+        torch.AdaptiveAvgPool2d(adaptive),
+        torch.Identity(),
+        torch.Flatten(),
+        torch.BatchNorm1d(features, affine=False),
+        torch.Linear(features, K, bias=False),
+    )
+    shaken(net, libraries.torch)
+    for name, low, high in (("running_mean", -0.5, 0.5), ("running_var", 0.5, 1.5)):
+        torch.init.uniform_(getattr(net[10], name), low, high)
+    x = np.random.default_rng(0).normal(size=(3, 2, 18, 16)).astype(np.float32)
+    with libraries.torch.no_grad():
+        expected = steps_of(net, libraries.torch.from_numpy(x), libraries.torch).numpy()
+    imported = interop.from_layers(net, input_shape=(18, 16, 2), num_steps=T)
+    assert np.ptp(expected[-1], 0).min() > 1e-3
+    np.testing.assert_allclose(logits_of(imported.model, x), expected, atol=1e-5)
