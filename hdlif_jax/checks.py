@@ -36,6 +36,7 @@ HOW = {  # what to give, for arguments that mean the same everywhere
     "plan": "give a plan such as training.plan(dataset, epochs=3, batch_size=32)",
     "state": "give what the step or fit before returned, or what training.start gave",
     "checkpoints": "give training.Checkpoints(folder), or None to write none",
+    "folded": "give a folded model, deploy.fold.fold(model)",
     "callbacks": "give functions such as training.Callbacks(on_epoch=print)",
     "optimizer": "give an optax transformation such as optax.sgd(0.1, momentum=0.9)",
 }

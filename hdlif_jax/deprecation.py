@@ -13,7 +13,7 @@ VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 def deprecated(*, use: str, removed_in: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Makes a function, or a class that is called, warn with DeprecationWarning, as the line that calls it.
+    """Makes a function warn with DeprecationWarning, in the name of the line that calls it.
 
     Args:
       use: what to write instead, such as "learning.random_step()".

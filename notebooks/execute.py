@@ -17,7 +17,7 @@ def execute(source: pathlib.Path) -> nbformat.NotebookNode:
     for index, cell in enumerate(notebook.cells):
         cell.id = f"cell-{index}"  # and not random, so that another execution changes only outputs
     client = NotebookClient(
-        notebook, timeout=300, kernel_name="python3", record_timing=False, resources={"metadata": {"path": FOLDER}}
+        notebook, timeout=1800, kernel_name="python3", record_timing=False, resources={"metadata": {"path": FOLDER}}
     )
     # A backend that shows no pictures may be set where there is no screen; a notebook's own does.
     return client.execute(env={name: value for name, value in os.environ.items() if name != "MPLBACKEND"})

@@ -8,6 +8,7 @@ from flax import nnx
 
 from hdlif_jax import analysis, deploy, learning, losses, nn, rollout, training
 from hdlif_jax.checks import HOW
+from hdlif_jax.interop import torch
 from hdlif_jax.learning import Batch, Learner
 from hdlif_jax.neurons import surrogates
 
@@ -49,6 +50,8 @@ OF_A_MODEL = {
     "inference_form": nn.inference_form,
     "variables_of": nn.variables_of,
     "with_variables": lambda model: nn.with_variables(model, VARIABLES),
+    "from_state_dict": lambda model: torch.from_state_dict(model, torch.to_state_dict(MODEL), latent=True),
+    "to_state_dict": torch.to_state_dict,
     "start": lambda model: training.start(model, learning.random_step(), LOSS, optax.sgd(0.1)),
     "initial_state": lambda model: training.initial_state(model, optax.sgd(0.1)),
     "explain_non_finite": lambda model: training.explain_non_finite(model, VARIABLES, BATCH),

@@ -73,3 +73,14 @@ def test_what_was_to_be_gone_is_gone():
         if numbers(version) <= numbers(hdlif_jax.__version__)
     }
     assert late == set()
+
+
+def test_the_example_of_contributing():
+    text = (pathlib.Path(__file__).parent.parent / "CONTRIBUTING.md").read_text()
+    (example,) = (block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "@deprecated" in block)
+    names = {}
+    exec(example, names)
+    with pytest.warns(DeprecationWarning, match="total is deprecated and goes with version 9.0.0; use sum"):
+        assert names["total"]([1, 2]) == 3
+    with pytest.warns(DeprecationWarning, match="width of layers is .* 9.0.0; write widths"):
+        assert names["layers"](width=(4, 5)) == 2

@@ -34,7 +34,7 @@ def test_a_convolution_takes_a_batch_of_images_and_a_kernel_of_one_type():
     refuses("int32", lambda x, kernel: ops.integer_conv(x, kernel, 1.0, 1), *(a.astype(int) for a in (IMAGES, KERNEL)))
 
 
-@pytest.mark.parametrize("pool", [ops.average_pool, ops.sum_pool, ops.max_pool, ops.global_average])
+@pytest.mark.parametrize("pool", [ops.average_pool, ops.sum_pool, ops.max_pool, ops.max_pool_2x2, ops.global_average])
 def test_pooling_takes_images(pool):
     refuses("images are [..., H, W, C]", pool, FLAT)
 

@@ -3,12 +3,7 @@
 import datetime
 import pathlib
 import re
-import subprocess
-import sys
-import tarfile
-import zipfile
 
-import pytest
 import yaml
 
 import hdlif_jax
@@ -58,21 +53,3 @@ def test_forms_and_hooks_can_be_read_and_need_no_network():
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     assert [repository["repo"] for repository in hooks["repos"]] == ["local"]
     assert {hook["language"] for repository in hooks["repos"] for hook in repository["hooks"]} == {"system"}
-
-
-@pytest.mark.slow
-def test_the_sdist_builds_the_wheel_alone(tmp_path):
-    """Needs the extra `release`, and that pip can fetch the build backend."""
-    pytest.importorskip("build", reason="the extra release is not installed")
-    pytest.importorskip("twine", reason="the extra release is not installed")
-    subprocess.run([sys.executable, "-m", "build", "--outdir", tmp_path, ROOT], check=True, capture_output=True)
-    made = sorted(tmp_path.iterdir())
-    subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *made], check=True, capture_output=True)
-    wheel, sdist = made
-    names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"hdlif_jax"}
-    tracked = subprocess.run(["git", "ls-files", "hdlif_jax"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert set(tracked.stdout.split()) <= set(names)
-    with tarfile.open(sdist) as archive:
-        inside = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"CITATION.cff", "CHANGELOG.md", "LICENSE", "tests/test_release.py", "experiments/train.py"} <= inside

@@ -34,6 +34,8 @@ from hdlif_jax.commands.config import (
     to_dict,
 )
 from hdlif_jax.commands.support.execution import Execution
+from hdlif_jax.deploy.fold import fold
+from hdlif_jax.interop import nir
 from hdlif_jax.neurons import surrogates
 from tests.training.trainers import make_dataset
 
@@ -64,6 +66,8 @@ TEMPERATURE = {
     "batch": learning.Batch(jnp.ones((2, 4)), jnp.arange(2)),
     "num_weights": None,
 }
+
+FOLDED = fold(nn.mlp((4,), 2, widths=(3,), spec=nn.Spec(num_steps=2, neuron=nn.lif()), rngs=nnx.Rngs(0)))
 
 # What is called, and good arguments for what has no default or would take long with it.
 DOORS: list[tuple[Any, dict[str, Any]]] = [
@@ -122,6 +126,7 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     *((kind, NETWORK | {"input_shape": (32, 32, 2), "width": 1}) for kind in (nn.vgg11_adaptive, nn.vgg13_linear)),
     *((kind, NETWORK | {"input_shape": (16, 16, 2), "width": 1}) for kind in (nn.vgg11, nn.vgg11_strided)),
     (nn.Scale, {"factor": 0.5}),
+    *((nir.to_nir, {"folded": FOLDED}), (nir.from_nir, {"graph": nir.to_nir(FOLDED)})),
 ]
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 
 import api_pages
+import gallery
 import pictures
 import results
 
@@ -17,6 +18,7 @@ def make(app) -> None:  # type: ignore[no-untyped-def]
     source = pathlib.Path(app.srcdir)
     api_pages.write(source / "api")
     pictures.write(source / "_made")
+    gallery.write(source / "_made" / "gallery")
     results.write(source / "results", ROOT / "experiments")
     notebooks(ROOT / "notebooks", source / "tutorials")
     of_the_project(source / "project")

@@ -9,6 +9,7 @@ import functools
 import importlib
 import io
 import operator
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from hdlif_jax.commands.main import commands
@@ -20,7 +21,12 @@ from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.field_help import REGISTRY
 from hdlif_jax.commands.support.program import HDLIF
 
-NAMES = {"train": PRESETS, "costs": PRESETS, "study": STUDIES, "prepare-data": DATASETS}  # what may come first
+NAMES: dict[str, Iterable[str]] = {  # what may come first
+    "train": PRESETS,
+    "costs": PRESETS,
+    "study": STUDIES,
+    "prepare-data": DATASETS,
+}
 END = "if __name__ == "  # of the program that tyro puts into a script
 FILES = {"complete -F": "complete -o default -F", "complete --no-files": "complete"}  # of bash and of fish
 
@@ -44,8 +50,11 @@ def get_completions(words, current_word_index, spec):
 class Arguments:
     """Prints a script that completes commands, options, presets and studies.
 
-    To have it in every shell: in ~/.bashrc, eval "$(hdlif completion bash)"; for zsh, hdlif completion zsh >
-    DIR/_hdlif, with a DIR of $fpath; for fish, hdlif completion fish > ~/.config/fish/completions/hdlif.fish
+    Bash: eval "$(hdlif completion bash)" in ~/.bashrc.
+
+    Zsh: hdlif completion zsh > DIR/_hdlif, with a DIR of $fpath.
+
+    Fish: hdlif completion fish > ~/.config/fish/completions/hdlif.fish
     """
 
     shell: conf.Positional[Literal["bash", "zsh", "fish"]]

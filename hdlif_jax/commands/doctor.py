@@ -105,7 +105,7 @@ def core() -> Iterator[str]:
     model = hd.nn.mlp((8,), 3, rngs=nnx.Rngs(0))
     learner, step = hd.training.start(model, hd.learning.random_step(), hd.losses.cross_entropy(), optax.sgd(0.1))
     inputs, labels = jax.random.normal(jax.random.key(0), (4, 8)), jax.numpy.arange(4) % 3
-    loss = float(step(learner, (inputs, labels))[1].loss)
+    loss = float(step(learner, hd.learning.Batch(inputs, labels))[1].loss)
     if not 0 < loss < float("inf"):
         raise ArithmeticError(f"the loss of a small network is {loss}")
     yield f"a training step of a small network: loss {loss:.3f}, compiled and run in {_seconds(started)}"
@@ -146,6 +146,8 @@ def datasets(directory: pathlib.Path) -> Iterator[str]:
 
     prepared = [entry for entry in CATALOG.values() if isinstance(entry, PreparedEntry)]
     missing = []
+    if not directory.is_dir():
+        yield "there is no such folder"
     for entry in prepared:
         found = sorted(file.parent.name for file in prepared_path(entry, directory).parent.glob("*/dataset_info.json"))
         if found:

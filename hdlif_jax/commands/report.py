@@ -85,8 +85,8 @@ def main() -> None:
     arguments = parse(Arguments, "report")
     if importlib.util.find_spec("plotly") is None:
         raise CommandError("the report needs plotly: python -m pip install 'hdlif_jax[report]'")
-    out = arguments.run / "report.html" if arguments.out is None else arguments.out
-    if out.is_dir() or not out.resolve().parent.is_dir():
+    out = arguments.out
+    if out is not None and (out.is_dir() or not out.resolve().parent.is_dir()):
         raise CommandError(f"--out {out} must be a file in a folder that exists")
     directory = RunDirectory(arguments.run)
     from hdlif_jax.commands.support.report.records import read_records
@@ -97,6 +97,7 @@ def main() -> None:
 
     info = directory.dataset_info()
     num_classes = 0 if run is None else run.model.num_classes
+    out = arguments.run / "report.html" if out is None else out
     names = [str(label) for label in range(num_classes)] if info is None else list(info.class_names)
     write_atomically(out, build(records, seen, costs, names, notes))
     for note in notes:

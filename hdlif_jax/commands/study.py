@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import pathlib
+import re
 from typing import Any
 
 from hdlif_jax.checks import Seed, check_fields
@@ -168,7 +169,7 @@ def write_results(out: pathlib.Path, title: str, notes: list[str], runs: dict[st
     groups = by_data(rows)
     for data, group in groups.items():  # of several datasets each has its pictures
         is_only = len(groups) == 1
-        folder = out if is_only else out / pathlib.Path(data).name
+        folder = out if is_only else out / re.sub(r"[^\w-]+", "_", data).strip("_")
         folder.mkdir(exist_ok=True)
         plot_study(folder, title if is_only else f"{title}, {data}", group)
 

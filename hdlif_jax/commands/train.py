@@ -32,8 +32,8 @@ class Arguments(TrainConfig):
     out: pathlib.Path | None = None
     """Run directory; runs/PRESET-TIME by default."""
     init_from: pathlib.Path | None = None
-    """A run, or a file that `training.save_weights` wrote: layers that fit start with its weights, the others are named
-    and start as usual."""
+    """A run, a file that `training.save_weights` wrote, or a state_dict of a PyTorch network (.safetensors, or .pt with
+    hdlif_jax[interop]): layers that fit start with its weights, the others are named and start as usual."""
     execution: conf.OmitArgPrefixes[Execution] = Execution()
 
     @property

@@ -128,7 +128,7 @@ def confusion(
     size = min(11.0, max(5.0, 2.5 + 0.34 * len(names)))
     figure, panel = place(axes, size + 1, size)
     shares = 100 * square / np.maximum(1, square.sum(1, keepdims=True))
-    image = heat(panel, shares, (0, 100), None, "viridis_r")
+    image = heat(panel, shares, (0, 100), None, "Blues")
     if len(names) <= WRITTEN:
         for row, column in zip(*np.nonzero(square), strict=True):
             color = "w" if shares[row, column] > 45 else "k"

@@ -37,6 +37,7 @@ def epsilon_map(weights: Mapping[str, ArrayLike], *, layers: Mapping[str, str] |
     if layers is not None:
         same_names("layers", layers, found, "weights")
     figure = new_figure(3.1 * SHOWN_NEURONS + 1, 3.1 * len(found) + 0.8)
+    figure.set_layout_engine("compressed")  # for panels of equal sides
     grid = figure.subplots(len(found), SHOWN_NEURONS, squeeze=False)
     figure.suptitle(f"What step i contributes to the gradient at step t: ε[i,t] of {SHOWN_NEURONS} neurons")
     for row, (name, values) in zip(grid, found.items(), strict=True):

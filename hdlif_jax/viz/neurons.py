@@ -15,7 +15,7 @@ from hdlif_jax.viz.canvas import legend_below, new_figure, whole_numbers
 from hdlif_jax.viz.looks import BLACK, BLUE, ORANGE, RED
 
 MOST_TRACES = 12  # panels below each other
-LINE_WIDTH = 4.0  # points, at most, of a spike
+LINE_WIDTH = 9.0  # points, at most, of a spike
 FEW_STEPS = 12  # whose ticks are all written
 
 

@@ -68,7 +68,7 @@ def test_a_broken_jax_is_told_and_the_rest_besides(code, said, tmp_path):
     assert result.stderr == "error: the core does not work; what fails is said above\n"
     assert said in result.stdout
     assert result.stdout.count("fails: ") == 1
-    for told in ("jax               ", "datasets in data\n", "not there: mnist", "extras\n"):
+    for told in ("jax               ", "datasets in data\n  there is no such folder\n", "not there: mnist", "extras\n"):
         assert told in result.stdout
 
 

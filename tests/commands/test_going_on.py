@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from hdlif_jax import training
 from hdlif_jax.commands.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
@@ -14,6 +15,7 @@ from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory
 from hdlif_jax.commands.support.runs import load_run
 from hdlif_jax.commands.train import main, parse_arguments
+from hdlif_jax.interop import torch
 from tests.commands.conftest import read_json
 
 CONFIG = TrainConfig(
@@ -96,6 +98,15 @@ def test_a_run_starts_with_the_layers_of_another_that_fit(finished, tmp_path, ca
     file = tmp_path / "weights.safetensors"
     training.save_weights(file, load_run(finished.path).variables, config=CONFIG)
     jax.tree.map(np.testing.assert_array_equal, running.starting_weights(trainer.model, file), start)
+    # And of a file by PyTorch's names and in its layouts.
+    model = running.make_trainer(CONFIG, running.load_dataset(CONFIG)).model
+    variables = load_run(finished.path).variables
+    state = torch.to_state_dict(model, variables, naming=torch.names_of(model), latent=True)
+    save_file(state, tmp_path / "theirs.safetensors")
+    capsys.readouterr()
+    theirs = running.starting_weights(trainer.model, tmp_path / "theirs.safetensors")
+    jax.tree.map(np.testing.assert_array_equal, theirs, start)
+    assert "fc is refused: kernel of head would be [2, 10], and it is [3, 10]" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("case", ["a file that is no weights", "no such file", "nothing fits"])

@@ -53,7 +53,7 @@ REFUSED = {
     "separability": [["--preset", "digit"], ["--updates", "0"]],
     "prepare_data": [["digits"], ["mnist"]],
     "record": [["nowhere"]],
-    "report": [["nowhere"], ["nowhere", "--images", "0"], ["nowhere", "--step", "first"]],
+    "report": [["nowhere"], ["nowhere", "--images", "0"], ["nowhere", "--step", "first"], ["nowhere", "--out", "no/a"]],
     "completion": [["sh"], []],
     "doctor": [["--data"], ["digits"]],
     "study": [["quikc"], ["nowhere.yaml"], ["quick", "--only", "3/2"], ["quick", "--scale", "no"]],

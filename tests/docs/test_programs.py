@@ -106,6 +106,14 @@ def own_optimizer(names):
     assert np.all(np.isfinite(jax.tree.leaves(after.params)[0]))
 
 
+def weights_from_torch(names):
+    """There and back again nothing changes but the names."""
+    matched = {match.source: match.layer for match in names["imported"].report.matched}
+    assert matched == {"conv1": "layers.0", "fc1": "layers.4"}
+    for theirs, ours in (("conv1.weight", "0.weight"), ("fc1.weight", "4.weight"), ("fc1.bias", "4.bias")):
+        np.testing.assert_array_equal(names["state"][ours], np.float32(names["theirs"][theirs]))
+
+
 def resume(names):
     assert names["damaged"] == []
     assert names["state"].step == 2 * names["plan"].steps_per_epoch
@@ -137,6 +145,20 @@ def online_and_stbp(names):
     assert names["gradient"].learned.all()  # the last is STBP's
 
 
+def nir(names):
+    assert names["again"].to_dict()["nodes"].keys() == names["graph"].to_dict()["nodes"].keys()
+    assert names["logits"].shape == (10, 5, 3)
+    assert np.std(names["logits"]) > 0
+    assert "λ = 0.95, θ = 1, hard reset" in str(names["report"])
+
+
+def gallery(names):
+    assert names["right"]["HD-LIF"][-1] > 0.8
+    cosines = names["cosines"]
+    assert cosines["HD-LIF"]["stem"] > cosines["LIF"]["stem"]
+    assert names["figure"].axes
+
+
 def coming_from(names):
     assert names["logits"].shape == (4, 96, 3)
     assert names["accuracy"] > 0.8
@@ -147,6 +169,7 @@ CHECKS = {
     "coming_from/spikingjelly": coming_from,
     "coming_from/spyx": coming_from,
     "first_steps": first_steps,
+    "gallery": gallery,
     "getting_started": getting_started,
     "concepts/online_and_stbp": online_and_stbp,
     "howto/own_neuron": own_neuron,
@@ -154,9 +177,11 @@ CHECKS = {
     "howto/own_loss_and_rule": own_loss_and_rule,
     "howto/own_data": own_data,
     "howto/own_optimizer": own_optimizer,
+    "howto/weights_from_torch": weights_from_torch,
     "howto/resume": resume,
     "howto/many_devices": many_devices,
     "howto/deploy": deploy,
+    "howto/nir": nir,
     "howto/cost_table": cost_table,
     "howto/separability": separability,
 }

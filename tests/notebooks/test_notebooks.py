@@ -1,6 +1,8 @@
 """Every notebook runs from start to end, and its committed, executed form is the same notebook."""
 
+import importlib.util
 import pathlib
+import subprocess
 import sys
 
 import jupytext
@@ -17,7 +19,21 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 
 
 def test_they_are_found():
-    assert {"01_neurons", "02_gradient_separability", "03_online_training"} <= {source.stem for source in SOURCES}
+    assert [source.stem[:2] for source in SOURCES] == ["01", "02", "03", "04", "05", "06"]
+
+
+def test_all_begin_with_the_same_installation_which_does_nothing_here(monkeypatch):
+    """So that each opens on Colab as it is."""
+    first = {
+        next(cell.source for cell in jupytext.read(source).cells if cell.cell_type == "code") for source in SOURCES
+    }
+    (install,) = first
+    assert "hdlif_jax[commands]" in install
+    monkeypatch.setattr(subprocess, "run", None)
+    exec(install, {})
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(TypeError, match="not callable"):  # it would be installed
+        exec(install, {})
 
 
 @pytest.mark.slow

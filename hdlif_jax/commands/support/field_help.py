@@ -15,7 +15,7 @@ REGISTRY = ConstructorRegistry()
 def dataclass_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
     """The fields of a dataclass, each with its docstring as one paragraph; None for other types and generic ones."""
     kind: Any = info.type
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)) or getattr(kind, "__parameters__", ()):
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)) or hasattr(kind, "__parameters__"):
         return None
     hints = typing.get_type_hints(kind, include_extras=True)
     texts = paragraphs(kind)

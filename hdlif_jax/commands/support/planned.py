@@ -16,6 +16,7 @@ from hdlif_jax.commands.support.own_process import in_own_process
 from hdlif_jax.commands.support.run_directory import RunDirectory, read_json
 
 Work = Callable[[TrainConfig, pathlib.Path], None]
+Update = Callable[[float, str], None]  # of the bar: runs that are done, and what is on
 
 
 class Planned(NamedTuple):
@@ -48,22 +49,26 @@ def do_all(planned: Sequence[Planned], work: Work, is_done: Callable[[pathlib.Pa
             if is_done(run.path):
                 update(index + 1, f"{what}: done before")
                 continue
-            run.path.parent.mkdir(parents=True, exist_ok=True)
-            log, epochs = log_of(run.path), Epochs(run.path, run.config.epochs)
-            try:
-                in_own_process(
-                    functools.partial(work, run.config, run.path),
-                    log,
-                    lambda what=what, index=index, epochs=epochs: update(index + epochs.share(), f"{what}: {epochs}"),
-                )
-            except CommandError as error:
-                raise CommandError(f"{run.path}: {error} (all of it in {log})") from None
-            except Stopped as stop:
-                raise Stopped(f"{what}: {stop}; call again to go on", stop.status) from None
+            _do(run, what, work, functools.partial(_show, update, index, what, Epochs(run.path, run.config.epochs)))
             done = f"{what}: test accuracy {100 * read_json(run.path / 'summary.json')['test_accuracy']:.2f} %"
             update(index + 1, done)
             if not console.is_interactive:
                 console.print(done)
+
+
+def _do(run: Planned, what: str, work: Work, watch: Callable[[], None]) -> None:
+    run.path.parent.mkdir(parents=True, exist_ok=True)
+    log = log_of(run.path)
+    try:
+        in_own_process(functools.partial(work, run.config, run.path), log, watch)
+    except CommandError as error:
+        raise CommandError(f"{run.path}: {error} (all of it in {log})") from None
+    except Stopped as stop:
+        raise Stopped(f"{what}: {stop}; call again to go on", stop.status) from None
+
+
+def _show(update: Update, done: int, what: str, epochs: Epochs) -> None:
+    update(done + epochs.share(), f"{what}: {epochs}")
 
 
 def is_begun(path: pathlib.Path) -> bool:
@@ -117,8 +122,8 @@ class Epochs:
 
 
 @contextlib.contextmanager
-def _bar(total: int) -> Iterator[Callable[[float, str], None]]:
-    """Yields what moves it: to how many runs are done, and what is on."""
+def _bar(total: int) -> Iterator[Update]:
+    """Yields what moves it."""
     import rich.progress
 
     columns = (

@@ -21,18 +21,16 @@ from hdlif_jax.commands.support.plots import plot_curves
 from hdlif_jax.commands.support.program import program
 from hdlif_jax.commands.support.progress import Progress, phase
 from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, read_json, write_json
-from hdlif_jax.commands.support.runs import load_dataset, load_run
+from hdlif_jax.commands.support.runs import load_dataset
+from hdlif_jax.commands.support.start import starting_weights
 from hdlif_jax.commands.support.stopping import stop_requests
-from hdlif_jax.nn import SpikingNetwork, Variables
+from hdlif_jax.nn import SpikingNetwork
 from hdlif_jax.training import (
     Callbacks,
     Checkpoints,
     Trainer,
-    by_name,
     load_weights,
-    read_weights,
     save_weights,
-    transfer,
 )
 from hdlif_jax.training.sharding import is_primary, wait_for_all
 
@@ -236,18 +234,6 @@ def train(
     )
     write_json(directory.path / "summary.json", summary)
     report(summary, directory)
-
-
-def starting_weights(model: SpikingNetwork, source: pathlib.Path) -> Variables:
-    """What a network starts with that takes the layers that fit from a run or a file of weights; says which do not."""
-    arrays = by_name(load_run(source).variables) if source.is_dir() else read_weights(source).arrays
-    moved = transfer(arrays, model)
-    console.print(f"{len(moved.taken)} of {len(moved.taken) + len(moved.left)} layers start with weights of {source}")
-    for difference in moved.left.values():
-        console.print(f"  starts anew: {difference}")
-    for layer in moved.unused:
-        console.print(f"  not used: {layer} of {source}")
-    return moved.variables
 
 
 def coherence_observers(

@@ -13,6 +13,7 @@ import jax
 import nir
 import numpy as np
 
+from hdlif_jax.checks import Positive, check_arguments
 from hdlif_jax.deploy import execute
 from hdlif_jax.deploy.fold import Folded
 from hdlif_jax.deploy.graph import Add, Conv, Function, Linear, Neuron, Node
@@ -28,7 +29,10 @@ REASONS = {
     "relu": "it hands on real numbers, and NIR's spikes are 0 or 1",
     "lif": "it does not reset, and NIR's LIF neurons do",
 }
-DELAYS = "it fires before it charges, and NIR's LIF neurons charge first"
+DELAYS = {  # by the order of the neuron's parts
+    "fire-charge": "it fires before it charges, and NIR's LIF neurons charge first",
+    "charge-reset-fire": "it resets a step after it fires, and NIR's LIF neurons reset at once",
+}
 FUNCTIONS = {
     "attention": "SECA multiplies currents by a function of their average",
     "maximum": "it is a maximum",
@@ -36,7 +40,8 @@ FUNCTIONS = {
 Shape = tuple[int, ...]
 
 
-def to_nir(folded: Folded, dt: float = 1e-3) -> nir.NIRGraph:
+@check_arguments
+def to_nir(folded: Folded, dt: Positive = 1e-3) -> nir.NIRGraph:
     """The network as a NIR graph; `interop.nir.write(path, graph)` stores it.
 
     Arrays are channels first, as in NIR. The graph is driven with the normalised input at every time-step, and its
@@ -51,10 +56,6 @@ def to_nir(folded: Folded, dt: float = 1e-3) -> nir.NIRGraph:
       TypeError: what is not folded, such as a model.
       ValueError: NIR has nothing for a part of the network; says which and why.
     """
-    if not isinstance(folded, Folded):
-        raise TypeError(f"folded is a {type(folded).__name__}; give deploy.fold.fold(model)")
-    if not dt > 0:
-        raise ValueError(f"dt={dt} must be positive: it is the length of a time-step in seconds, e.g. 1e-3")
     shapes = _shapes(folded)
     nodes: dict[str, Any] = {"input": nir.Input({"input": np.array(channels_first(shapes["input"]))})}
     edges: list[tuple[str, str]] = []
@@ -139,9 +140,9 @@ def _is_identity(folded: Folded, node: Node) -> bool:
 
 def _lif(folded: Folded, node: Neuron, shape: Shape, dt: float) -> nir.NIRNode:
     traits = node.traits
-    delays = traits.get("order") == "fire-charge"
-    if node.kind != "lif" or traits.get("reset") not in RESETS or delays:
-        reason = DELAYS if delays else REASONS.get(node.kind, "NIR has no such neuron")
+    delay = DELAYS.get(str(traits.get("order")))
+    if node.kind != "lif" or traits.get("reset") not in RESETS or delay is not None:
+        reason = delay if delay is not None else REASONS.get(node.kind, "NIR has no such neuron")
         raise ValueError(
             f"NIR cannot express the {node.kind} neuron {node.name}: {reason}; "
             "export a network of nn.lif() neurons that reset, or deploy this one as an artifact"

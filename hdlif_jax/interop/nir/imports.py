@@ -1,13 +1,13 @@
 """From NIR graphs to our networks."""
 
 import itertools
-import os
+import pathlib
 from typing import Any, NamedTuple
 
 import nir
 import numpy as np
 
-from hdlif_jax import nn
+from hdlif_jax import nn, show
 from hdlif_jax.checks import Count, Positive, check, check_arguments, shown
 from hdlif_jax.interop.nir import files
 from hdlif_jax.interop.nir.arrays import channels_last, numbers
@@ -25,18 +25,24 @@ class Imported(NamedTuple):
 
     Attributes:
       model: holds what was read.
-      variables: the same, for functions that take them.
       report: what became of each node; `print(report)`.
     """
 
     model: nn.Sequential
-    variables: nn.Variables
     report: Report
+
+    @property
+    def variables(self) -> nn.Variables:
+        """Its parameters and statistics."""
+        return nn.variables_of(self.model)
+
+    def __repr__(self) -> str:
+        return show.line("Imported", {"model": type(self.model).__name__, "report": repr(self.report)})
 
 
 @check_arguments
 def from_nir(
-    graph: Any,
+    graph: nir.NIRGraph | pathlib.Path,
     *,
     num_steps: Count | None = None,
     dt: Positive | None = None,
@@ -58,7 +64,8 @@ def from_nir(
       reset: of neurons whose metadata do not say it; by default NIR's own, "hard".
       tie: whether a neuron whose metadata do not say it fires at its threshold; by default NIR's own, ">".
       neuron: its surrogate, and what of it is learned; the graph says the rest. A learned λ is held as the sigmoid of
-        a number, and not to the last bit.
+        a number, and not to the last bit. Its order may be "charge-reset-fire", where an exporter wrote such neurons
+        as NIR's: snnTorch does so with its default, which with `reset="soft"` is then read as it was.
 
     Raises:
       ValueError: a file that is none, or one line with the name of the node that cannot be said, or of what the graph
@@ -73,21 +80,17 @@ def from_nir(
       >>> ones = np.ones(3)
       >>> lif = nir.LIF(tau=2e-3 * ones, r=2 * ones, v_leak=0 * ones, v_threshold=ones)
       >>> graph = nir.NIRGraph.from_list(nir.Linear(np.eye(3)), lif)
-      >>> model, variables, report = from_nir(graph, dt=1e-3, num_steps=4)
+      >>> model, report = from_nir(graph, dt=1e-3, num_steps=4)
       >>> print(report)
       NIR graph read with time-steps of 1 ms, by the forward Euler method
       node    kind    layer     note
       linear  Linear  layers.0  kernel (3, 3)
       lif     LIF     layers.1  λ = 0.5, θ = 1, hard reset, fires at m > θ
     """
-    if isinstance(graph, str | os.PathLike):
+    if isinstance(graph, pathlib.Path):
         graph = files.read(graph)
-    if not isinstance(graph, nir.NIRGraph):
-        raise TypeError(f"graph={shown(graph)} is no nir.NIRGraph and no path of a file")
-    if neuron.order != "charge-fire":
-        raise ValueError(
-            f"neuron.order={neuron.order!r}: NIR's neurons charge before they fire; leave it at its default"
-        )
+    if neuron.order == "fire-charge":
+        raise ValueError("neuron.order='fire-charge': NIR's neurons charge before they fire; leave it at its default")
     num_steps = _from_metadata(graph, "num_steps", num_steps, Count, "the number of time-steps, e.g. num_steps=4")
     dt = _from_metadata(
         graph, "dt", dt, Positive, "the seconds of a time-step, which for snnTorch's graphs are dt=1e-4"
@@ -109,7 +112,7 @@ def from_nir(
     if not any(isinstance(layer, nn.lif) for layer in layers):
         raise ValueError("the graph has no LIF and no IF node; a spiking network has at least one")
     model = nn.Sequential(*layers, num_steps=num_steps, input_shape=channels_last(input_shape))
-    return Imported(model, nn.variables_of(model), Report(dt, tuple(lines)))
+    return Imported(model, Report(dt, tuple(lines)))
 
 
 def _from_metadata(graph: nir.NIRGraph, field: str, given: Any, kind: Any, what: str) -> Any:

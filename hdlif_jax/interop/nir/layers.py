@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import nir
@@ -104,8 +104,8 @@ def _conv(node: nir.Conv2d, value: Value, following: nir.NIRNode, options: Optio
     after = tuple((side + 2 * padding[0] - size) // stride[0] + 1 for side in value.shape[1:])
     if min(after) < 1:
         raise ValueError(f"its kernel of {size}×{size} is larger than the images {value.shape}")
-    shape = {"stride": stride[0], "padding": padding[0], "bias": True, "init": nnx.initializers.zeros}
-    layer = nn.Conv(weight.shape[1], weight.shape[0], size, **shape, rngs=nnx.Rngs(0))
+    shape: dict[str, Any] = {"stride": stride[0], "padding": padding[0], "bias": True}
+    layer = nn.Conv(weight.shape[1], weight.shape[0], size, **shape, init=nnx.initializers.zeros, rngs=nnx.Rngs(0))
     kernel = weight.transpose(2, 3, 1, 0) * value.factor
     _fill(layer, kernel, numbers("bias", node.bias))
     note = f"{_times(value)}kernel {kernel.shape}, stride {stride[0]}, padding {padding[0]}"
@@ -130,6 +130,7 @@ def _pool(node: nir.AvgPool2d | nir.SumPool2d, value: Value, following: nir.NIRN
     window, stride, padding = (pair(field, getattr(node, field)) for field in ("kernel_size", "stride", "padding"))
     channels, *sides = value.shape
     layer: nnx.Module
+    shape: tuple[int, ...]
     is_tiling = window == stride and padding == (0, 0) and min(window) >= 1
     if is_tiling and window == tuple(sides) and isinstance(following, nir.Flatten):
         layer, shape = nn.GlobalAverage(), (channels,)
@@ -176,6 +177,9 @@ def _scale(node: nir.Scale, value: Value, following: nir.NIRNode, options: Optio
 
 
 def _lif(node: nir.LIF | nir.IF, value: Value, following: nir.NIRNode, options: Options) -> Read:
+    order = options.neuron.order
+    if order != "charge-fire" and "reset" in node.metadata:
+        raise ValueError(f"its metadata say that it resets as it fires, and order={order!r} is asked for")
     found = dynamics_of(node, value.shape, options.dt, options.reset, options.tie)
     threshold = float(np.float32(found.threshold / value.factor))
     neuron = dataclasses.replace(
@@ -188,6 +192,7 @@ def _lif(node: nir.LIF | nir.IF, value: Value, following: nir.NIRNode, options: 
         tie=found.tie,
     )
     note = f"λ = {found.decay:.6g}, θ = {threshold:.6g}, {found.reset} reset, fires at m {found.tie} θ"
+    note += "" if order == "charge-fire" else f", {order}"
     return Read(neuron, value._replace(factor=1.0), note)
 
 

@@ -80,16 +80,16 @@ def dynamics_of(node: nir.NIRNode, shape: tuple[int, ...], dt: float, reset: Res
         raise ValueError(
             f"its shortest τ is {of['tau'].min():.4g} s, no longer than the time-step of {dt:.4g} s; give a smaller dt"
         )
-    per_step = dt / of["tau"] if leaks else np.float64(dt)
+    per_step = dt / of["tau"] if leaks else dt
     rest = of["v_leak"] if leaks else of["v_reset"] if kind == "hard" else np.zeros(())
-    if kind == "hard" and not np.array_equal(*np.broadcast_arrays(rest, of["v_reset"])):
+    if kind == "hard" and (rest != of["v_reset"]).any():
         raise ValueError("its v_reset is not its v_leak, and our membranes reset to where they rest")
     if kind == "soft" and rest.any():
         raise ValueError("its v_leak is not 0, and what a soft reset subtracts is v_threshold − v_leak with us")
-    gain = per_step * of["r"] if leaks else dt * of["r"]
+    gain = per_step * of["r"]
     if not (gain > 0).all():
         raise ValueError(f"its R has the entry {of['r'].min():.4g} and must be positive")
-    decay = _one("λ = 1 − dt/τ", 1 - per_step) if leaks else 1.0
+    decay = _one("λ = 1 − dt/τ", np.asarray(1 - per_step)) if leaks else 1.0
     threshold = _one("(v_threshold − v_leak) / (dt R/τ)", (of["v_threshold"] - rest) / gain)
     if not threshold > 0:
         raise ValueError(f"its threshold is {threshold:.4g} above rest and must be positive")

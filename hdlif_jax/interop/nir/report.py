@@ -38,6 +38,9 @@ class Report(NamedTuple):
         padded = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
         return "\n".join([self._title(), *(line.rstrip() for line in padded)])
 
+    def __repr__(self) -> str:
+        return show.line("Report", {"dt": self.dt, "nodes": len(self.lines)})
+
     def _repr_html_(self) -> str:
         return show.rows(self._title(), Line._fields, self.lines)
 

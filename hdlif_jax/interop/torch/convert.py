@@ -55,6 +55,7 @@ def to_ours(layer: Layer, place: Place, latent: bool) -> Converted:
         )
     else:
         check_weights(place, latent)
+        _check_settings(layer, place)
         converted = converts[place.kind](layer.arrays, place)
     for field, expected in place.fields.items():
         found = converted.arrays[field]
@@ -71,6 +72,22 @@ def check_weights(place: Place, latent: bool) -> None:
             f"{place.path} has {weights} weights and would quantise it; make the network with weights='float', or say "
             "latent=True"
         )
+
+
+def _check_settings(layer: Layer, place: Place) -> None:
+    """Raises Unfit for a living layer that does something else with the same arrays."""
+    module, theirs = place.module, layer.settings
+    ours: dict[str, Any] = {}
+    if place.kind == "convolution":
+        ours = {name: (getattr(module, name),) * 2 for name in ("stride", "padding")}
+        ours |= {"dilation": (1, 1), "padding_mode": "zeros"}
+        words = {"valid": (0, 0), "same": ((module.kernel_size - 1) / 2,) * 2}
+        theirs = {name: words.get(str(value), value) for name, value in theirs.items()}
+    elif place.kind == "norm":
+        ours = {"eps": module.options.epsilon}
+    for name, value in ours.items():
+        if theirs.get(name, value) != value:
+            raise Unfit(f"its {name} is {theirs[name]}, and that of {place.path} {value}; make the network with that")
 
 
 def check_neuron(theirs: lif, place: Place) -> None:
@@ -167,7 +184,9 @@ def _attention(arrays: Arrays, place: Place) -> Converted:
 def _neuron(theirs: lif | None, place: Place) -> Converted:
     assert theirs is not None  # a neuron without is one that is refused
     check_neuron(theirs, place)
-    ours, arrays, changes = place.module.options, {}, []
+    ours: lif = place.module.options
+    arrays: dict[str, Any] = {}
+    changes: list[str] = []
     if ours.learn_decay:
         if not 0 < theirs.decay < 1:
             raise _other_neuron(place, "decay", theirs.decay, "a learned one")

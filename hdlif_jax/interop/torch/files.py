@@ -5,11 +5,16 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from hdlif_jax.checks import shown
 
 Arrays = dict[str, np.ndarray]
+DTYPES: dict[str, Any] = {  # of safetensors
+    **{"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16, "BOOL": np.bool_},
+    **{f"{kind}{bits}": f"{kind.lower()}{bits // 8}" for kind in "IU" for bits in (8, 16, 32, 64)},
+}
 PICKLED = (".pt", ".pth", ".bin", ".ckpt")
 NEXT = "save net.state_dict() with torch.save, or with safetensors.torch.save_file"
 
@@ -49,14 +54,18 @@ def read_state_dict(source: Mapping[str, Any] | str | os.PathLike[str]) -> Array
 
 
 def _safetensors(path: pathlib.Path) -> Mapping[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    from safetensors import SafetensorError, deserialize
 
     try:
-        arrays: Mapping[str, Any] = load(path.read_bytes())
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        entries: Any = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+    except SafetensorError as error:
         raise ValueError(f"{path} is no safetensors file ({_line(error)}); {NEXT}") from None
-    return dict(sorted(arrays.items()))  # by name, as such a file keeps no order of its own
+    arrays: Arrays = {}
+    for name, entry in sorted(entries):  # by name, as such a file keeps no order of its own
+        if entry["dtype"] not in DTYPES:
+            raise ValueError(f"{path}: {name} is of {entry['dtype']}; save it as one of {', '.join(DTYPES)}")
+        arrays[name] = np.frombuffer(entry["data"], DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    return arrays
 
 
 def _pickled(path: pathlib.Path) -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ CONTAINERS = {  # whose parts run one after the other
     *("Sequential", "MultiStepContainer", "SeqToANNContainer", "StepModeContainer"),
 }
 NETWORKS = ("spiking_resnet", "spiking_vgg")  # of SpikingJelly, whose blocks are known
+SETTINGS = ("stride", "padding", "dilation", "padding_mode", "eps")  # of a living layer
 POOLS = {"MaxPool2d": "maximum", "AvgPool2d": "average", "AdaptiveAvgPool2d": "average"}
 SILENT = {  # living layers that hold nothing and are no neurons
     *("Identity", "Flatten", "Dropout", "Dropout1d", "Dropout2d"),
@@ -42,6 +43,7 @@ class Layer(NamedTuple):
       neuron: the same neuron as one of ours; None for no neuron.
       refusal: why it is none of ours; None where it may be.
       decays_input: of a neuron, whether what it reads is divided by its time constant.
+      settings: of a living layer, what is not in its arrays, such as its stride; empty where that is not known.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Layer(NamedTuple):
     neuron: lif | None = None
     refusal: str | None = None
     decays_input: bool = False
+    settings: Mapping[str, Any] = {}
 
 
 def layers_of(source: Any) -> list[Layer]:
@@ -126,7 +129,8 @@ def _living(module: Any, name: str) -> Layer | None:
         return Layer(name, "other", {}, None, f"{kind} is a class unknown here")
     own = _own_arrays(module)
     if own:
-        return _layer(name, own)
+        settings = {field: getattr(module, field) for field in SETTINGS if hasattr(module, field)}
+        return _layer(name, own)._replace(settings=settings)
     return None if kind in SILENT else Layer(name, "other", {}, None, f"{kind} is none of the layers of ours")
 
 
@@ -168,10 +172,15 @@ def _leaky(name: str, fields: Arrays) -> Layer:
     """A Leaky of snnTorch, as far as its buffers say; that its reset comes a step late they do not."""
     try:
         numbers = {field: one_number(field, array) for field, array in fields.items()}
-        mechanism = numbers.pop("reset_mechanism_val")
+        mechanism = numbers["reset_mechanism_val"]
         if mechanism not in (0, 1, 2):
             raise ValueError(f"its reset_mechanism_val is {mechanism:g}, and there are 0, 1 and 2")
-        neuron = snntorch_leaky(numbers.pop("beta"), reset_mechanism=MECHANISMS[math.floor(mechanism)], **numbers)
+        neuron = snntorch_leaky(
+            numbers["beta"],
+            threshold=numbers["threshold"],
+            reset_mechanism=MECHANISMS[math.floor(mechanism)],
+            graded_spikes_factor=numbers["graded_spikes_factor"],
+        )
     except ValueError as error:
         return Layer(name, "neuron", fields, None, str(error))
     return Layer(name, "neuron", fields, neuron)

@@ -83,8 +83,8 @@ def from_state_dict(
       >>> state |= {"2.weight": np.ones((3, 16)), "2.bias": np.zeros(3)}
       >>> print(torch.from_state_dict(model, state).report)
       2 layers matched, told by its usual names
-        layers.0 ← 0; transposed from [out, in] to [in, out]
-        layers.2 ← 2; transposed from [out, in] to [in, out]
+        layers.0 ← 0; renamed; transposed from [out, in] to [in, out]
+        layers.2 ← 2; renamed; transposed from [out, in] to [in, out]
         layers.1 is kept: nothing is said of it
     """
     check_model(model)

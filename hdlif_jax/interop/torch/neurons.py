@@ -146,13 +146,15 @@ def _of_snntorch(neuron: Any, kind: str) -> lif:
         name: one_number(name, getattr(neuron, name).detach().cpu().numpy())
         for name in ("beta", "threshold", "graded_spikes_factor")
     }
-    learned = {f"learn_{name}": type(getattr(neuron, name)).__name__ == "Parameter" for name in ("beta", "threshold")}
+    learned = [type(getattr(neuron, name)).__name__ == "Parameter" for name in ("beta", "threshold")]
     return snntorch_leaky(
-        numbers.pop("beta"),
+        numbers["beta"],
+        threshold=numbers["threshold"],
         reset_mechanism=neuron.reset_mechanism,
         reset_delay=neuron.reset_delay,
-        **numbers,
-        **learned,
+        graded_spikes_factor=numbers["graded_spikes_factor"],
+        learn_beta=learned[0],
+        learn_threshold=learned[1],
     )
 
 

@@ -1,12 +1,13 @@
 """Which layer of theirs belongs to which of ours: by name, or one after the other.
 
-A state_dict is in the order of its layers, which is that of their calls in most networks. A safetensors file sorts its
-names; there layers are told by their shapes, and those of one shape by the numbers in their names.
+A state_dict is in the order of its layers, which is that of their calls in most networks; where the numbers in its
+names say otherwise, nothing is told by it. A safetensors file sorts its names; there layers are told by their shapes,
+and those of one shape by the numbers in their names.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, TypeVar
 
 from hdlif_jax.interop.torch.layers import Layer
 from hdlif_jax.interop.torch.names import names_of
@@ -15,6 +16,7 @@ from hdlif_jax.nn import SpikingNetwork
 
 Naming = Mapping[str, str] | Callable[[str], str] | None
 Key = tuple[str, tuple[int, ...]]
+One = TypeVar("One", Place, Layer)
 STATELESS = ("neuron", "other")  # may be in one of the two alone
 
 
@@ -36,7 +38,7 @@ class Pairs(NamedTuple):
     @property
     def is_whole(self) -> bool:
         """Whether all layers with weights found their own kind."""
-        left = [*self.places, *self.layers]
+        left: list[Place | Layer] = [*self.places, *self.layers]
         alike = all(layer.kind in (place.kind, "other") for place, layer in self.pairs)
         return bool(self.pairs) and alike and all(one.kind in STATELESS for one in left)
 
@@ -77,7 +79,8 @@ def _in_order(places: list[Place], layers: list[Layer]) -> Pairs:
     for of_neurons in (False, True):
         ours = [place for place in places if place.kind != "other" and (place.kind == "neuron") == of_neurons]
         theirs = [layer for layer in layers if layer.kind != "other" and (layer.kind == "neuron") == of_neurons]
-        if [one.kind for one in ours] == [one.kind for one in theirs] and (pairs or not of_neurons):
+        in_order = not any(list(alike) != sorted(alike, key=_by_numbers) for alike in _alike(theirs))
+        if in_order and [one.kind for one in ours] == [one.kind for one in theirs] and (pairs or not of_neurons):
             pairs += zip(ours, theirs, strict=True)
     return _pairs("in order", pairs, places, layers)
 
@@ -85,22 +88,32 @@ def _in_order(places: list[Place], layers: list[Layer]) -> Pairs:
 def _by_shape(places: list[Place], layers: list[Layer]) -> Pairs:
     """Layers of one kind and shape, of which there are as many in both, by the numbers in their names."""
     pairs: list[tuple[Place, Layer]] = []
-    theirs: dict[Key, list[Layer]] = {}
-    ours: dict[Key, list[Place]] = {}
-    for layer in layers:
-        theirs.setdefault((layer.kind, _numbers_of(layer.arrays, "weight")), []).append(layer)
-    for place in places:
-        ours.setdefault((place.kind, _numbers_of(place.fields, "kernel", "scale")), []).append(place)
+    theirs, ours = _by_key(layers), _by_key(places)
+    numbered = {tuple(id(layer) for layer in alike) for alike in _alike(layers)}
     for key, alike in theirs.items():
-        counted = len({re.sub(r"\d+", "0", layer.name) for layer in alike}) == 1
-        if key[0] != "other" and counted and len(alike) == len(ours.get(key, ())):
+        is_numbered = tuple(id(layer) for layer in alike) in numbered
+        if key[0] != "other" and is_numbered and len(alike) == len(ours.get(key, ())):
             pairs += zip(ours[key], sorted(alike, key=_by_numbers), strict=True)
     return _pairs("by shapes, as the file has its names sorted", pairs, places, layers)
 
 
-def _numbers_of(arrays: Mapping[str, Any], *names: str) -> tuple[int, ...]:
-    """The sizes of the weights of a layer, whatever their order; nothing of neurons."""
-    return next((tuple(sorted(arrays[name].shape)) for name in names if name in arrays), ())
+def _by_key(layers: Iterable[One]) -> dict[Key, list[One]]:
+    """Layers by their kind and the sizes of their weights, whatever their order."""
+    found: dict[Key, list[One]] = {}
+    for layer in layers:
+        arrays = layer.arrays if isinstance(layer, Layer) else layer.fields
+        sizes = next((arrays[name].shape for name in ("weight", "kernel", "scale") if name in arrays), ())
+        found.setdefault((layer.kind, tuple(sorted(sizes))), []).append(layer)
+    return found
+
+
+def _alike(layers: list[Layer]) -> list[list[Layer]]:
+    """Layers of one kind and shape whose names differ in numbers alone."""
+    groups: dict[tuple[Key, str], list[Layer]] = {}
+    for key, same in _by_key(layers).items():
+        for layer in same:
+            groups.setdefault((key, re.sub(r"\d+", "0", layer.name)), []).append(layer)
+    return list(groups.values())
 
 
 def _by_numbers(layer: Layer) -> list[int]:

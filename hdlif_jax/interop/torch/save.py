@@ -155,4 +155,4 @@ def _neuron(place: Place, layer: Layer) -> Arrays:
             f"its neurons leave {theirs.decay:.6g} and fire at {theirs.threshold:.6g}, and those of {place.path} "
             f"{decay:.6g} and {threshold:.6g}; make it with those"
         )
-    return {"w": np.float32(np.log((1 - decay) / decay))} if "w" in layer.arrays else {}
+    return {"w": np.asarray(np.log((1 - decay) / decay))} if "w" in layer.arrays else {}

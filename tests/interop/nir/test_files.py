@@ -1,6 +1,8 @@
 """NIR files that are damaged, hostile or of something else are refused in one line."""
 
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -97,3 +99,11 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         write(path, read(GOOD))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_without_the_package_one_line_says_how_to_get_it():
+    code = "import sys; sys.modules['nir'] = None; import hdlif_jax.interop; hdlif_jax.interop.nir"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: hdlif_jax.interop.nir needs the package nir")
+    assert last.endswith("python -m pip install 'hdlif_jax[nir]'")

@@ -19,6 +19,7 @@ from tests.interop.nir.simulation import simulate  # noqa: E402
 
 FIXTURES = pathlib.Path(ours.__file__).parent
 DT = 1e-3
+LATE = nn.lif(order="charge-reset-fire", learn_decay=False, learn_threshold=False)  # what snnTorch does by default
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +49,21 @@ def assert_same_graph(first, second):
     ("name", "dt", "options"),
     [
         ("snntorch-zero", 1e-4, {}),
-        ("snntorch-subtract", 1e-4, {"reset": "soft"}),
+        ("snntorch-subtract", 1e-4, {"reset": "soft", "neuron": LATE}),
         ("spikingjelly", 1e-3, {"tie": ">="}),
     ],
 )
 def test_networks_of_other_frameworks_compute_here_what_they_compute_there(name, dt, options, others):
-    model, variables, _ = from_nir(FIXTURES / f"{name}.nir", dt=dt, num_steps=6, **options)
+    model, _ = from_nir(FIXTURES / f"{name}.nir", dt=dt, num_steps=6, **options)
     np.testing.assert_allclose(logits_of(model, others["inputs"]), others[name], atol=1e-5)
-    graph = to_nir(fold(model, variables), dt)  # which says dt, steps, reset and tie by itself
+    if "neuron" in options:
+        with pytest.raises(ValueError, match=r"the lif neuron layers\.2: it resets a step after it fires"):
+            to_nir(fold(model), dt)
+        return
+    graph = to_nir(fold(model), dt)  # which says dt, steps, reset and tie by itself
     assert_same_graph(to_nir(fold(from_nir(graph).model), dt), graph)
+    with pytest.raises(ValueError, match="resets as it fires, and order='charge-reset-fire' is asked for"):
+        from_nir(graph, neuron=LATE)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +170,8 @@ def conventions():
 
 def test_an_independent_simulation_of_nir_s_equation_gives_the_same():
     graph = conventions()
-    model, _, report = from_nir(graph, dt=DT, num_steps=5)
+    model, report = read = from_nir(graph, dt=DT, num_steps=5)
+    assert repr(read) == "Imported(model: Sequential, report: Report(dt: 0.001, nodes: 11))"
     x = inputs_for(model, batch=3)
     images = np.asarray(x, np.float64).transpose(0, 3, 1, 2)
     graph.nodes["conv"].padding = (1, 1)  # what "same" means
@@ -278,7 +286,7 @@ def test_what_ours_cannot_say_is_refused_in_one_line_by_name(name):
             "node 'x' .*'set to v_reset', and 'soft' is asked for",
         ),
         ({"dt": DT, "num_steps": 2, "neuron": nn.lif(order="fire-charge")}, ValueError, "NIR's neurons charge before"),
-        ({"graph": 3}, TypeError, r"graph=3 is no nir\.NIRGraph and no path"),
+        ({"graph": 3}, TypeError, "graph=3 must be of type NIRGraph or a path"),
     ],
 )
 def test_what_the_graph_does_not_say_is_asked_for(options, error, message):

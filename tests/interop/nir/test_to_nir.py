@@ -87,6 +87,7 @@ def test_time_step_must_be_positive():
     [
         (nn.lif(reset="none"), r"the lif neuron layers\.1: it does not reset"),
         (nn.lif(order="fire-charge"), r"the lif neuron layers\.1: it fires before it charges"),
+        (nn.lif(order="charge-reset-fire"), r"the lif neuron layers\.1: it resets a step after it fires"),
         (nn.glif(), r"the glif neuron layers\.1: its gates mix leaks and resets"),
         (nn.relu(), r"the relu neuron layers\.1: it hands on real numbers"),
     ],
@@ -113,5 +114,7 @@ def test_a_neuron_of_an_unknown_kind_is_refused_by_name(monkeypatch):
 
 
 def test_what_is_not_folded_is_refused():
-    with pytest.raises(TypeError, match=r"folded is a SpikingResNet; give deploy\.fold\.fold\(model\)"):
+    with pytest.raises(
+        TypeError, match=r"folded=SpikingResNet.* must be of type Folded; give a folded model, deploy\.fold\."
+    ):
         to_nir(conv_net(neuron="lif"))

@@ -39,6 +39,7 @@ DAMAGED = {
     "beyond.safetensors": header({"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}),
     "overlap.safetensors": header({n: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]} for n in "ab"}) + b"1234",
     "kind.safetensors": header({"a": {"dtype": "OBJECT", "shape": [1], "data_offsets": [0, 4]}}) + b"1234",
+    "eight.safetensors": header({"a": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}) + b"12",
     "nothing.safetensors": save({}),
     "weights.npz": b"PK",
     "nan.safetensors": save(GOOD | {"fc.bias": np.float32([0, np.nan, 0])}),
@@ -83,6 +84,11 @@ def test_what_is_good_comes_as_numpy_s_own(tmp_path):
         np.testing.assert_array_equal(read["fc.weight"], GOOD["fc.weight"])
         read["fc.weight"][0] = 7  # which is a copy
     assert interop.read_state_dict({"a": jnp.ones(2, jnp.bfloat16), "note": "x"})["a"].dtype == np.float32
+    entries = {"h": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}
+    entries |= {"n": {"dtype": "I64", "shape": [], "data_offsets": [4, 12]}}
+    (tmp_path / "half.safetensors").write_bytes(header(entries) + b"\x80\x3f\x00\x40" + struct.pack("<q", 7))
+    half = interop.read_state_dict(tmp_path / "half.safetensors")
+    assert (half["h"].dtype, half["h"].tolist(), int(half["n"])) == (np.float32, [1.0, 2.0], 7)
     with pytest.raises(FileNotFoundError):
         interop.read_state_dict(tmp_path / "none.safetensors")
 

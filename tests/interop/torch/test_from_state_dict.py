@@ -260,6 +260,32 @@ def test_out_and_in_again_changes_nothing(family, usual):
     jax.tree.map(np.testing.assert_array_equal, again.variables, variables)
 
 
+def deep(*names):
+    """Two layers of one shape, whose names are all that tells them apart."""
+    state = {"in.weight": np.ones((4, 8)), names[0] + ".weight": np.full((4, 4), 1.0)}
+    return state | {names[1] + ".weight": np.full((4, 4), 2.0), "out.weight": np.ones((3, 4))}
+
+
+@pytest.mark.parametrize(
+    ("names", "is_sorted", "first"),
+    [(("a", "b"), False, 1), (("fc2", "fc10"), True, 1), (("fc10", "fc2"), False, None), (("x", "a"), True, None)],
+    ids=["in order", "by numbers", "numbers against order", "nothing tells"],
+)
+def test_layers_of_one_shape_are_told_apart_or_refused(names, is_sorted, first):
+    options = {"spec": nn.Spec(2, LEAKY, weights="float"), "rngs": nnx.Rngs(0)}
+    model = nn.mlp((8,), 3, widths=(4, 4, 4), **options)
+    state = {name: array.astype(np.float32) for name, array in deep(*names).items()}
+    state = {name.removesuffix("weight") + "bias": np.zeros(len(array)) for name, array in state.items()} | state
+    order = sorted(state) if is_sorted else sorted(state, key=lambda name: name.endswith("bias"))
+    state = {name: state[name] for name in order}
+    if first is None:
+        with pytest.raises(ValueError, match=r"no name tells which is which|there is no linear layer|is left for it"):
+            torch.from_state_dict(model, state)
+    else:
+        kernel = torch.from_state_dict(model, state).variables.params["layers"][2]["kernel"]
+        np.testing.assert_array_equal(kernel, np.full((4, 4), first))
+
+
 def test_names_can_be_given_and_arrays_renamed():
     state = weights()
     names = {"layers.0": "a", "layers.1": "b", "layers.4": "c", "layers.6": "d"}

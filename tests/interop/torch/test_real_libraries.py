@@ -201,6 +201,10 @@ def test_spikingjelly_s_resnet18_gives_the_same_logits(libraries, networks, tmp_
         assert imported.report.naming == "by its usual names"
         np.testing.assert_allclose(logits_of(imported.model, x), expected, atol=1e-5)
         assert expected.std() > 0.01
+        back, own = interop.to_state_dict(imported.model, like=net), net.state_dict()
+        assert list(back) == list(own)
+        for name, array in back.items():
+            np.testing.assert_allclose(array, own[name].numpy(), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.slow
@@ -209,10 +213,16 @@ def test_networks_that_only_look_alike_are_refused(libraries, networks):
     node, lif = {"spiking_neuron": libraries.neuron.LIFNode, "num_classes": 5}, interop.spikingjelly_lif()
     resnet18, resnet = networks.resnet.spiking_resnet18, jelly_resnet(lif)
     unpooled = jelly_resnet(lif, nn.StemShape(7, 2, pools=True))
+    strided = resnet18(**node)
+    strided.conv1.stride = (1, 1)
+    other_norm = resnet18(**node)
+    other_norm.bn1.eps = 1e-3
     averages = "maximum of spikes, average of spikes, and the network's is maximum of currents, average of spikes"
     bad = {
         "what SEWResNet does with its parts is nothing": (resnet, networks.sew.sew_resnet18(**node, cnf="ADD")),
         f"pooling is refused: it is {averages}": (unpooled, resnet18(**node)),
+        "its stride is (1, 1), and that of stem (2, 2)": (resnet, strided),
+        "its eps is 0.001, and that of stem_norm 1e-05": (resnet, other_norm),
         "its reset is 'soft', and that of neuron 'hard'": (resnet, resnet18(**node, v_reset=None)),
         "the dynamics of SpikingJelly's QIFNode": (
             resnet,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shlex
 from typing import Any
 
@@ -11,7 +12,7 @@ from hdlif_jax import viz
 from hdlif_jax.commands.support.cost_tables import QUANTITIES
 from hdlif_jax.commands.support.program import program
 from hdlif_jax.commands.support.report import charts
-from hdlif_jax.commands.support.report.page import EXAMPLES, Tab, code, figure, page, table
+from hdlif_jax.commands.support.report.page import EXAMPLES, Tab, code, figure, folded, page, table
 from hdlif_jax.commands.support.report.pictures import as_uris
 from hdlif_jax.commands.support.report.records import Records, fields
 from hdlif_jax.commands.support.report.seen import Seen
@@ -69,8 +70,8 @@ def _facts(records: Records, seen: Seen | None, costs: dict[str, Any] | None) ->
         facts.append(("energy", f"{1e3 * costs['power_mj_paper']:,.3g} µJ", "of the SOPs of an input"))
     if records.summary is not None:
         summary = records.summary
-        facts.append(("training time", _duration(summary["train_seconds"]), summary["device"]))
-        facts.append(("speed", f"{summary['images_per_second']:,.0f}", "inputs a second"))
+        speed = f"{summary['images_per_second']:,.0f} inputs a second, on {summary['device']}"
+        facts.append(("training time", _duration(summary["train_seconds"]), speed))
     return facts
 
 
@@ -122,7 +123,7 @@ def _predictions(seen: Seen, class_names: list[str]) -> Tab:
     ]  # fmt: skip
     confused = table("Most often confused, after all time-steps", ("true", "predicted", "inputs", "of the class"), rows,
                      text_columns=2) if rows else ""  # fmt: skip
-    return Tab("Predictions", EXAMPLES + (figure(*found) if found else "") + confused, found)
+    return Tab("Predictions", EXAMPLES + figure(*found, beside=confused), found)
 
 
 def _shown(seen: Seen, class_names: list[str]) -> dict[str, Any]:
@@ -164,8 +165,8 @@ def _costs(costs: dict[str, Any]) -> Tab:
         for row in costs["neurons"]
     ]
     body = (
-        f"<p>Counted on {costs['inputs']}.</p>"
-        + table("Of an input", ("", "here", "the paper's", "which is"), totals)
+        f"<p>Counted on {html.escape(costs['inputs'])}.</p>"
+        + table("Of an input", ("", "here", "the paper's", "which is"), totals, texts_behind=1)
         + figure("operations")
         + table("Synapses", ("layer", "kernel", "weights", "inputs ≠ 0", "SOPs (M)", "MACs (M)"), layers, 2)
         + table("Neurons", ("layer", "number", "NOPs (M)", "firing rate"), neurons)
@@ -175,8 +176,10 @@ def _costs(costs: dict[str, Any]) -> Tab:
 
 def _configuration(records: Records, class_names: list[str]) -> Tab:
     description, info = records.description, records.directory.dataset_info()
-    rows = [(name, value, "" if usual is None else usual) for name, value, usual in fields(records.config)]
-    about = [("preset", records.config.preset), ("command", " ".join(description["command"]))]
+    rows = fields(records.config)
+    changed = [(name, value, usual) for name, value, usual in rows if usual is not None]
+    heads = ("field", "value", "of the preset")
+    about = [("preset", records.config.preset), ("command", shlex.join(description["command"]))]
     if info is not None:
         about += [
             ("inputs", f"{'×'.join(map(str, info.example_shape))} {info.dtype}"),
@@ -192,7 +195,8 @@ def _configuration(records: Records, class_names: list[str]) -> Tab:
     body = (
         table("The run", ("", ""), about, 2)
         + code("Evaluate it again", f"{program('evaluate')} {shlex.quote(str(records.directory.path))}")
-        + table("Configuration", ("field", "value", "of the preset, where it is another"), rows, 3)
+        + (table("Configuration that is another than the preset's", heads, changed, 3) if changed else "")
+        + folded("All of the configuration", table("", heads[:2], [row[:2] for row in rows], 2))
         + table("Versions", ("", ""), versions, 2)
     )
     return Tab("Configuration", body)

@@ -6,8 +6,8 @@
   const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
   const drawn = new Set();
 
-  // Texts of charts may have a few tags of HTML; those of users must not.
-  const plain = (text) => text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
+  // Texts of charts may have a few tags of HTML, and formulas; those of users must not.
+  const plain = (text) => text.replace(/[&<>$]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
   const drawIn = (panel) => {
     for (const place of panel.querySelectorAll(".chart")) {
@@ -17,6 +17,8 @@
       }
     }
   };
+
+  const cut = (text) => (text.length > 24 ? `${text.slice(0, 23)}…` : text);
 
   const tabs = [...document.querySelectorAll("[role=tab]")];
   const select = (chosen) => {
@@ -96,17 +98,19 @@
       name: plain(name), line: look, marker: { symbol, size: 8 },
       hovertemplate: "step %{x}: %{y:.1f} %",
     });
-    const data = [line(example.label, { color: "#000000", width: 3 }, "circle", `${nameOf(example.label)} (true)`)];
+    const data = [line(example.label, { color: "#000000", width: 3 }, "circle", `${cut(nameOf(example.label))} (true)`)];
     likely.forEach((label, place) => data.push(
-      line(label, { color: colors[place], width: 2, dash: dashes[place] }, symbols[place], nameOf(label))));
+      line(label, { color: colors[place], width: 2, dash: dashes[place] }, symbols[place], cut(nameOf(label)))));
     Plotly.react(document.getElementById("probabilities"), data, {
-      title: { text: `Test input ${example.index}: probability of its class, and of the likeliest others`,
-        font: { size: 15 }, x: 0.02 },
+      title: { text: `Test input ${example.index}: class probabilities`,
+        font: { size: 15 }, x: 0.02, y: 0.97, yanchor: "top" },
       xaxis: { title: { text: "time-steps used" }, dtick: steps.length <= 16 ? 1 : null,
         range: [0.8, steps.length + 0.2] },
       yaxis: { title: { text: "probability (%)" }, range: [-3, 103], automargin: true },
       shapes: [{ type: "line", x0: t, x1: t, yref: "paper", y0: 0, y1: 1, line: { color: "#7f7f7f", dash: "dot" } }],
-      margin: { l: 60, r: 20, t: 50, b: 50 }, height: 380, legend: { orientation: "h", y: -0.22 }, template: "none",
+      margin: { l: 60, r: 20, t: 80, b: 50 }, height: 400, template: "none",
+      legend: { orientation: "h", x: 0, y: 1.01, yanchor: "bottom", entrywidth: 0 },
+      font: { family: getComputedStyle(document.body).fontFamily },
     }, config);
   };
 
@@ -117,8 +121,9 @@
       `${(100 * predictions.accuracy[t - 1]).toFixed(2)} % of ${predictions.count.toLocaleString("en")} test inputs are right`;
     if (predictions.confusion) {
       const title = `Confusion after ${t} time-step${t > 1 ? "s" : ""}`;
-      Plotly.update(document.getElementById("confusion"), { z: [predictions.confusion[t - 1]] },
-        { "title.text": title });
+      const counts = predictions.confusion[t - 1];
+      const text = counts.map((row) => row.map((count) => (count ? String(count) : "")));
+      Plotly.update(document.getElementById("confusion"), { z: [counts], text: [text] }, { "title.text": title });
     }
     showExamples();
     showProbabilities();

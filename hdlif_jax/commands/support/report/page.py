@@ -101,17 +101,21 @@ def as_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def figure(*names: str) -> str:
-    """Places for charts, side by side where there is room."""
-    return '<div class="charts">' + "".join(f'<div class="chart" id="{name}"></div>' for name in names) + "</div>"
+def figure(*names: str, beside: str = "") -> str:
+    """Places for charts, and a table, side by side where there is room."""
+    places = "".join(f'<div class="chart" id="{name}"></div>' for name in names)
+    return f'<div class="charts">{places}{beside}</div>'
 
 
-def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> str:
-    """A table; the first columns are texts, the others numbers, to the right."""
+def table(
+    title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1, texts_behind: int = 0
+) -> str:
+    """A table; the first and the last columns are texts, the others numbers, to the right."""
+    numbers = range(text_columns, len(heads) - texts_behind)
 
     def line(cells: Sequence[str], tag: str) -> str:
         return "<tr>" + "".join(
-            f'<{tag}{"" if place < text_columns else " class=number"}>{html.escape(cell)}</{tag}>'
+            f'<{tag}{" class=number" if place in numbers else ""}>{html.escape(cell)}</{tag}>'
             for place, cell in enumerate(cells)
         ) + "</tr>"  # fmt: skip
 
@@ -125,6 +129,11 @@ def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], text_
 def code(title: str, text: str) -> str:
     """A line to be typed."""
     return f"<h2>{html.escape(title)}</h2><pre>{html.escape(text)}</pre>"
+
+
+def folded(title: str, body: str) -> str:
+    """What is seen when it is asked for."""
+    return f"<details><summary>{html.escape(title)}</summary>{body}</details>"
 
 
 EXAMPLES = """

@@ -1,0 +1,204 @@
+"""Studies: their files, their plan, and what is refused before anything is written."""
+
+import dataclasses
+import itertools
+import sys
+
+import jax
+import pytest
+from flax import nnx
+
+from hdlif_jax.commands import study
+from hdlif_jax.commands.config import ModelConfig, TrainConfig, to_dict
+from hdlif_jax.commands.make import make_model
+from hdlif_jax.commands.presets import PRESETS
+from hdlif_jax.commands.studies import STUDIES, Study, Variant, read_study
+from hdlif_jax.commands.support.check_runs import check_all
+from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.run_directory import write_json
+from hdlif_jax.commands.support.runs import input_spec
+from hdlif_jax.commands.support.stages import first_config
+
+TWO = Study("Which?", {"lif": Variant("digits", {"model.neuron": "lif"}), "hd-lif": Variant("digits")}, (0, 1, 2))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_has_a_configuration_for_every_run(name):
+    known = STUDIES[name]
+    for scale in known.scales:
+        for variant in known.variants:
+            for seed in known.seeds:
+                config = known.config(variant, scale, seed)
+                assert isinstance(config, TrainConfig)
+                assert config.seed == seed
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "table1" else name for name in STUDIES]
+)
+def test_every_network_of_a_small_budget_can_be_built(name):
+    """On shapes alone, with what comes first."""
+    known = STUDIES[name]
+    scale = "cpu" if "cpu" in known.scales else next(iter(known.scales))
+    configs = [known.config(variant, scale, 0) for variant in known.variants]
+    configs += [first_config(config) for config in configs if config.first.preset is not None]
+    built = set()
+    for config in configs:
+        spec = input_spec(config)
+        if (config.model, spec) not in built:
+            model = nnx.eval_shape(lambda: make_model(config.model, spec.shape, spec.num_classes, 0))  # noqa: B023
+            assert model.num_steps == config.model.num_steps
+            built.add((config.model, spec))
+        if scale == "cpu" and name != "quick":
+            assert config.model.width == 16
+            assert config.epochs == 8
+
+
+def test_table_1_has_the_systems_before_it_and_each_is_compared_within_its_dataset():
+    variants = STUDIES["table1"].variants
+    papers = [PRESETS[variant.preset].paper for variant in variants.values()]
+    assert len(papers) == 30
+    assert all(paper.source.startswith("Table 1") and paper.accuracy is not None for paper in papers)
+    datasets = [PRESETS[name].config.data.name for name in variants]
+    assert len(set(datasets)) == 5
+    firsts = [name for index, name in enumerate(variants) if datasets.index(datasets[index]) == index]
+    assert all(PRESETS[name].config.model.neuron in ("hd-lif", "mem-bn") for name in firsts)
+    at_once = [STUDIES["table1"].config(name, "cpu", 0) for name in variants]
+    assert max(config.learning.stbp_segment or config.model.num_steps for config in at_once) <= 16
+    assert sum(before != after for before, after in itertools.pairwise(datasets)) == 4  # together, row by row
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("variants:\n  a: {preset: digits}\nseed: [0]", "unknown seed; a study has"),
+        ("description: nothing", "variants are missing"),
+        ("variants: {a: digits}", "variant a is 'digits'; give preset"),
+        ("variants:\n  a: {preset: digitz}", "unknown preset 'digitz'; did you mean digits"),
+        ("variants:\n  'a b': {preset: digits}", "variant 'a b' names a folder"),
+        ("variants:\n  a: {preset: digits}\nseeds: [0, 0]", "name one twice"),
+        ("variants:\n  a: {preset: digits, fields: [1]}", "fields=[1]; give names with values"),
+        ("variants:\n  a: {preset: digits}\nseeds: [-1]", "must be in 0"),
+        ("- a", "is no study; expected description and variants"),
+        ("variants: [", "is not valid YAML"),
+    ],
+)
+def test_what_is_no_study_is_one_line(tmp_path, text, message):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(CommandError) as caught:
+        read_study(file)
+    assert message in str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+def test_a_field_that_does_not_exist_names_its_variant():
+    with pytest.raises(ValueError, match=r"variant a: there is no field model.breadth"):
+        Study("", {"a": Variant("digits", {"model.breadth": 3})}).config("a", "full", 0)
+
+
+def test_a_study_from_a_file(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("variants:\n  a: {preset: digits, fields: {model.widths: [4, 8]}}\nscales: {cpu: {epochs: 2}}")
+    config = read_study(file).config("a", "cpu", 5)
+    assert (config.model.widths, config.epochs, config.seed) == ((4, 8), 2, 5)
+
+
+def test_shares_of_jobs_are_all_runs_once(tmp_path):
+    planned = study.plan(TWO, study.Arguments("x"), ["--epochs", "3"], tmp_path)
+    assert [(run.variant, run.seed) for run in planned[:3]] == [("lif", 0), ("hd-lif", 0), ("lif", 1)]
+    assert {run.config.epochs for run in planned} == {3}
+    shares = []
+    for index in (1, 2, 3, 4):
+        first, step = study.Arguments("x", only=f"{index}/4").share()
+        shares += planned[first::step]
+    assert sorted(run.path for run in shares) == sorted(run.path for run in planned)
+
+
+def test_a_part_of_the_variants(tmp_path):
+    part = study.Arguments("x", variants=("hd-lif",), seeds=(1,))
+    assert [(run.variant, run.seed) for run in study.plan(TWO, part, [], tmp_path)] == [("hd-lif", 1)]
+    with pytest.raises(CommandError, match="--variants hdlif is none of this study; did you mean hd-lif"):
+        study.plan(TWO, study.Arguments("x", variants=("hdlif",)), [], tmp_path)
+
+
+def test_a_study_without_its_data_is_refused_before_anything_is_written(tmp_path, monkeypatch, capsys):
+    """The digits are there, the second row's data is not; checked in a process of its own."""
+    file, out = tmp_path / "two.yaml", tmp_path / "out"
+    file.write_text("variants:\n  here: {preset: digits}\n  gone: {preset: nmnist}\nseeds: [0]")
+    words = [str(file), "--out", str(out), "--data.dir", str(tmp_path / "nowhere")]
+    monkeypatch.setattr(sys, "argv", ["study", *words])
+    with pytest.raises(SystemExit) as exit_:
+        study.main()
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: gone: nmnist is not in {tmp_path}/nowhere")
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_what_does_not_go_together_is_found_on_shapes_alone():
+    config = PRESETS["digits"].config
+    uneven = dataclasses.replace(config, batch_size=len(jax.devices()) + 1)
+    with pytest.raises(CommandError, match=r"uneven: batch_size=5 cannot be shared evenly by 4 devices"):
+        check_all([("as it is", config), ("uneven", uneven)])
+    gated = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, gate_factor=0.5))
+    with pytest.raises(CommandError, match=r"gated: gate_factor=0.5 is of the gates of neurons such as glif"):
+        check_all([("gated", gated)])
+
+
+@pytest.mark.slow
+def test_what_begins_with_another_run_is_checked_with_it():
+    names = ("digits-ltl-online", "digits-dct-snn")  # a teacher, and weights
+    assert {PRESETS[name].config.first.use for name in names} == {"teacher", "weights"}
+    with jax.numpy_dtype_promotion("standard"):  # optax' Adam mixes its counter with floats
+        check_all([(name, PRESETS[name].config) for name in names])
+        other = dataclasses.replace(PRESETS[names[1]].config, model=ModelConfig(architecture="resnet18", width=8))
+        with pytest.raises(CommandError, match="other: "):
+            check_all([("other", other)])
+
+
+@pytest.mark.parametrize("only", ["0/2", "3/2", "1", "a/b", "1/-2"])
+def test_a_share_that_is_none(only):
+    with pytest.raises(ValueError, match=r"must be I/N"):
+        study.Arguments("x", only=only)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"), [(["--modle.width", "3"], "unknown option --modle.width"), (["--seed", "4"], "use --seeds")]
+)
+def test_options_that_no_run_has(tmp_path, words, message):
+    with pytest.raises(CommandError, match=message):
+        study.plan(TWO, study.Arguments("x"), words, tmp_path)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    folder = tmp_path / "a"
+    plan = study.plan(TWO, study.Arguments("x", seeds=(0,)), [], folder)
+    description = study.plan_file(folder, "two", plan)
+    assert not folder.exists()
+    folder.mkdir()
+    write_json(folder / "plan.json", description)
+    more = study.plan_file(folder, "two", study.plan(TWO, study.Arguments("x", seeds=(1,)), [], folder))
+    assert len(more["runs"]) == 4
+    with pytest.raises(CommandError, match="with another configuration"):
+        study.plan_file(folder, "two", study.plan(TWO, study.Arguments("x"), ["--epochs", "3"], folder))
+    with pytest.raises(CommandError, match="holds the study two"):
+        study.plan_file(folder, "other", plan)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "precious").touch()
+    with pytest.raises(CommandError, match="holds no study"):
+        study.plan_file(tmp_path / "b", "two", plan)
+
+
+def test_a_study_that_does_not_exist(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["study", "quikc"])
+    with pytest.raises(SystemExit) as exit_:
+        study.main()
+    assert exit_.value.code == 2
+    assert "unknown study 'quikc'; did you mean quick?" in capsys.readouterr().err
+
+
+def test_configurations_survive_the_way_to_a_process():
+    config = TWO.config("lif", "full", 1)
+    assert dataclasses.asdict(config) == to_dict(config)
