@@ -60,6 +60,8 @@ def look(arguments: Arguments) -> tuple[Run | None, Seen | None, dict[str, Any] 
         if arguments.step != "last":
             raise
         return None, None, None, [f"Nothing was computed, as there is no checkpoint to read: {error}"]
+    if arguments.step != "last":
+        notes.append(f"Predictions and costs are of the checkpoint of step {run.step}, curves are of the whole run.")
     seen = None
     try:
         dataset = load_dataset(run.config, run.info)
@@ -68,8 +70,7 @@ def look(arguments: Arguments) -> tuple[Run | None, Seen | None, dict[str, Any] 
     else:
         with phase(f"looking at test inputs of {dataset.name}"):
             seen = see(run, dataset, arguments.images, arguments.examples)
-        if len(seen.labels) < seen.num_test:
-            notes.append(f"Predictions are of {len(seen.labels):,} of {seen.num_test:,} test inputs.")
+        notes += seen.notes
     counted = None
     try:
         subject = costs.subject_of_run(run, str(arguments.run))

@@ -148,7 +148,8 @@ def _one(axes: Axes, values: Numbers, num_test: int | None) -> None:
     digits = 1 if num_test is None else decimals_of_percent(num_test)
     if len(values) <= 2 * DOUBLED:
         for step, value in zip(places, percent, strict=True):
-            axes.annotate(f"{value:.{digits}f}", (step, value), textcoords="offset points", xytext=(0, 8), ha="center")
+            axes.annotate(f"{value:.{digits}f}", (step, value), textcoords="offset points", xytext=(0, 8), ha="center",
+                          bbox={"facecolor": "w", "alpha": 0.7, "linewidth": 0, "pad": 1})  # fmt: skip
     axes.set_xmargin(0.15)
     whole_numbers(axes)
     if num_test is None:

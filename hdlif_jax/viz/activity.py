@@ -107,7 +107,7 @@ def rate_bars(firing: Mapping[str, ArrayLike], *, title: str = "Firing rate", ax
 
     Example:
       >>> from hdlif_jax import viz
-      >>> [bar.get_height() for bar in viz.rate_bars({"layers.1": 0.25}).axes[0].patches]
+      >>> [float(bar.get_height()) for bar in viz.rate_bars({"layers.1": 0.25}).axes[0].patches]
       [25.0]
     """
     found = by_name("firing", firing, "a number", ndim=0)
@@ -136,7 +136,7 @@ def operations(
     Example:
       >>> from hdlif_jax import viz
       >>> figure = viz.operations({"stem": 0, "head": 2e6}, {"stem": 1e6, "head": 0})
-      >>> [bar.get_height() for bar in figure.axes[0].patches]
+      >>> [float(bar.get_height()) for bar in figure.axes[0].patches]
       [0.0, 2.0, 1.0, 0.0]
     """
     additions = by_name("sops", sops, "a number", ndim=0)

@@ -36,7 +36,7 @@ def epsilon_map(weights: Mapping[str, ArrayLike], *, layers: Mapping[str, str] |
     found = _checked(weights)
     if layers is not None:
         same_names("layers", layers, found, "weights")
-    figure = new_figure(3.1 * SHOWN_NEURONS + 1, 3.1 * len(found) + 0.8)
+    figure = new_figure(3.1 * SHOWN_NEURONS + 1, 3.1 * len(found) + 1.0)
     figure.set_layout_engine("compressed")  # for panels of equal sides
     grid = figure.subplots(len(found), SHOWN_NEURONS, squeeze=False)
     figure.suptitle(f"What step i contributes to the gradient at step t: ε[i,t] of {SHOWN_NEURONS} neurons")
@@ -52,9 +52,10 @@ def epsilon_map(weights: Mapping[str, ArrayLike], *, layers: Mapping[str, str] |
             places, labels = range(steps), [str(t + 1) for t in range(steps)]
             if steps <= 2 * WRITTEN:
                 axes.set(xticks=places, yticks=places, xticklabels=labels, yticklabels=labels)
-            axes.set(xlabel="gradient at step t")
             axes.set_title(_title(name, None if layers is None else layers[name], int(neuron), values), fontsize=10)
         row[0].set_ylabel("spikes of step i")
+    for axes in grid[-1]:
+        axes.set_xlabel("gradient at step t")
     figure.colorbar(image, ax=grid, label="ε[i,t]", shrink=0.6)
     return figure
 

@@ -65,7 +65,7 @@ def bars_by_layer(
     Example:
       >>> from hdlif_jax import viz
       >>> figure = viz.bars_by_layer({"lif": {"stem": 2.0}, "hd-lif": {"stem": 1.0}}, ylabel="variance")
-      >>> [bar.get_height() for bar in figure.axes[0].patches]
+      >>> [float(bar.get_height()) for bar in figure.axes[0].patches]
       [2.0, 1.0]
     """
     found = _by_layer("values", values, "a number", 0)

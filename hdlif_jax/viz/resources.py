@@ -72,7 +72,7 @@ def times(milliseconds: Mapping[str, ArrayLike], *, title: str = "A training ste
 
     Example:
       >>> from hdlif_jax import viz
-      >>> [bar.get_width() for bar in viz.times({"hd-lif": 4.3, "tdbn": 9.3}).axes[0].patches]
+      >>> [float(bar.get_width()) for bar in viz.times({"hd-lif": 4.3, "tdbn": 9.3}).axes[0].patches]
       [4.3, 9.3]
     """
     found = by_name("milliseconds", milliseconds, "a number", ndim=0)

@@ -94,7 +94,7 @@ def radar(values: Mapping[str, ArrayLike], quantities: Sequence[str], *, units: 
     if units is not None and len(units) != len(names):
         raise ValueError(f"units are {len(units)} and quantities {len(names)}; give one for each")
     angles = np.linspace(0, 2 * np.pi, len(names), endpoint=False)
-    figure = new_figure(7.5, 6.5)
+    figure = new_figure(9, 6.5)
     axes: Any = figure.add_subplot(projection="polar")
     largest = np.max(list(found.values()), axis=0)
     for name, look in looks(list(found)).items():
@@ -103,7 +103,7 @@ def radar(values: Mapping[str, ArrayLike], quantities: Sequence[str], *, units: 
     behind = ["" if not unit else f" {unit}" for unit in (units or [""] * len(names))]
     labels = [f"{name}\n(1 is {most:.3g}{unit})" for name, most, unit in zip(names, largest, behind, strict=True)]
     axes.set_xticks(angles, labels)
-    axes.tick_params(axis="x", pad=30)
+    axes.tick_params(axis="x", pad=max(18.0, 2.8 * max(map(len, "\n".join(labels).split("\n")))))  # off the circle
     axes.set_rlim(0, 1.05)
     axes.set_yticks([0.25, 0.5, 0.75, 1.0])
     axes.set_rlabel_position(180 / len(names))

@@ -162,6 +162,7 @@ def test_pictures_of_all_inputs():
     frames[0, 1, 2, 3, 0] = frames[0, 2, 0, 0, 1] = 4
     (uris,) = as_uris(frames)
     assert [np.argwhere(decoded(uri).sum(-1)).tolist() for uri in uris] == [[], [[2, 3]], [[0, 0]]]
+    assert as_uris(floats[:0]) == []
     assert decoded(as_uris(np.zeros((1, 3, 3, 5), np.float32))[0][0]).shape == (3, 3)
 
 
@@ -196,6 +197,17 @@ def test_a_finished_run(finished_run, monkeypatch, capsys, tmp_path):
     assert parsed.predictions["count"] == 359
     assert len(parsed.charts["rate-map"]["data"][0]["z"]) == 2
     assert {file.name for file in directory.iterdir()} == before
+
+
+def test_another_checkpoint_and_a_part_of_the_test_set(finished_run, monkeypatch, capsys, tmp_path):
+    out = tmp_path / "page.html"
+    call(monkeypatch, finished_run[0], "--out", out, "--step", "best", "--images", 50, "--examples", 0)
+    printed = capsys.readouterr().out
+    assert "Predictions and costs are of the checkpoint of step" in printed
+    assert "Predictions are of 50 of 359 test inputs." in printed
+    parsed = Parsed(out.read_text())
+    assert (parsed.predictions["count"], parsed.predictions["examples"]) == (50, [])
+    assert np.sum(parsed.predictions["confusion"][0]) == 50
 
 
 def test_where_checkpoints_are_gone_the_records_are_left(finished_run, monkeypatch, capsys, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from hdlif_jax.commands import study
-from hdlif_jax.commands.config import ModelConfig, TrainConfig, to_dict
+from hdlif_jax.commands.config import TrainConfig, to_dict
 from hdlif_jax.commands.make import make_model
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.studies import STUDIES, Study, Variant, read_study
@@ -153,9 +153,10 @@ def test_what_begins_with_another_run_is_checked_with_it():
     assert {PRESETS[name].config.first.use for name in names} == {"teacher", "weights"}
     with jax.numpy_dtype_promotion("standard"):  # optax' Adam mixes its counter with floats
         check_all([(name, PRESETS[name].config) for name in names])
-        other = dataclasses.replace(PRESETS[names[1]].config, model=ModelConfig(architecture="resnet18", width=8))
-        with pytest.raises(CommandError, match="other: "):
-            check_all([("other", other)])
+        for name in names:
+            uneven = dataclasses.replace(PRESETS[name].config, batch_size=len(jax.devices()) + 1)
+            with pytest.raises(CommandError, match="cannot be shared evenly"):
+                check_all([(name, uneven)])
 
 
 @pytest.mark.parametrize("only", ["0/2", "3/2", "1", "a/b", "1/-2"])

@@ -87,7 +87,7 @@ def systems_figure(systems: Mapping[str, Any], title: str) -> Figure:
         without which there is no bias to show, "temp_mb" by number of time-steps, and "step_ms".
       title: what they were measured on.
     """
-    figure = new_figure(17, 1.9 + 0.42 * len(systems))
+    figure = new_figure(17, 2.7 + 0.42 * len(systems))
     panels = figure.subplots(1, 5, sharey=True, width_ratios=(1.5, 1.5, 0.8, 0.8, 0.6))
     for axes, (stage, when) in zip(panels, STAGES.items(), strict=False):
         cosines = {
@@ -96,7 +96,8 @@ def systems_figure(systems: Mapping[str, Any], title: str) -> Figure:
         }
         whole = {system: figures["network"][stage]["cosine"]["mean"] for system, figures in systems.items()}
         viz.cosine_map(cosines, whole, title=f"Cosine {when}", axes=axes)
-    figure.colorbar(panels[1].images[0], ax=list(panels[:2]), label="angle to STBP (°)", shrink=0.9, pad=0.01)
+    angles = {"label": "angle to STBP (°)", "location": "bottom", "shrink": 0.5, "aspect": 50}
+    figure.colorbar(panels[1].images[0], ax=list(panels[:2]), **angles)
     trained = {system: figures["network"]["trained"] for system, figures in systems.items()}
     viz.errors(
         {

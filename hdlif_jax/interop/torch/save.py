@@ -155,4 +155,7 @@ def _neuron(place: Place, layer: Layer) -> Arrays:
             f"its neurons leave {theirs.decay:.6g} and fire at {theirs.threshold:.6g}, and those of {place.path} "
             f"{decay:.6g} and {threshold:.6g}; make it with those"
         )
-    return {"w": np.asarray(np.log((1 - decay) / decay))} if "w" in layer.arrays else {}
+    if "w" not in layer.arrays:
+        return {}
+    raw = place.fields.get("raw_decay", np.asarray(np.log(decay / (1 - decay))))
+    return {"w": -raw}  # 1 / τ = σ(w) is 1 − λ

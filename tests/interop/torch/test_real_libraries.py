@@ -3,6 +3,7 @@
 import sys
 import types
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from flax import nnx
 
 from hdlif_jax import nn, rollout
 from hdlif_jax.interop import torch as interop
+from tests.docs.blocks import blocks
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 T, SIDE, K = 4, 8, 3
@@ -204,7 +206,7 @@ def test_spikingjelly_s_resnet18_gives_the_same_logits(libraries, networks, tmp_
         back, own = interop.to_state_dict(imported.model, like=net), net.state_dict()
         assert list(back) == list(own)
         for name, array in back.items():
-            np.testing.assert_allclose(array, own[name].numpy(), rtol=1e-6, atol=1e-7)
+            np.testing.assert_allclose(array, own[name].numpy(), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -262,3 +264,44 @@ def test_layers_that_none_of_ours_does_are_refused_by_name(libraries):
             interop.from_layers([layer], input_shape=(8, 8, 2), num_steps=2)
         assert message in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_the_page_s_program_of_living_networks_runs(libraries, tmp_path, monkeypatch):
+    """The page's other tests leave out what needs PyTorch."""
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        exec("\n".join(blocks("howto/weights_from_torch", "python")), names)
+    for name, array in names["net"].state_dict().items():
+        np.testing.assert_allclose(array.numpy(), names["state"].get(name, array.numpy()), rtol=1e-6)
+    assert {"0.weight", "0.bias", "4.weight", "4.bias"} <= set(names["state"])
+
+
+@pytest.mark.parametrize("adaptive", [1, 3])
+def test_every_layer_that_has_one_of_ours_does_the_same(libraries, adaptive):
+    """Pools, paddings, nested networks, and a norm of flattened features."""
+    torch = libraries.torch.nn
+    features = 6 * adaptive**2
+    net = torch.Sequential(
+        torch.Sequential(torch.Conv2d(2, 4, 5, padding="same", bias=False), torch.BatchNorm2d(4, eps=1e-3)),
+        torch.AvgPool2d(3, 2, 1),
+        libraries.neuron.LIFNode(),
+        torch.Conv2d(4, 6, 2, padding=1),
+        torch.MaxPool2d(3, 2, 1),
+        libraries.neuron.IFNode(0.5),
+        torch.AvgPool2d(2, 2),
+        torch.AdaptiveAvgPool2d(adaptive),
+        torch.Identity(),
+        torch.Flatten(),
+        torch.BatchNorm1d(features, affine=False),
+        torch.Linear(features, K, bias=False),
+    )
+    shaken(net, libraries.torch)
+    for name, low, high in (("running_mean", -0.5, 0.5), ("running_var", 0.5, 1.5)):
+        torch.init.uniform_(getattr(net[10], name), low, high)
+    x = np.random.default_rng(0).normal(size=(3, 2, 18, 16)).astype(np.float32)
+    with libraries.torch.no_grad():
+        expected = steps_of(net, libraries.torch.from_numpy(x), libraries.torch).numpy()
+    imported = interop.from_layers(net, input_shape=(18, 16, 2), num_steps=T)
+    assert np.ptp(expected[-1], 0).min() > 1e-3
+    np.testing.assert_allclose(logits_of(imported.model, x), expected, atol=1e-5)

@@ -149,11 +149,14 @@ def _shown(seen: Seen, class_names: list[str]) -> dict[str, Any]:
 
 def _costs(costs: dict[str, Any]) -> Tab:
     paper = {name: value for name, value in (costs["paper"] or {}).items() if value is not None}
-    totals = [
-        (quantity.name, f"{quantity.scale * costs[name]:.4g} {quantity.unit}",
-         f"{paper[quantity.paper]:.4g} {quantity.unit}" if quantity.paper in paper else "", quantity.meaning)
-        for name, quantity in QUANTITIES.items()
-    ]  # fmt: skip
+    of_paper = any(quantity.paper in paper for quantity in QUANTITIES.values())
+    heads = ("", "here", "the paper's", "which is") if of_paper else ("", "here", "which is")
+    totals = []
+    for name, quantity in QUANTITIES.items():
+        figures = [f"{quantity.scale * costs[name]:.4g} {quantity.unit}"]
+        if of_paper:
+            figures.append(f"{paper[quantity.paper]:.4g} {quantity.unit}" if quantity.paper in paper else "")
+        totals.append((quantity.name, *figures, quantity.meaning))
     layers = [
         (row["path"], row["weights"], f"{row['parameters']:,}",
          "" if row["input_rate"] is None else f"{100 * row['input_rate']:.1f} %",
@@ -166,7 +169,7 @@ def _costs(costs: dict[str, Any]) -> Tab:
     ]
     body = (
         f"<p>Counted on {html.escape(costs['inputs'])}.</p>"
-        + table("Of an input", ("", "here", "the paper's", "which is"), totals, texts_behind=1)
+        + table("Of an input", heads, totals, texts_behind=1)
         + figure("operations")
         + table("Synapses", ("layer", "kernel", "weights", "inputs ≠ 0", "SOPs (M)", "MACs (M)"), layers, 2)
         + table("Neurons", ("layer", "number", "NOPs (M)", "firing rate"), neurons)

@@ -19,7 +19,7 @@ def as_uris(inputs: np.ndarray) -> list[list[str]]:
     is_sequence = inputs.ndim == 5
     as_it_is = inputs.dtype == np.uint8 and not is_sequence and inputs.shape[-1] in (1, 3)
     values = inputs.astype(np.float64)
-    if not as_it_is:
+    if not as_it_is and len(values):
         low, high = values.min(), values.max()
         values = 255 * (values - low) / (high - low if high > low else 1.0)
     return [[_uri(frame) for frame in (one if is_sequence else [one])] for one in values]

@@ -27,17 +27,19 @@ class Seen(NamedTuple):
       num_test: how many there are.
       labels: `[N]` of those that were looked at.
       logits: `[T, N, K]`, the mean of the first 1…T steps; the prediction is the argmax.
-      rates: by layer of neurons `[T]`, the share that fires at a step; None where they cannot be told.
+      rates: by layer of neurons `[T]`, the share that fires at a step; none where they cannot be told.
       examples: `[E]`, which of the N are shown.
       inputs: `[E, ...]`, those as the dataset has them.
+      notes: what could not be told, and why.
     """
 
     num_test: int
     labels: np.ndarray
     logits: np.ndarray
-    rates: dict[str, np.ndarray] | None
+    rates: dict[str, np.ndarray]
     examples: np.ndarray
     inputs: np.ndarray
+    notes: tuple[str, ...] = ()
 
     @property
     def predictions(self) -> np.ndarray:
@@ -91,9 +93,15 @@ def see(run: Run, dataset: Dataset, images: int, examples: int) -> Seen:
         labels.append(np.asarray(of_batch[:count]))
     means, true = np.concatenate(logits, 1), np.concatenate(labels)
     chosen = choose(means.argmax(-1), true, examples)
-    shown, _ = dataset.test.read(indices[chosen])
-    rates = _rates(run, normalize, dataset.test.read(indices[:RATED])[0])
-    return Seen(num_test, true, means, rates, chosen, np.asarray(shown))
+    shown, _ = dataset.test.read(indices[chosen] if len(chosen) else indices[:1])
+    rates, notes = {}, []
+    try:
+        rates = _rates(run, normalize, dataset.test.read(indices[:RATED])[0])
+    except ValueError as error:  # layers that are called several times a step
+        notes.append(f"Firing rates by time-step were not told: {error}")
+    if len(true) < num_test:
+        notes.append(f"Predictions are of {len(true):,} of {num_test:,} test inputs.")
+    return Seen(num_test, true, means, rates, chosen, np.asarray(shown)[: len(chosen)], tuple(notes))
 
 
 def choose(predictions: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
@@ -121,8 +129,8 @@ def _spread(available: int, count: int) -> np.ndarray:
     return np.unique(np.linspace(0, available - 1, count).astype(int)) if count else np.array([], int)
 
 
-def _rates(run: Run, normalize: Any, inputs: np.ndarray) -> dict[str, np.ndarray] | None:
-    """The share of neurons that fire at each step; None of layers that are called several times a step."""
+def _rates(run: Run, normalize: Any, inputs: np.ndarray) -> dict[str, np.ndarray]:
+    """The share of each layer's neurons that fire at each step."""
     import jax
     import jax.numpy as jnp
 
@@ -140,8 +148,5 @@ def _rates(run: Run, normalize: Any, inputs: np.ndarray) -> dict[str, np.ndarray
     def rates_of(variables: Any, inputs: jax.Array) -> dict[str, Any]:
         return hd.rollout.observed(network, variables, normalize(inputs), choose_layer, observe)
 
-    try:
-        found = rates_of(run.variables, jnp.asarray(inputs))
-    except ValueError:
-        return None
+    found = rates_of(run.variables, jnp.asarray(inputs))
     return {layer: np.asarray(of_layer) for layer, of_layer in found.items()}
