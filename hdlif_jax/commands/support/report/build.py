@@ -128,7 +128,8 @@ def _predictions(seen: Seen, class_names: list[str]) -> Tab:
 
 def _shown(seen: Seen, class_names: list[str]) -> dict[str, Any]:
     """What the script shows at each time-step."""
-    predictions, probabilities, pictures = seen.predictions, seen.probabilities(), as_uris(seen.inputs)
+    predictions, pictures, shares = seen.predictions, as_uris(seen.inputs), seen.probabilities()
+    probabilities = np.where(np.isfinite(shares), np.round(shares, 4), None)
     return {
         "classes": class_names,
         "count": len(seen.labels),
@@ -139,7 +140,7 @@ def _shown(seen: Seen, class_names: list[str]) -> dict[str, Any]:
                 "index": int(place),
                 "label": int(seen.labels[place]),
                 "predicted": predictions[:, place].tolist(),
-                "probabilities": np.round(probabilities[:, number], 4).tolist(),
+                "probabilities": probabilities[:, number].tolist(),
                 "pictures": pictures[number],
             }
             for number, place in enumerate(seen.examples)
