@@ -129,7 +129,8 @@ def _predictions(seen: Seen, class_names: list[str]) -> Tab:
 def _shown(seen: Seen, class_names: list[str]) -> dict[str, Any]:
     """What the script shows at each time-step."""
     predictions, pictures, shares = seen.predictions, as_uris(seen.inputs), seen.probabilities()
-    probabilities = np.where(np.isfinite(shares), np.round(shares, 4), None)
+    probabilities = np.round(shares, 4).astype(object)
+    probabilities[~np.isfinite(shares)] = None  # as JSON knows no NaN
     return {
         "classes": class_names,
         "count": len(seen.labels),
