@@ -79,7 +79,10 @@ def test_texts_of_users_are_texts(page):
 
 def test_the_page_reaches_for_nothing(page):
     (policy,) = (meta["content"] for meta in page.of("meta") if meta.get("http-equiv") == "Content-Security-Policy")
-    assert policy.startswith("default-src 'none'")
+    assert policy.startswith("default-src 'none'; script-src 'nonce-")
+    first, second = (script["nonce"] for script in page.of("script") if "nonce" in script)
+    assert first == second == policy.split("'nonce-")[1].split("'")[0]  # other scripts do not run
+    assert len(first) >= 20
     assert "http" not in policy
     links = [attributes[name] for _, attributes in page.elements for name in ("src", "href") if name in attributes]
     assert links == ["data:,"]

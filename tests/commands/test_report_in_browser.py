@@ -134,6 +134,16 @@ def test_names_are_shown_as_they_are(browser, file):
     opened.check_quiet(file)
 
 
+def test_a_script_that_is_not_ours_would_not_run(browser, file):
+    """If an escape were forgotten: the policy is the second lock."""
+    foreign = "<script>document.title = 'ran'</script><img src=x onerror=\"document.title = 'ran'\">"
+    changed = file.with_name("changed.html")
+    changed.write_text(file.read_text().replace("<main>", f"<main>{foreign}"))
+    opened = Opened(browser, changed)
+    assert opened.page.title() != "ran"
+    assert len([text for text in opened.said if "Content Security Policy" in text]) >= 2
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_is_wider_than_the_window(browser, file, width):
     opened = Opened(browser, file, width)

@@ -1,18 +1,19 @@
 """The page: charts, tables and pictures in one file that needs nothing else.
 
 All texts of users, such as names of classes and paths, are escaped here or set as text by the script, and a policy in
-the page forbids it every connection.
+the page forbids it every connection and every script but its own.
 """
 
 import html
 import json
 import pathlib
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 FOLDER = pathlib.Path(__file__).parent
 POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'unsafe-inline'; img-src data: blob:; "
     "base-uri 'none'; form-action 'none'"
 )
 
@@ -51,6 +52,7 @@ def page(
     """
     from plotly.offline import get_plotlyjs
 
+    nonce = secrets.token_urlsafe(16)  # which no text of a user can have in it
     shown = [tab for tab in tabs if tab.body]
     charts = {name: chart for tab in shown for name, chart in tab.charts.items()}
     buttons = "".join(
@@ -73,7 +75,7 @@ def page(
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta http-equiv="Content-Security-Policy" content="{POLICY.format(nonce=nonce)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{html.escape(title)}</title>
 <link rel="icon" href="data:,">
@@ -88,8 +90,8 @@ def page(
 <main>{panels}</main>
 <script type="application/json" id="charts">{as_json(charts)}</script>
 <script type="application/json" id="predictions">{as_json(predictions)}</script>
-<script>{get_plotlyjs()}</script>
-<script>{(FOLDER / "page.js").read_text()}</script>
+<script nonce="{nonce}">{get_plotlyjs()}</script>
+<script nonce="{nonce}">{(FOLDER / "page.js").read_text()}</script>
 </body>
 </html>
 """
