@@ -112,10 +112,12 @@ def _is_array(value: Any) -> bool:
 
 def _numbers(name: str, value: Any) -> np.ndarray:
     """A tensor or array as real and finite numbers that belong to nobody else."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.float() if "float16" in str(value.dtype) else value
     try:
+        if hasattr(value, "detach"):
+            if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+                raise ValueError("it repeats numbers that it holds once")  # 1 may be said to be 2⁴⁰ of them
+            value = value.detach().cpu()
+            value = value.float() if "float16" in str(value.dtype) else value
         array = np.array(value, order="C")
         if array.dtype.kind == "V":  # of bfloat16 and its like
             array = array.astype(np.float32)
@@ -123,8 +125,9 @@ def _numbers(name: str, value: Any) -> np.ndarray:
         raise ValueError(f"{name} is no plain tensor ({_line(error)}); {NEXT}") from None
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} is of {array.dtype}; weights are real numbers")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(f"{name} has numbers that are not finite; these weights were lost in training")
+    with np.errstate(over="ignore"):
+        if array.dtype.kind == "f" and not np.isfinite(array.astype(np.float32)).all():
+            raise ValueError(f"{name} has numbers that are not finite in float32; these weights were lost in training")
     return array
 
 

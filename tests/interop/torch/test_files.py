@@ -43,8 +43,10 @@ DAMAGED = {
     "nothing.safetensors": save({}),
     "weights.npz": b"PK",
     "nan.safetensors": save(GOOD | {"fc.bias": np.float32([0, np.nan, 0])}),
+    "far.safetensors": save(GOOD | {"fc.bias": np.float64([0, 1e300, 0])}),
 }
 MESSAGES = {"weights.npz": "is no .safetensors file and none of .pt", "nan.safetensors": "fc.bias has numbers that are"}
+MESSAGES["far.safetensors"] = "fc.bias has numbers that are not finite in float32"
 
 
 @pytest.mark.parametrize("name", DAMAGED)
@@ -110,6 +112,8 @@ def test_torch_files_are_read_and_hostile_ones_do_nothing(tmp_path, zipped):
         "module": net,
         "optimizer": {"lr": 0.1},
         "list": [torch.ones(2)],
+        "repeated": {"fc.weight": torch.ones(1).expand(2**46)},
+        "of no numbers": {"fc.weight": torch.empty(3, 8, device="meta")},
     }
     for name, value in hostile.items():
         torch.save(value, tmp_path / f"{name}.pt", _use_new_zipfile_serialization=zipped)

@@ -286,6 +286,19 @@ def test_layers_of_one_shape_are_told_apart_or_refused(names, is_sorted, first):
         np.testing.assert_array_equal(kernel, np.full((4, 4), first))
 
 
+def test_images_that_other_code_flattens_have_their_rows_moved():
+    class Own(nn.Module):
+        def __call__(self, x):
+            return x.reshape(len(x), -1)
+
+    state = weights()
+    imported = torch.from_state_dict(network(LEAKY), state)
+    made = network(LEAKY)
+    made.layers[3] = Own()
+    other = torch.from_state_dict(made, state)
+    jax.tree.map(np.testing.assert_array_equal, other.variables, imported.variables)
+
+
 def test_names_can_be_given_and_arrays_renamed():
     state = weights()
     names = {"layers.0": "a", "layers.1": "b", "layers.4": "c", "layers.6": "d"}

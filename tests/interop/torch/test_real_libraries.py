@@ -219,10 +219,11 @@ def test_networks_that_only_look_alike_are_refused(libraries, networks):
     strided.conv1.stride = (1, 1)
     other_norm = resnet18(**node)
     other_norm.bn1.eps = 1e-3
-    averages = "maximum of spikes, average of spikes, and the network's is maximum of currents, average of spikes"
+    window = "over 3×3 with stride 2 and padding 1, average of spikes"
+    pooling = f"maximum of spikes {window}, and the network's is maximum of currents {window}"
     bad = {
         "what SEWResNet does with its parts is nothing": (resnet, networks.sew.sew_resnet18(**node, cnf="ADD")),
-        f"pooling is refused: it is {averages}": (unpooled, resnet18(**node)),
+        f"pooling is refused: its pooling is {pooling}": (unpooled, resnet18(**node)),
         "its stride is (1, 1), and that of stem (2, 2)": (resnet, strided),
         "its eps is 0.001, and that of stem_norm 1e-05": (resnet, other_norm),
         "its reset is 'soft', and that of neuron 'hard'": (resnet, resnet18(**node, v_reset=None)),
@@ -264,6 +265,58 @@ def test_layers_that_none_of_ours_does_are_refused_by_name(libraries):
             interop.from_layers([layer], input_shape=(8, 8, 2), num_steps=2)
         assert message in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_what_looks_alike_and_does_something_else_is_refused(libraries):
+    """A network with an array of its own, maxima over other windows, a membrane of two layers, and code unseen."""
+    torch, snn, lif = libraries.torch.nn, libraries.snn, interop.snntorch_leaky(0.5)
+
+    class Scaled(torch.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.lif, self.fc = torch.Conv2d(1, 2, 3, padding=1), snn.Leaky(0.5), torch.Linear(2 * 16, K)
+            self.gain = torch.Parameter(libraries.torch.ones(2 * 16))
+
+    class Residual(torch.Sequential):
+        def forward(self, x):
+            return x + super().forward(x)
+
+    def model():
+        layers = nn.Conv(1, 2, bias=True, rngs=nnx.Rngs(0)), lif, nn.MaxPool2x2(), nn.Flatten()
+        return nn.Sequential(*layers, nn.Linear(32, K, rngs=nnx.Rngs(0)), num_steps=T, input_shape=(8, 8, 1))
+
+    conv, neuron = torch.Conv2d(1, 2, 3, padding=1), snn.Leaky(0.5, init_hidden=True)
+    wider = torch.Sequential(conv, neuron, torch.MaxPool2d(3, 2, 1), torch.Flatten(), torch.Linear(32, K))
+    with pytest.raises(ValueError, match="no layer with the fields gain of the network is left for it"):
+        interop.from_state_dict(model(), Scaled())
+    with pytest.raises(
+        ValueError, match=r"its pooling is maximum of spikes over 3×3 .* network's is maximum .* over 2×2"
+    ):
+        interop.from_state_dict(model(), wider)
+    with pytest.raises(ValueError, match="over 2×2"):
+        interop.to_state_dict(model(), like=wider)
+    shape = {"input_shape": (4,), "num_steps": T}
+    with pytest.raises(
+        ValueError, match="layer 3 is refused: Leaky: it stands at two places, which share its membrane"
+    ):
+        interop.from_layers([torch.Linear(4, 4), neuron, torch.Linear(4, 4), neuron], **shape)
+    with pytest.raises(TypeError, match="what Residual does with its layers cannot be seen; give them as a list"):
+        interop.from_layers(Residual(torch.Linear(4, 4), neuron), **shape)
+
+
+def test_a_layer_that_stands_twice_is_there_twice(libraries):
+    """`named_children` would name it once."""
+    torch = libraries.torch.nn
+    pool, fires = torch.MaxPool2d(2), libraries.neuron.IFNode(0.3)
+    first, second = torch.Conv2d(2, 3, 3, padding=1), torch.Conv2d(3, 3, 3, padding=1)
+    end = torch.AdaptiveAvgPool2d(1), torch.Flatten(), torch.Linear(3, K)
+    net = torch.Sequential(first, pool, fires, second, pool, *end).eval()
+    x = images(3)[0]
+    with libraries.torch.no_grad():
+        expected = steps_of(net, libraries.torch.from_numpy(x), libraries.torch).numpy()
+    imported = interop.from_layers(net, input_shape=(SIDE, SIDE, 2), num_steps=T)
+    np.testing.assert_allclose(logits_of(imported.model, x), expected, atol=1e-5)
+    assert not interop.from_state_dict(imported.model, net).report.refused
 
 
 def test_the_page_s_program_of_living_networks_runs(libraries, tmp_path, monkeypatch):
