@@ -3,8 +3,10 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors.flax import save_file as save_halves
 from safetensors.numpy import save_file
 
 from hdlif_jax import training
@@ -107,6 +109,10 @@ def test_a_run_starts_with_the_layers_of_another_that_fit(finished, tmp_path, ca
     theirs = running.starting_weights(trainer.model, tmp_path / "theirs.safetensors")
     jax.tree.map(np.testing.assert_array_equal, theirs, start)
     assert "fc is refused: kernel of head would be [2, 10], and it is [3, 10]" in capsys.readouterr().out
+    halves = {name: jnp.asarray(array, jnp.bfloat16) for name, array in state.items()}
+    save_halves(halves, tmp_path / "halves.safetensors")
+    rounded = running.starting_weights(trainer.model, tmp_path / "halves.safetensors")
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=2**-7, atol=1e-6), rounded, start)
 
 
 @pytest.mark.parametrize("case", ["a file that is no weights", "no such file", "nothing fits"])

@@ -2,6 +2,8 @@
 
 import pathlib
 
+from safetensors import SafetensorError, safe_open
+
 from hdlif_jax.commands.support.cli import console
 from hdlif_jax.commands.support.runs import load_run
 from hdlif_jax.interop.torch import from_state_dict
@@ -39,5 +41,9 @@ def arrays_of_ours(source: pathlib.Path) -> Arrays | None:
     """The arrays of a file that `training.save_weights` wrote; None where it is a state_dict of PyTorch."""
     if source.suffix in PICKLED:
         return None
-    arrays = read_weights(source).arrays
-    return arrays if all(name.startswith(OURS) for name in arrays) else None
+    try:
+        with safe_open(source, "numpy") as file:
+            names = list(file.keys())
+    except SafetensorError:
+        names = []  # read_weights says what is wrong with it
+    return read_weights(source).arrays if all(name.startswith(OURS) for name in names) else None
