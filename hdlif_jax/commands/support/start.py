@@ -6,7 +6,7 @@ from safetensors import SafetensorError, safe_open
 
 from hdlif_jax.commands.support.cli import console
 from hdlif_jax.commands.support.runs import load_run
-from hdlif_jax.interop.torch import from_state_dict
+from hdlif_jax.interop.torch import from_state_dict, read_state_dict
 from hdlif_jax.interop.torch.files import PICKLED
 from hdlif_jax.nn import SpikingNetwork, Variables, variables_of
 from hdlif_jax.training import by_name, read_weights, transfer
@@ -25,7 +25,11 @@ def starting_weights(model: SpikingNetwork, source: pathlib.Path) -> Variables:
     arrays = by_name(load_run(source).variables) if source.is_dir() else arrays_of_ours(source)
     if arrays is None:
         # A float network may be the start of a quantised one: its kernels are what those are made of.
-        model, report = from_state_dict(model, source, latent=True, partial=True)
+        theirs = read_state_dict(source)
+        try:
+            model, report = from_state_dict(model, theirs, latent=True, partial=True)
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from None
         console.print(f"starts with weights of {source}: {report}", markup=False)
         return variables_of(model)
     moved = transfer(arrays, model)

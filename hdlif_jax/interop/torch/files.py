@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,6 +79,10 @@ def _pickled(path: pathlib.Path) -> Mapping[str, Any]:
             ) from None
         try:
             loaded = torch.load(file, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:  # whose text tells how to run what is in it
+            raise ValueError(
+                f"{path} holds no plain tensors (it is damaged, or holds objects or code); {NEXT}"
+            ) from None
         except Exception as error:  # whatever a forged pickle leads to
             raise ValueError(f"{path} holds no plain tensors ({_line(error)}); {NEXT}") from None
     if not isinstance(loaded, Mapping):

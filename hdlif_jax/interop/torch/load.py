@@ -143,7 +143,9 @@ def _left(pairs: Pairs) -> tuple[dict[str, str], dict[str, str]]:
     refused = {layer.name: layer.refusal for layer in pairs.layers if layer.refusal is not None}
     if not pairs.pairs:
         ours, theirs = (_counted(left) for left in (pairs.places, pairs.layers))
-        refused["the whole"] = f"its layers are {theirs}, and the network's {ours}; no name tells which is which"
+        refused["the whole"] = (
+            f"its layers are {theirs}, and the network's {ours}; no name tells which is which, so say naming"
+        )
         return kept, refused
     for layer in pairs.layers:
         what = f"{layer.kind} layer" if layer.kind != "other" else f"layer with the fields {', '.join(layer.arrays)}"

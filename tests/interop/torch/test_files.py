@@ -128,7 +128,8 @@ def test_torch_files_are_read_and_hostile_ones_do_nothing(tmp_path, zipped):
             with pytest.raises(ValueError, match="save net") as caught:
                 interop.read_state_dict(path)
             assert path.name in str(caught.value)
-            assert "\n" not in str(caught.value)
+            assert str(caught.value).isprintable()  # in a line, and without the colours of PyTorch's
+            assert "can still be loaded" not in str(caught.value)
     assert not written.exists()
     read = interop.read_state_dict(tmp_path / "good.pt")
     np.testing.assert_array_equal(read["weight"], net.weight.detach().numpy())
