@@ -129,6 +129,43 @@ def test_spikingjelly_s_networks_come_and_go(libraries, node):
         np.testing.assert_allclose(steps_of(other, torch.from_numpy(images(96)[0]), torch), outputs, atol=1e-5)
 
 
+def test_neurons_fire_at_and_learn_as_theirs_do(libraries):
+    """Spikes for currents on a grid that meets thresholds exactly, and what a loss of spikes says of the currents."""
+    torch, node, leaky = libraries.torch, libraries.neuron, libraries.snn.Leaky
+    from spikingjelly.activation_based import surrogate
+
+    hidden = {"init_hidden": True}
+    theirs = {
+        "LIF": node.LIFNode(2.0),
+        "LIF, detached, subtracting": node.LIFNode(4.0, v_reset=None, detach_reset=True),
+        "LIF, arctan": node.LIFNode(2.0, decay_input=False, surrogate_function=surrogate.ATan()),
+        "IF": node.IFNode(surrogate_function=surrogate.ATan()),
+        "learned τ": node.ParametricLIFNode(2.0, surrogate_function=surrogate.ATan()),
+        "subtract": leaky(0.5, **hidden),
+        "zero": leaky(0.5, reset_mechanism="zero", **hidden),
+        "none": leaky(0.5, reset_mechanism="none", **hidden),
+    }
+    generator = np.random.default_rng(0)
+    x = generator.integers(-4, 9, (6, 40)).astype(np.float32) / 4
+    weights = generator.normal(size=x.shape).astype(np.float32)
+    for name, module in theirs.items():
+        inputs = torch.from_numpy(x).clone().requires_grad_()
+        spikes = torch.stack([module(each) for each in inputs])
+        (spikes * torch.from_numpy(weights)).sum().backward()
+        cell = interop.neuron_of(module)(len(x), x.shape[1])
+
+        def loss(x, cell=cell):
+            state, spikes = jnp.zeros(x.shape[1]), []
+            for t, current in enumerate(x):
+                state, fired = cell.advance(state, current, nn.Tick(t))
+                spikes.append(fired)
+            return jnp.sum(jnp.stack(spikes) * weights), jnp.stack(spikes)
+
+        gradient, ours = jax.grad(loss, has_aux=True)(jnp.asarray(x))
+        np.testing.assert_array_equal(ours, spikes.detach().numpy(), err_msg=name)
+        np.testing.assert_allclose(gradient, inputs.grad.numpy(), atol=1e-5, err_msg=name)
+
+
 LEAKIES = {
     "subtract": {"reset_mechanism": "subtract"},
     "zero": {"reset_mechanism": "zero"},
