@@ -82,6 +82,7 @@ def _check_settings(layer: Layer, place: Place) -> None:
         ours = {name: (getattr(module, name),) * 2 for name in ("stride", "padding")}
         ours |= {"dilation": (1, 1), "padding_mode": "zeros"}
         words = {"valid": (0, 0), "same": ((module.kernel_size - 1) / 2,) * 2}
+        ours |= {"eps": 1e-4} if module.gain is not None else {}  # of a standardised kernel
         theirs = {name: words.get(str(value), value) for name, value in theirs.items()}
     elif place.kind == "norm":
         ours = {"eps": module.options.epsilon}

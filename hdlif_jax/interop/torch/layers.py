@@ -27,6 +27,10 @@ CONTAINERS = {  # whose parts run one after the other
 NETWORKS = ("spiking_resnet", "spiking_vgg")  # of SpikingJelly, whose blocks are known
 SETTINGS = ("stride", "padding", "dilation", "padding_mode", "eps")  # of a living layer
 POOLS = {"MaxPool2d": "maximum", "AvgPool2d": "average", "AdaptiveAvgPool2d": "average"}
+KNOWN = {  # living layers that do what a layer with their arrays does; ConvTranspose2d has those of a Conv2d
+    *("Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d", "SyncBatchNorm", "Conv1d", "WSConv2d"),
+    *("ThresholdDependentBatchNorm1d", "ThresholdDependentBatchNorm2d"),
+}
 WINDOW = ("kernel_size", "stride", "padding")
 SILENT = {  # living layers that hold nothing and are no neurons
     *("Identity", "Flatten", "Dropout", "Dropout1d", "Dropout2d"),
@@ -182,10 +186,10 @@ def _living(module: Any, name: str) -> Layer | None:
     if library not in LIBRARIES:
         return Layer(name, "other", {}, None, f"{kind} is a class unknown here")
     own = _own_arrays(module)
-    if own:
+    if own and kind in KNOWN and (kind != "WSConv2d" or "gain" in own):
         settings = {field: getattr(module, field) for field in SETTINGS if hasattr(module, field)}
         return _layer(name, own)._replace(settings=settings)
-    return None if kind in SILENT else Layer(name, "other", {}, None, f"{kind} is none of the layers of ours")
+    return None if kind in SILENT else Layer(name, "other", own, None, f"{kind} is none of the layers of ours")
 
 
 def _own_arrays(module: Any) -> Arrays:

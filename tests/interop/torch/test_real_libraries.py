@@ -332,6 +332,10 @@ def test_what_looks_alike_and_does_something_else_is_refused(libraries):
         interop.from_state_dict(model(), wider)
     with pytest.raises(ValueError, match="over 2×2"):
         interop.to_state_dict(model(), like=wider)
+    turned = torch.Sequential(torch.ConvTranspose2d(2, 2, 3, padding=1), neuron, torch.Flatten(), torch.Linear(32, K))
+    own = nn.Conv(2, 2, bias=True, rngs=nnx.Rngs(0)), lif, nn.Flatten(), nn.Linear(32, K, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="0 is refused: ConvTranspose2d is none of the layers of ours"):
+        interop.from_state_dict(nn.Sequential(*own, num_steps=T, input_shape=(4, 4, 2)), turned)
     shape = {"input_shape": (4,), "num_steps": T}
     with pytest.raises(
         ValueError, match="layer 3 is refused: Leaky: it stands at two places, which share its membrane"
