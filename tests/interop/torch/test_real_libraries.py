@@ -17,8 +17,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 T, SIDE, K = 4, 8, 3
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def libraries():
+    """The libraries, from one seed for each test, in whatever order they run."""
     torch = pytest.importorskip("torch")
     snntorch, jelly = pytest.importorskip("snntorch"), pytest.importorskip("spikingjelly.activation_based.neuron")
     torch.manual_seed(0)
