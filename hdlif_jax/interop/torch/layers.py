@@ -26,49 +26,14 @@ CONTAINERS = {  # whose parts run one after the other
 }
 NETWORKS = ("spiking_resnet", "spiking_vgg")  # of SpikingJelly, whose blocks are known
 SETTINGS = ("stride", "padding", "dilation", "padding_mode", "eps")  # of a living layer
-POOLS = {"MaxPool2d": "maximum", "AvgPool2d": "average", "AdaptiveAvgPool2d": "average"}
 KNOWN = {  # living layers that do what a layer with their arrays does; ConvTranspose2d has those of a Conv2d
     *("Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d", "SyncBatchNorm", "Conv1d", "WSConv2d"),
     *("ThresholdDependentBatchNorm1d", "ThresholdDependentBatchNorm2d"),
 }
-WINDOW = ("kernel_size", "stride", "padding")
 SILENT = {  # living layers that hold nothing and are no neurons
     *("Identity", "Flatten", "Dropout", "Dropout1d", "Dropout2d"),
     *("MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "VotingLayer"),
 }
-
-
-class Pool(NamedTuple):
-    """A pooling.
-
-    Attributes:
-      kind: "maximum" or "average".
-      reads: "spikes" or "currents".
-      window: size, stride and padding; None for one that covers what it reads.
-    """
-
-    kind: str
-    reads: str
-    window: tuple[Any, ...] | None
-
-    def __str__(self) -> str:
-        if self.window is None:
-            return f"{self.kind} of {self.reads}"
-        size, stride, padding = self.window
-        return f"{self.kind} of {self.reads} over {size}×{size} with stride {stride} and padding {padding}"
-
-
-def check_pools(theirs: list[Pool] | None, ours: list[Pool]) -> None:
-    """Raises ValueError where poolings differ; not where one covers what it reads and the other may."""
-    if theirs is None:
-        return
-    alike = [
-        one[:2] == other[:2] and (one.window == other.window or None in (one.window, other.window))
-        for one, other in zip(theirs, ours, strict=False)
-    ]
-    if len(theirs) != len(ours) or not all(alike):
-        told = [", ".join(map(str, pools)) or "nothing" for pools in (theirs, ours)]
-        raise ValueError(f"its pooling is {told[0]}, and the network's is {told[1]}")
 
 
 class Layer(NamedTuple):
@@ -104,47 +69,23 @@ def layers_of(source: Any) -> list[Layer]:
     """
     if not (hasattr(source, "named_modules") and hasattr(source, "state_dict")):
         return from_arrays(read_state_dict(source))
-    leaves = list(_leaves(source, ""))
+    leaves = list(leaves_of(source, ""))
     living = [_living(module, name) for name, module in leaves]
     inside = tuple(f"{name}." if name else "" for name, _ in leaves)
     own = {key: value for key, value in source.state_dict().items() if not key.startswith(inside)}
     return [*filter(None, living), *(from_arrays(read_state_dict(own)) if own else ())]
 
 
-def pools_of(source: Any) -> list[Pool] | None:
-    """The pooling of a living network, one after the other; None where its code cannot be seen."""
-    if not hasattr(source, "modules"):
-        return None
-    found: list[Pool] = []
-    before = "currents"
-    for _, part in _leaves(source, ""):
-        kind, library = type(part).__name__, type(part).__module__.split(".")[0]
-        if library not in LIBRARIES:
-            return None
-        if kind in POOLS:
-            found.append(Pool(POOLS[kind], before, None if kind.startswith("Adaptive") else _window(part)))
-        if kind in POOLS or kind not in SILENT:
-            before = "spikes" if _is_neuron(part) else "currents"
-    own = any(type(part).__module__.split(".")[0] not in LIBRARIES for part in source.modules())
-    return None if own else found
-
-
-def _window(pool: Any) -> tuple[Any, ...]:
-    """Size, stride and padding, each one number where both directions have the same."""
-    sides = [(side, side) if isinstance(side, int) else tuple(side) for side in map(vars(pool).get, WINDOW)]
-    return tuple(first if first == second else (first, second) for first, second in sides)
-
-
-def _leaves(module: Any, name: str) -> Iterator[tuple[str, Any]]:
+def leaves_of(module: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Layers and neurons by name, and containers that do something of their own with what is in them."""
     children = children_of(module)
     where = type(module).__module__.split(".")
     known = where[0] not in LIBRARIES or is_container(module) or where[-1] in NETWORKS
-    if not children or _is_neuron(module) or not known:
+    if not children or is_neuron(module) or not known:
         yield name, module
         return
     for child, inner in children:
-        yield from _leaves(inner, f"{name}.{child}" if name else child)
+        yield from leaves_of(inner, f"{name}.{child}" if name else child)
 
 
 def children_of(module: Any) -> list[tuple[str, Any]]:
@@ -158,7 +99,8 @@ def is_container(module: Any) -> bool:
     return type(module).__module__.split(".")[0] in LIBRARIES and type(module).__name__ in CONTAINERS
 
 
-def _is_neuron(module: Any) -> bool:
+def is_neuron(module: Any) -> bool:
+    """Whether a module looks like a neuron, of whatever library."""
     return hasattr(module, "v_threshold") or hasattr(module, "threshold")
 
 

@@ -10,9 +10,10 @@ from flax import nnx
 from hdlif_jax import show
 from hdlif_jax.interop.torch.convert import Unfit, to_ours
 from hdlif_jax.interop.torch.files import read_state_dict
-from hdlif_jax.interop.torch.layers import Layer, check_pools, from_arrays, layers_of, pools_of
+from hdlif_jax.interop.torch.layers import Layer, from_arrays, layers_of
 from hdlif_jax.interop.torch.pairs import Naming, Pairs, pair
 from hdlif_jax.interop.torch.places import Place, places_of
+from hdlif_jax.interop.torch.pools import check_pools, pools_of
 from hdlif_jax.interop.torch.report import Match, Report
 from hdlif_jax.nn import Cell, SpikingNetwork, Variables, variables_of
 from hdlif_jax.nn.intercept import modules

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from hdlif_jax.interop.torch.layers import Pool
+from hdlif_jax.interop.torch.pools import Pool
 from hdlif_jax.nn import (
     SECA,
     AdaptiveAverage,

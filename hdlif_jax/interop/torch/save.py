@@ -7,9 +7,10 @@ import numpy as np
 
 from hdlif_jax.interop.torch.convert import Unfit, check_neuron, rows_to
 from hdlif_jax.interop.torch.files import Arrays, read_state_dict
-from hdlif_jax.interop.torch.layers import LEAKY, Layer, Pool, check_pools, layers_of, pools_of
+from hdlif_jax.interop.torch.layers import LEAKY, Layer, layers_of
 from hdlif_jax.interop.torch.pairs import Naming, pair
 from hdlif_jax.interop.torch.places import Place, places_of
+from hdlif_jax.interop.torch.pools import Pool, check_pools, pools_of
 from hdlif_jax.nn import SpikingNetwork, Variables, with_variables
 from hdlif_jax.nn.needs import check_model
 
