@@ -104,7 +104,7 @@ def _arrays(where: str, mapping: Mapping[Any, Any]) -> Arrays:
         (mapping,) = inner.values()
     arrays: Arrays = {}
     for name, value in mapping.items():
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str) or not name or not name.isprintable():
             raise ValueError(f"{where}: {shown(name)} is no name of a tensor; {NEXT}")
         if _is_array(value):
             arrays[name] = _numbers(f"{where}: {name}", value)
@@ -137,4 +137,6 @@ def _numbers(name: str, value: Any) -> np.ndarray:
 
 
 def _line(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:100]
+    """What an error says, in a line, without what a file may have put into it for a terminal to obey."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:100]

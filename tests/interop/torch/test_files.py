@@ -67,6 +67,7 @@ def test_a_damaged_file_is_refused_in_a_line(name, tmp_path):
         ({"net": GOOD, "ema": GOOD}, "is no mapping of names to tensors and has 2 of them, net, ema"),
         ({3: GOOD["fc.bias"]}, "3 is no name of a tensor"),
         ({"": GOOD["fc.bias"]}, "'' is no name of a tensor"),
+        ({"a\x1b[2J\n.weight": GOOD["fc.bias"]}, r"'a\x1b[2J\n.weight' is no name of a tensor"),
         ({"fc.weight": np.ones(3, complex)}, "fc.weight is of complex128; weights are real numbers"),
         ({"fc.weight": np.array(["a"])}, "fc.weight is of <U1; weights are real numbers"),
         ({"fc.weight": np.float32([np.inf])}, "fc.weight has numbers that are not finite"),
@@ -120,6 +121,8 @@ def test_torch_files_are_read_and_hostile_ones_do_nothing(tmp_path, zipped):
     (tmp_path / "raw.pt").write_bytes(pickle.dumps(Hostile(written)))
     torch.save(net.state_dict(), tmp_path / "good.pt", _use_new_zipfile_serialization=zipped)
     whole = (tmp_path / "good.pt").read_bytes()
+    if zipped:  # with a record of the order of bytes
+        (tmp_path / "colours.pt").write_bytes(whole.replace(b"little", b"li\x1b[0m"))
     (tmp_path / "cut.pth").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "zero.ckpt").write_bytes(b"")
     (tmp_path / "text.bin").write_bytes(b"weights of my network")
