@@ -43,7 +43,8 @@ def to_ours(layer: Layer, place: Place, latent: bool) -> Converted:
         raise Unfit(layer.refusal)
     as_ours = layer.kind == "other" and layer.arrays.keys() == place.fields.keys()
     if layer.kind != place.kind and not as_ours:
-        raise Unfit(f"it is a {layer.kind} layer, and {place.path} a {place.kind} layer")
+        what = f"is a {layer.kind} layer" if layer.kind != "other" else f"has the fields {', '.join(layer.arrays)}"
+        raise Unfit(f"it {what}, and {place.path} is a {place.kind} layer")
     converts = {"convolution": _convolution, "linear": _linear, "norm": _norm, "attention": _attention}
     if as_ours:
         converted = Converted(dict(layer.arrays), ())
