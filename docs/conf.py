@@ -24,7 +24,7 @@ extensions = [
 exclude_patterns = ["_build", "jupyter_execute", "**.ipynb_checkpoints"]
 nitpicky = True
 nitpick_ignore = [("py:class", "TrainConfig"), ("py:exc", "CommandError")]  # of the commands, not of the library
-OTHERS = ["jax", "flax", "numpy", "nnx", "optax", "orbax", "chex", "grain", "matplotlib", "nir", "plotly", "safetensors"]
+OTHERS = ["jax", "flax", "numpy", "nnx", "optax", "orbax", "chex", "grain", "matplotlib", "nir", "safetensors"]
 nitpick_ignore_regex = [
     # Other libraries' names; the site is built without a network, and their inventories are not here.
     ("py:.*", rf"({'|'.join([*OTHERS, *sys.stdlib_module_names])})(\..*)?"),

@@ -62,8 +62,8 @@ for update in range(NUM_UPDATES):
 print(f"{sum(leaf.size for leaf in jax.tree.leaves(learner.params)):,} parameters, {int(learner.step)} updates")
 
 # %% [markdown]
-# Your own neuron, loss or rule takes the place of any of these; see the first notebook and "Write your own" in
-# CONTRIBUTING.md.
+# Your own neuron, loss or rule takes the place of any of these; see the first notebook and the pages in
+# docs/howto.
 #
 # ## One update
 #

@@ -96,8 +96,8 @@ def systems_figure(systems: Mapping[str, Any], title: str) -> Figure:
         }
         whole = {system: figures["network"][stage]["cosine"]["mean"] for system, figures in systems.items()}
         viz.cosine_map(cosines, whole, title=f"Cosine {when}", axes=axes)
-    angles = {"label": "angle to STBP (°)", "location": "bottom", "shrink": 0.5, "aspect": 50}
-    figure.colorbar(panels[1].images[0], ax=list(panels[:2]), **angles)
+    both = list(panels[:2])
+    figure.colorbar(panels[1].images[0], ax=both, label="angle to STBP (°)", location="bottom", shrink=0.5, aspect=50)
     trained = {system: figures["network"]["trained"] for system, figures in systems.items()}
     viz.errors(
         {

@@ -104,12 +104,12 @@
     Plotly.react(document.getElementById("probabilities"), data, {
       title: { text: `Test input ${example.index}: class probabilities`,
         font: { size: 15 }, x: 0.02, y: 0.97, yanchor: "top" },
-      xaxis: { title: { text: "time-steps used" }, dtick: steps.length <= 16 ? 1 : null,
+      xaxis: { title: { text: "time-steps used", standoff: 10 }, automargin: true, dtick: steps.length <= 16 ? 1 : null,
         range: [0.8, steps.length + 0.2] },
       yaxis: { title: { text: "probability (%)" }, range: [-3, 103], automargin: true },
       shapes: [{ type: "line", x0: t, x1: t, yref: "paper", y0: 0, y1: 1, line: { color: "#7f7f7f", dash: "dot" } }],
-      margin: { l: 60, r: 20, t: 80, b: 50 }, height: 400, template: "none",
-      legend: { orientation: "h", x: 0, y: 1.01, yanchor: "bottom", entrywidth: 0 },
+      margin: { l: 60, r: 20, t: 50, b: 50 }, height: 440, template: "none",
+      legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", entrywidth: 0 },
       font: { family: getComputedStyle(document.body).fontFamily },
     }, config);
   };
