@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import json
 import pathlib
 import re
-from typing import Any
+from typing import Annotated, Any
 
 from hdlif_jax.checks import Seed, check_fields
 from hdlif_jax.commands.config import TrainConfig, to_dict
@@ -31,8 +32,8 @@ class Arguments:
     Fields of the configuration, such as --epochs 3 or --data.dir DIR, go to all of its runs.
     """
 
-    study: conf.Positional[str]
-    """Name of a study, or a file of one in YAML or JSON."""
+    study: Annotated[conf.Positional[str], conf.arg(metavar="NAME|FILE")]
+    """One of those that ship, or a file of one in YAML or JSON."""
     out: pathlib.Path | None = None
     """Folder; studies/NAME by default. Called again it goes on where it stopped."""
     seeds: tuple[Seed, ...] | None = None
@@ -182,8 +183,8 @@ def write_results(out: pathlib.Path, title: str, notes: list[str], runs: dict[st
 @command
 def main() -> None:
     """Entry point."""
-    options: dict[str, Any] = {"return_unknown_args": True}
-    parsed: Any = cli.parse(Arguments, "study", **options)
+    about = f"{inspect.getdoc(Arguments)}\n\nThere are {', '.join(STUDIES)}."
+    parsed: Any = cli.parse(Arguments, "study", description=about, return_unknown_args=True)
     arguments, words = parsed
     name, study = load_study(arguments.study)
     out = arguments.out or pathlib.Path("studies") / name

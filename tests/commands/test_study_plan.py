@@ -233,6 +233,18 @@ def test_a_study_that_does_not_exist(monkeypatch, capsys):
     assert "unknown study 'quikc'; did you mean quick?" in capsys.readouterr().err
 
 
+def test_help_names_the_studies_that_ship(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "argv", ["study", "--help"])
+    with pytest.raises(SystemExit) as exit_:
+        study.main()
+    assert exit_.value.code in (None, 0)
+    output = capsys.readouterr().out
+    assert f"There are {', '.join(STUDIES)}." in " ".join(output.split())
+    assert output.startswith("usage: hdlif study [-h] [OPTIONS] NAME|FILE\n")
+    assert max(map(len, output.splitlines())) <= 80
+
+
 def test_configurations_survive_the_way_to_a_process():
     config = TWO.config("lif", "full", 1)
     assert dataclasses.asdict(config) == to_dict(config)
