@@ -4,6 +4,7 @@ import functools
 import os
 import pathlib
 import signal
+import sys
 import time
 
 import pytest
@@ -24,6 +25,19 @@ def test_what_fails_is_told_in_its_last_line(tmp_path):
     with pytest.raises(CommandError, match=r"^invalid literal for int\(\) with base 10: 'seven'$"):
         in_own_process(functools.partial(int, "seven"), log)
     assert log.read_text().startswith("of an earlier time\nerror: invalid literal")
+
+
+def fails_before_another_prints(log):
+    print("error: what is wrong", file=sys.stderr)
+    with log.open("a") as file:
+        file.write("epoch 39/40 of another process\n")
+    sys.exit(2)
+
+
+def test_a_log_of_two_processes_does_not_hide_the_error(tmp_path):
+    log = tmp_path / "log"
+    with pytest.raises(CommandError, match=r"^what is wrong$"):
+        in_own_process(functools.partial(fails_before_another_prints, log), log)
 
 
 def test_a_request_to_stop_is_handed_on(tmp_path):

@@ -149,6 +149,9 @@ def test_one_seed_has_no_spread_and_no_interval():
     assert spread([None]).mean is None
     assert difference({0: 2.0}, {0: 1.5}) == (0.5, None, None)
     assert difference({0: 2.0}, {1: 1.5}) is None
+    assert spread([1.0, 3.0]).deviation == pytest.approx(2**0.5)  # of two there are
+    low_and_high = difference({0: 2.0, 1: 4.0}, {0: 1.0, 1: 1.0})[1:]
+    assert low_and_high == pytest.approx((2 - 12.7062, 2 + 12.7062), abs=1e-3)  # Student's t of one degree
 
 
 def test_a_study_writes_the_same_but_for_times(runs, tmp_path):

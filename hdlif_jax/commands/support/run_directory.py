@@ -96,7 +96,7 @@ class RunDirectory:
             lock = filelock.FileLock(self._lock, timeout=0).acquire()
         except filelock.Timeout:
             raise CommandError(
-                f"another process is training in {self.path}; wait until it ends, or choose another directory"
+                f"another process is at work in {self.path}; wait until it ends, or choose another directory"
             ) from None
         with lock:
             yield

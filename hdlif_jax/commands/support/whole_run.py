@@ -72,19 +72,20 @@ def complete(config: TrainConfig, path: pathlib.Path, needs_proof: bool = True) 
     from hdlif_jax.commands import costs, evaluate
 
     train(config, path)
-    subject = costs.load_subject(str(path))
-    if not _is_counted(path / "costs.json", subject.trained):
-        arguments = costs.Arguments(str(path), data="real", images=COUNTED_IMAGES)
-        write_json(path / "costs.json", costs.collect(subject, arguments)[0])
-    best = evaluate.evaluate(path, "best") if config.data.validation_fraction else None
-    figures = {
-        "epochs": config.epochs,
-        "best_accuracy": best and best["test_accuracy"],
-        "best_step": best and best["step"],
-    }
-    if needs_proof:
-        figures |= proof(path)
-    write_json(path / FIGURES, figures)
+    with RunDirectory(path).locked():  # a study that was called twice would write the artifact twice
+        subject = costs.load_subject(str(path))
+        if not _is_counted(path / "costs.json", subject.trained):
+            arguments = costs.Arguments(str(path), data="real", images=COUNTED_IMAGES)
+            write_json(path / "costs.json", costs.collect(subject, arguments)[0])
+        best = evaluate.evaluate(path, "best") if config.data.validation_fraction else None
+        figures = {
+            "epochs": config.epochs,
+            "best_accuracy": best and best["test_accuracy"],
+            "best_step": best and best["step"],
+        }
+        if needs_proof:
+            figures |= proof(path)
+        write_json(path / FIGURES, figures)
 
 
 def _is_counted(file: pathlib.Path, checkpoint: str | None) -> bool:
