@@ -112,15 +112,22 @@ def test_a_study_from_a_file(tmp_path):
     assert read_study(file).scales == {"16": {}, "8": {"epochs": 2}}
 
 
-def test_shares_of_jobs_are_all_runs_once(tmp_path):
-    planned = study.plan(TWO, study.Arguments("x"), ["--epochs", "3"], tmp_path)
-    assert [(run.variant, run.seed) for run in planned[:3]] == [("lif", 0), ("hd-lif", 0), ("lif", 1)]
+def test_jobs_share_the_runs_and_the_last_to_end_writes_the_table(tmp_path, monkeypatch, capsys):
+    done, out = [], tmp_path / "out"
+    monkeypatch.setattr(study, "check_runs", lambda planned: None)
+    monkeypatch.setattr(study, "do_all", lambda planned, work, is_done: done.extend(planned))
+    monkeypatch.setattr(study, "is_whole", lambda path, needs_proof: path in [run.path for run in done])
+    monkeypatch.setattr(study, "write_results", lambda out, *rest: (out / "study.md").write_text("the table"))
+    for job, said in ((2, "4 of 6 runs are other jobs'"), (1, "2 of 6 runs are other jobs'"), (3, "the table")):
+        words = ["quick", "--out", str(out), "--only", f"{job}/3", "--epochs", "3"]
+        monkeypatch.setattr(sys, "argv", ["study", *words])
+        study.main()
+        assert capsys.readouterr().out.startswith(said)
+        assert len(done) % 2 == 0
+    planned = study.plan(STUDIES["quick"], study.Arguments("quick"), ["--epochs", "3"], out)
+    assert sorted(run.path for run in done) == sorted(run.path for run in planned)
+    assert [(run.variant, run.seed) for run in planned[2:4]] == [("hd-lif-parallel", 0), ("lif", 1)]
     assert {run.config.epochs for run in planned} == {3}
-    shares = []
-    for index in (1, 2, 3, 4):
-        first, step = study.Arguments("x", only=f"{index}/4").share()
-        shares += planned[first::step]
-    assert sorted(run.path for run in shares) == sorted(run.path for run in planned)
 
 
 def test_a_part_of_the_variants(tmp_path):
