@@ -144,6 +144,17 @@ def test_of_many_steps_a_table_shows_some():
     assert shown_steps(20) == [1, 2, 3, 4, 6, 8, 12, 16, 20]
 
 
+def test_rows_of_other_seeds_are_compared_over_those_in_common(runs, tmp_path):
+    rows = {name: {seed: found(path) for seed, path in seeds.items()} for name, seeds in runs.items()}
+    assert "deviation over seeds 0, 1, 2;" in markdown("", [], rows_of(rows), tmp_path)
+    del rows["hd-lif"][1]
+    of_fewer = rows_of(rows)
+    assert "deviation over the seeds that a row has" in markdown("", [], of_fewer, tmp_path)
+    accuracy = {name: [of[seed].summary["test_accuracy"] for seed in (0, 2)] for name, of in rows.items()}
+    in_common = 100 * np.subtract(accuracy["hd-lif"], accuracy["lif"])
+    assert of_fewer[1].versus_first.mean == pytest.approx(in_common.mean())
+
+
 def test_one_seed_has_no_spread_and_no_interval():
     assert spread([3.0]).deviation is None
     assert spread([None]).mean is None
