@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib import ticker
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from hdlif_jax.viz.arrays import Numbers
@@ -33,6 +34,7 @@ def place(axes: Axes | None, width: float = 7.0, height: float = 4.6) -> tuple[F
 def legend_below(figure: Figure, axes: Axes) -> None:
     """A legend below the panels, where it covers nothing."""
     handles, labels = axes.get_legend_handles_labels()
+    handles = [handle.lines[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles]
     if labels:
         longest = max(map(len, labels))
         figure.legend(handles, labels, loc="outside lower center", ncols=1 if longest > 40 else LEGEND_COLUMNS)
@@ -49,7 +51,7 @@ def band(axes: Axes, x: Numbers, series: Numbers, look: Look, name: str) -> None
 
 def whole_numbers(axes: Axes) -> None:
     """Ticks of time-steps or epochs."""
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, steps=[1, 2, 5, 10]))  # the last of 20, too
 
 
 def plain_ticks(axes: Axes, low: float, high: float, first: tuple[float, ...] = ()) -> None:

@@ -53,7 +53,7 @@ def test_the_study_is_one(tmp_path):
 @pytest.mark.parametrize("page", PAGES)
 def test_paths_are_there(page):
     """As they are read in the repository; the site's own links and anchors are checked as it is built."""
-    made = tuple(str(DOCS / folder) for folder in ("api", "results", "tutorials", "project"))
+    made = tuple(str(DOCS / folder) for folder in ("_made", "api", "results", "tutorials", "project"))
     for target in re.findall(r"\]\(((?!https?:|#)[^)\s]+)\)", PAGES[page].read_text()):
         path = (PAGES[page].parent / target.partition("#")[0]).resolve()
         assert path.exists() or str(path).startswith(made), target
