@@ -17,11 +17,21 @@
 
 # %%
 import importlib.util
+import pathlib
 import subprocess
 import sys
 
-if importlib.util.find_spec("hdlif_jax") is None:  # as on Colab; where it is installed, nothing happens
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "hdlif_jax[commands]"], check=True)
+found = importlib.util.find_spec("hdlif_jax")
+if found is None or found.origin is None:  # as on Colab; where it is installed, nothing happens
+    # It is on no package index: it comes from a wheel beside this notebook, which `python -m pip wheel --no-deps .` in
+    # a clone makes (on Colab, upload it to Files), or from the clone that this notebook lies in.
+    here = pathlib.Path.cwd()
+    clones = [here.parent] if (here.parent / "hdlif_jax" / "__init__.py").exists() else []
+    sources = [*sorted(here.glob("hdlif_jax-*.whl")), *clones]
+    if not sources:
+        raise ModuleNotFoundError(f"upload a wheel of hdlif_jax to {here}; a comment in this cell says how to make one")
+    package = f"hdlif_jax[commands] @ {sources[0].as_uri()}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", package], check=True)
 
 # %%
 import pathlib

@@ -21,7 +21,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdlif_jax import data, encodings, learning, losses, nn, quantize, rollout, training
+from hdlif_jax import data, encodings, learning, losses, nn, quantize, rollout, training, viz
 from hdlif_jax.checks import Limit, field_kinds
 from hdlif_jax.commands.config import (
     DataConfig,
@@ -127,6 +127,8 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     *((kind, NETWORK | {"input_shape": (16, 16, 2), "width": 1}) for kind in (nn.vgg11, nn.vgg11_strided)),
     (nn.Scale, {"factor": 0.5}),
     *((nir.to_nir, {"folded": FOLDED}), (nir.from_nir, {"graph": nir.to_nir(FOLDED)})),
+    (viz.decimals_of_percent, {"count": 10}),
+    (viz.wilson, {"share": 0.5, "count": 10}),
 ]
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from hdlif_jax.viz.arrays import Numbers, by_name, numbers
+from hdlif_jax.viz.arrays import Numbers, by_name, numbers, shares
 from hdlif_jax.viz.canvas import band, heat, legend_below, place, whole_numbers
 from hdlif_jax.viz.curves import curves
 from hdlif_jax.viz.intervals import decimals_of_percent, wilson
@@ -50,7 +50,7 @@ def accuracy(
     figure, panel = place(axes)
     curves(epochs, percent, ylabel="accuracy (%)", title="Accuracy", axes=panel)
     if test is not None:
-        _shares("test", np.asarray([test], np.float64))
+        shares("test", np.asarray([test], np.float64))
         panel.axhline(100 * test, label="test, last epoch", color=BLACK, linestyle=":", linewidth=1.5)
         if num_test is not None:
             low, high = wilson(test, num_test)
@@ -86,7 +86,7 @@ def steps(
         _several(panel, found)
     else:
         values = numbers("accuracies", accuracies, "[T]: time-steps", ndim=1)
-        _shares("accuracies", values)
+        shares("accuracies", values)
         _one(panel, values, num_test)
     panel.set(xlabel="time-steps used", ylabel="test accuracy (%)", title="Test accuracy after 1…T steps")
     panel.grid(alpha=0.3)
@@ -127,11 +127,11 @@ def confusion(
         raise ValueError(f"class_names are {len(names)} and classes {len(square)}; give one for each")
     size = min(11.0, max(5.0, 2.5 + 0.34 * len(names)))
     figure, panel = place(axes, size + 1, size)
-    shares = 100 * square / np.maximum(1, square.sum(1, keepdims=True))
-    image = heat(panel, shares, (0, 100), None, "Blues")
+    percent = 100 * square / np.maximum(1, square.sum(1, keepdims=True))
+    image = heat(panel, percent, (0, 100), None, "Blues")
     if len(names) <= WRITTEN:
         for row, column in zip(*np.nonzero(square), strict=True):
-            color = "w" if shares[row, column] > 45 else "k"
+            color = "w" if percent[row, column] > 45 else "k"
             panel.text(column, row, f"{square[row, column]:g}", ha="center", va="center", fontsize=8, color=color)
     if len(names) <= NAMED:
         size_of_names = 9 if len(names) <= WRITTEN else 6
@@ -166,7 +166,7 @@ def _one(axes: Axes, values: Numbers, num_test: int | None) -> None:
 
 def _several(axes: Axes, found: Mapping[str, Numbers]) -> None:
     for name, look in looks(list(found)).items():
-        _shares(f"accuracies[{name!r}]", found[name])
+        shares(f"accuracies[{name!r}]", found[name])
         series = 100 * np.atleast_2d(found[name])
         band(axes, np.arange(1, series.shape[1] + 1, dtype=float), series, look, name)
     if max(values.shape[-1] for values in found.values()) > DOUBLED:
@@ -174,8 +174,3 @@ def _several(axes: Axes, found: Mapping[str, Numbers]) -> None:
         axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda count, _: f"{count:g}"))
     else:
         whole_numbers(axes)
-
-
-def _shares(name: str, values: Numbers) -> None:
-    if np.any((values < 0) | (values > 1)):
-        raise ValueError(f"{name} reach from {values.min():g} to {values.max():g}; give shares in [0, 1]")

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from hdlif_jax.viz.arrays import by_name, numbers
+from hdlif_jax.viz.arrays import by_name, numbers, shares
 from hdlif_jax.viz.canvas import heat, legend_below, name_layers, place, short, whole_numbers
 from hdlif_jax.viz.looks import BLUE, ORANGE, looks
 
@@ -35,9 +35,11 @@ def rates(firing: Mapping[str, ArrayLike], *, title: str = "Firing rates", axes:
     found = by_name("firing", firing, "[T]: time-steps", ndim=1)
     if len({len(values) for values in found.values()}) > 1:
         raise ValueError("firing is of layers of several numbers of time-steps; give layers of one network")
+    for layer, of_layer in found.items():
+        shares(f"firing[{layer!r}]", of_layer)
     values = 100 * np.stack(list(found.values()))
     figure, panel = place(axes, max(5.0, 2.5 + 0.55 * values.shape[1]), 1.6 + 0.32 * len(found))
-    most = max(1e-9, float(np.nanmax(values)))
+    most = float(np.nanmax(values, initial=1e-9))
     image = heat(panel, values, (0, most), _percent if values.size <= WRITTEN else None)
     panel.set_yticks(range(len(found)), [short(layer) for layer in found])
     if values.shape[1] <= 2 * FEW:
@@ -68,7 +70,7 @@ def rate_curves(
       axes: where it goes; None makes a figure. Of more than eight layers the legend names the first and the last.
 
     Raises:
-      ValueError: shapes that do not fit.
+      ValueError: shapes that do not fit, or no shares.
 
     Example:
       >>> from hdlif_jax import viz
@@ -78,6 +80,8 @@ def rate_curves(
     """
     places = numbers("x", x, "[E]: one place for each value", ndim=1)
     found = by_name("firing", firing, "[E]: one value for each x", ndim=1, last=len(places))
+    for layer, of_layer in found.items():
+        shares(f"firing[{layer!r}]", of_layer)
     figure, panel = place(axes)
     layers = list(found)
     for layer, look in looks(layers).items():
@@ -103,7 +107,7 @@ def rate_bars(firing: Mapping[str, ArrayLike], *, title: str = "Firing rate", ax
       axes: where it goes; None makes a figure.
 
     Raises:
-      ValueError: no numbers.
+      ValueError: no shares.
 
     Example:
       >>> from hdlif_jax import viz
@@ -111,6 +115,8 @@ def rate_bars(firing: Mapping[str, ArrayLike], *, title: str = "Firing rate", ax
       [25.0]
     """
     found = by_name("firing", firing, "a number", ndim=0)
+    for layer, of_layer in found.items():
+        shares(f"firing[{layer!r}]", of_layer)
     figure, panel = place(axes, max(6.0, 2 + 0.32 * len(found)), 4.2)
     panel.bar(range(len(found)), [100 * float(rate) for rate in found.values()], color=BLUE)
     name_layers(panel, list(found))

@@ -58,6 +58,16 @@ def by_name(
     return found
 
 
+def shares(name: str, values: Numbers) -> None:
+    """Checks that all values, but for NaN, are in [0, 1], up to rounding.
+
+    Raises:
+      ValueError: some are not.
+    """
+    if np.any((values < 0) | (values > 1 + 1e-6)):
+        raise ValueError(f"{name} reach from {np.nanmin(values):g} to {np.nanmax(values):g}; give shares in [0, 1]")
+
+
 def same_names(name: str, values: Mapping[str, Any], expected: Mapping[str, Any] | Sequence[str], what: str) -> None:
     """Checks that there is a value for each name.
 

@@ -14,6 +14,7 @@ from hdlif_jax.viz.looks import Look
 
 DARK = 0.55  # of the range of colours; below it what is written in is white
 LEGEND_COLUMNS = 3
+HANDLE, LETTER = 0.6, 0.085  # inches, of what stands before a name in a legend, and of a letter
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -36,8 +37,9 @@ def legend_below(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     handles = [handle.lines[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles]
     if labels:
-        longest = max(map(len, labels))
-        figure.legend(handles, labels, loc="outside lower center", ncols=1 if longest > 40 else LEGEND_COLUMNS)
+        inches = HANDLE + LETTER * max(map(len, labels))  # of an entry
+        columns = int(figure.get_figwidth() / inches)
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(LEGEND_COLUMNS, max(1, columns)))
 
 
 def band(axes: Axes, x: Numbers, series: Numbers, look: Look, name: str) -> None:

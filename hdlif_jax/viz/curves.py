@@ -120,8 +120,9 @@ def coherence(
     places = numbers("x", x, "[E]: one place for each value", ndim=1)
     found = by_name("cosines", cosines, "[E]: one value for each x", ndim=1, last=len(places))
     for name, values in found.items():
-        if np.nanmax(np.abs(values)) > 1 + 1e-5:
-            raise ValueError(f"cosines[{name!r}] reach {np.nanmax(np.abs(values)):.3g}; give cosines in [-1, 1]")
+        largest = np.nanmax(np.abs(values), initial=0)  # of a layer without a gradient there are none but NaN
+        if largest > 1 + 1e-5:
+            raise ValueError(f"cosines[{name!r}] reach {largest:.3g}; give cosines in [-1, 1]")
     figure, panel = place(axes)
     layers = [name for name in found if name != WHOLE]
     for name, look in (looks(layers) | ({WHOLE: Look(BLACK, "", "-")} if WHOLE in found else {})).items():

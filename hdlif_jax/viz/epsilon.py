@@ -91,7 +91,7 @@ def epsilon_distribution(weights: Mapping[str, ArrayLike], *, notes: Mapping[str
         share = np.full(len(values), 1 / max(len(values), 1))
         axes.hist(values, np.linspace(low, 1.02 * edge, BINS + 1), weights=share, color=look.color)
         note = "" if notes is None else f"\n{notes[name]}"
-        axes.set(yscale="log", xlabel="ε[i,t]", title=f"{name}{note}")
+        axes.set(yscale="log" if len(values) else "linear", xlabel="ε[i,t]", title=f"{name}{note}")
         axes.title.set_fontsize(10)
         axes.grid(alpha=0.3)
     row[0].set_ylabel("share of the active entries")

@@ -43,8 +43,8 @@ def memory(
         raise ValueError(f"many is of {', '.join(both[1])} and few of {', '.join(both[0])}; give the same systems")
     ends = [[float(value) for value in values.values()] for values in both]
     least, most = min(map(min, ends)), max(map(max, ends))
-    if not least > 0:
-        raise ValueError(f"the least memory is {least:g} MB; give positive numbers")
+    if not 0 < least <= most < float("inf"):
+        raise ValueError(f"the least memory is {least:g} MB and the largest {most:g}; give positive, finite numbers")
     figure, panel = place(axes, 6, 1.6 + 0.42 * len(both[0]))
     for row, (start, end) in enumerate(zip(*ends, strict=True)):
         panel.plot([start, end], [row, row], color=GREY, linewidth=2, zorder=1)

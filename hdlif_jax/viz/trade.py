@@ -102,7 +102,7 @@ def radar(values: Mapping[str, ArrayLike], quantities: Sequence[str], *, units: 
     for row, (name, look) in zip(shares, looks(list(found)).items(), strict=True):
         axes.plot([*angles, angles[0]], [*row, row[0]], **look.line(name))
     behind = ["" if not unit else f" {unit}" for unit in (units or [""] * len(names))]
-    labels = [f"{name}\n(1 is {most:.3g}{unit})" for name, most, unit in zip(names, largest, behind, strict=True)]
+    labels = [f"{name}\n(1 is {_short(most)}{unit})" for name, most, unit in zip(names, largest, behind, strict=True)]
     axes.set_xticks(angles, labels)
     axes.tick_params(axis="x", pad=max(18.0, 2.8 * max(map(len, "\n".join(labels).split("\n")))))  # off the circle
     axes.set_rlim(0, 1.05)
@@ -111,6 +111,11 @@ def radar(values: Mapping[str, ArrayLike], quantities: Sequence[str], *, units: 
     axes.grid(alpha=0.3)
     legend_below(figure, axes)
     return figure
+
+
+def _short(value: float) -> str:
+    """Three digits, or all of those before the point."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _free_ray(shares: Numbers) -> float:

@@ -128,6 +128,16 @@ def test_of_many_classes_there_is_no_map(tmp_path):
     assert "Costs" not in parsed.texts
 
 
+def test_logits_that_are_not_finite_have_no_probabilities(tmp_path):
+    found = predictions()
+    logits = found.logits.copy()
+    logits[1:, 0] = np.nan
+    parsed = Parsed(build(records(tmp_path / "run"), found._replace(logits=logits), costs(), HOSTILE, []))
+    first, second = parsed.predictions["examples"][:2]
+    assert [set(map(type, row)) for row in first["probabilities"]] == [{float}, {type(None)}, {type(None)}]
+    assert np.all(np.isfinite(second["probabilities"]))
+
+
 def test_an_unfinished_run_without_predictions(tmp_path):
     parsed = Parsed(build(records(tmp_path / "run", finished=False, epochs=0), None, None, ["a", "b"], []))
     assert parsed.predictions is None

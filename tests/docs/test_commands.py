@@ -1,5 +1,6 @@
 """The commands, paths and names on the pages are there, and their Getting started and Own neuron run as scripts."""
 
+import dataclasses
 import importlib
 import os
 import pathlib
@@ -7,13 +8,15 @@ import re
 import shutil
 import subprocess
 import sys
+import typing
 
 import pytest
 
+from hdlif_jax.commands import main
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.studies import read_study
 from hdlif_jax.commands.train import parse_arguments
-from tests.docs.blocks import DOCS, PAGES, ROOT, blocks, programs
+from tests.docs.blocks import DOCS, MADE, PAGES, ROOT, blocks, programs
 
 COMMANDS = [
     (page, command.split("#")[0].strip().removeprefix("python -m "))
@@ -42,6 +45,33 @@ def test_options_of_train_are_there():
         assert config.epochs >= 1
 
 
+def options_of(kind, prefix="--"):
+    """The options of a command's dataclass; what lies in a field of its own may be called without that field's name."""
+    for name, value in typing.get_type_hints(kind).items():
+        if dataclasses.is_dataclass(value):
+            yield from options_of(value, f"{prefix}{name.replace('_', '-')}.")
+            yield from options_of(value)
+        else:
+            yield from (prefix + name.replace("_", "-"), f"{prefix}no-{name.replace('_', '-')}")
+
+
+def test_every_option_is_one_of_a_command():
+    """Also where a sentence names it."""
+    known = {"--resume", "--config", "--help", "--from"}  # which no field is named after
+    known |= {"--keep-going", "--logdir", "--no-deps"}  # of other programs
+    for name in main.commands():
+        module = importlib.import_module(f"hdlif_jax.commands.{name}")
+        if hasattr(module, "Arguments"):
+            known.update(options_of(module.Arguments))
+        else:
+            known.update(option for action in module.parser()._actions for option in action.option_strings)
+    texts = {page: path.read_text() for page, path in PAGES.items()} | {"README": (ROOT / "README.md").read_text()}
+    option_in = re.compile(r"(?<![\w-])--[a-z][\w.-]*\w")
+    named = [(page, option) for page, text in texts.items() for option in option_in.findall(text)]
+    assert len(named) > 40
+    assert [(page, option) for page, option in named if option not in known and not option.startswith("--xla")] == []
+
+
 def test_the_study_is_one(tmp_path):
     (text,) = blocks("howto/reproduce_a_table", "yaml")
     (tmp_path / "mine.yaml").write_text(text)
@@ -53,7 +83,7 @@ def test_the_study_is_one(tmp_path):
 @pytest.mark.parametrize("page", PAGES)
 def test_paths_are_there(page):
     """As they are read in the repository; the site's own links and anchors are checked as it is built."""
-    made = tuple(str(DOCS / folder) for folder in ("_made", "api", "results", "tutorials", "project"))
+    made = tuple(f"{DOCS / folder}{os.sep}" for folder in MADE)  # by the build, before it reads the pages
     for target in re.findall(r"\]\(((?!https?:|#)[^)\s]+)\)", PAGES[page].read_text()):
         path = (PAGES[page].parent / target.partition("#")[0]).resolve()
         assert path.exists() or str(path).startswith(made), target

@@ -87,6 +87,9 @@ def test_a_page_has_one_program_of_theirs_and_ours_of_the_same_length(page):
     assert lines(ours) <= 10
     assert lines(theirs) <= 15
     assert len(named(page)) > 8
+    (pair,) = PAGES[f"coming_from/{page}"].read_text().split('<div class="side-by-side">')[1:]
+    assert theirs in pair
+    assert ours in pair
 
 
 @pytest.mark.slow

@@ -156,6 +156,8 @@ def gallery(names):
     assert names["right"]["HD-LIF"][-1] > 0.8
     cosines = names["cosines"]
     assert cosines["HD-LIF"]["stem"] > cosines["LIF"]["stem"]
+    assert len(names["seen_at"]) == 11
+    assert min(names["coherence"]["network"]) > 0.9
     assert names["figure"].axes
 
 

@@ -4,6 +4,7 @@ import importlib.util
 import pathlib
 import subprocess
 import sys
+import types
 
 import jupytext
 import pytest
@@ -23,17 +24,34 @@ def test_they_are_found():
 
 
 def test_all_begin_with_the_same_installation_which_does_nothing_here(monkeypatch):
-    """So that each opens on Colab as it is."""
-    first = {
+    monkeypatch.setattr(subprocess, "run", None)
+    exec(installation(), {})
+
+
+@pytest.mark.parametrize("absent", [None, types.SimpleNamespace(origin=None)], ids=["nothing", "a folder of that name"])
+def test_elsewhere_a_wheel_or_the_clone_is_installed_and_no_index_is_asked(absent, tmp_path, monkeypatch):
+    """The name is on no index, so what an index has under it is not ours."""
+    called = []
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: absent)
+    monkeypatch.setattr(subprocess, "run", lambda words, check: called.append(words[-1]))
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    with pytest.raises(ModuleNotFoundError, match="upload a wheel of hdlif_jax"):
+        exec(installation(), {})
+    (tmp_path / "hdlif_jax").mkdir()
+    (tmp_path / "hdlif_jax" / "__init__.py").touch()
+    exec(installation(), {})
+    wheel = tmp_path / "notebooks" / "hdlif_jax-0.2.0-py3-none-any.whl"
+    wheel.touch()
+    exec(installation(), {})
+    assert called == [f"hdlif_jax[commands] @ {source.as_uri()}" for source in (tmp_path, wheel)]
+
+
+def installation():
+    (first,) = {
         next(cell.source for cell in jupytext.read(source).cells if cell.cell_type == "code") for source in SOURCES
     }
-    (install,) = first
-    assert "hdlif_jax[commands]" in install
-    monkeypatch.setattr(subprocess, "run", None)
-    exec(install, {})
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(TypeError, match="not callable"):  # it would be installed
-        exec(install, {})
+    return first
 
 
 @pytest.mark.slow

@@ -33,6 +33,19 @@ def test_a_drawing_is_a_figure_of_its_own(name):
     assert dict(matplotlib.rcParams) == settings
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: viz.coherence([1, 2], {"silent": [np.nan, np.nan], "network": [0.9, 1.0]}),
+        lambda: viz.rates({"silent": [np.nan, np.nan]}),
+        lambda: viz.epsilon_distribution({"silent": np.zeros((3, 3, 2))}),
+    ],
+    ids=["coherence", "rates", "epsilon_distribution"],
+)
+def test_layers_of_which_nothing_is_known_are_drawn_empty(draw):
+    draw().savefig(io.BytesIO(), format="raw", dpi=40)
+
+
 @pytest.mark.parametrize(("name", "call", "message"), REFUSED, ids=[f"{name} {text[:24]}" for name, _, text in REFUSED])
 def test_what_is_none_of_it_is_refused_in_one_line(name, call, message):
     with pytest.raises(ValueError, match=re.escape(message)) as caught:

@@ -20,6 +20,12 @@ def test_the_bounds_are_where_the_share_would_be_surprising(share, count):
     assert (1 - others[1], 1 - others[0]) == pytest.approx((low, high))
 
 
+@pytest.mark.parametrize(("share", "count"), [(1.5, 10), (0.5, 0), (-0.1, 10)])
+def test_of_nothing_there_is_no_interval(share, count):
+    with pytest.raises(ValueError, match="must be"):
+        wilson(share, count)
+
+
 def test_digits_are_those_that_an_image_is_worth():
     assert {count: decimals_of_percent(count) for count in (1, 50, 100, 359, 1000, 10_000, 50_000)} == {
         1: 0, 50: 0, 100: 0, 359: 1, 1000: 1, 10_000: 2, 50_000: 2

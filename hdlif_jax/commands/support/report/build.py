@@ -128,7 +128,9 @@ def _predictions(seen: Seen, class_names: list[str]) -> Tab:
 
 def _shown(seen: Seen, class_names: list[str]) -> dict[str, Any]:
     """What the script shows at each time-step."""
-    predictions, probabilities, pictures = seen.predictions, seen.probabilities(), as_uris(seen.inputs)
+    predictions, pictures, shares = seen.predictions, as_uris(seen.inputs), seen.probabilities()
+    probabilities = np.round(shares, 4).astype(object)
+    probabilities[~np.isfinite(shares)] = None  # as JSON knows no NaN
     return {
         "classes": class_names,
         "count": len(seen.labels),
@@ -139,7 +141,7 @@ def _shown(seen: Seen, class_names: list[str]) -> dict[str, Any]:
                 "index": int(place),
                 "label": int(seen.labels[place]),
                 "predicted": predictions[:, place].tolist(),
-                "probabilities": np.round(probabilities[:, number], 4).tolist(),
+                "probabilities": probabilities[:, number].tolist(),
                 "pictures": pictures[number],
             }
             for number, place in enumerate(seen.examples)

@@ -87,14 +87,15 @@
     const picture = document.getElementById("picture");
     picture.src = example.pictures[Math.min(t - 1, example.pictures.length - 1)];
     const steps = example.probabilities.map((_, index) => index + 1);
-    const peak = (label) => Math.max(...example.probabilities.map((row) => row[label]));
+    const percent = (label) => example.probabilities.map((row) => (row[label] === null ? null : 100 * row[label]));
+    const peak = (label) => Math.max(...percent(label));
     const likely = predictions.classes.map((_, label) => label)
       .filter((label) => label !== example.label).sort((a, b) => peak(b) - peak(a)).slice(0, 4);
     const dashes = ["dash", "dot", "dashdot", "longdash"];
     const colors = ["#d55e00", "#0072b2", "#cc79a7", "#56b4e9"];
     const symbols = ["square", "triangle-up", "diamond", "x"];
     const line = (label, look, symbol, name) => ({
-      type: "scatter", mode: "lines+markers", x: steps, y: example.probabilities.map((row) => 100 * row[label]),
+      type: "scatter", mode: "lines+markers", x: steps, y: percent(label),
       name: plain(name), line: look, marker: { symbol, size: 8 },
       hovertemplate: "step %{x}: %{y:.1f} %",
     });

@@ -60,9 +60,10 @@ class Seen(NamedTuple):
         return counts
 
     def probabilities(self) -> np.ndarray:
-        """`[T, E, K]`, of the examples."""
+        """`[T, E, K]`, of the examples; NaN where logits are not finite."""
         logits = self.logits[:, self.examples].astype(np.float64)
-        exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+        with np.errstate(invalid="ignore"):
+            exponentials = np.exp(logits - logits.max(-1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(-1, keepdims=True))
 
 
@@ -99,6 +100,9 @@ def see(run: Run, dataset: Dataset, images: int, examples: int) -> Seen:
         rates = _rates(run, normalize, dataset.test.read(indices[:RATED])[0])
     except ValueError as error:  # layers that are called several times a step
         notes.append(f"Firing rates by time-step were not told: {error}")
+    infinite = int(np.sum(~np.isfinite(means).all((0, 2))))
+    if infinite:
+        notes.append(f"Logits of {infinite:,} test inputs are not finite: what is predicted for them means nothing.")
     if len(true) < num_test:
         notes.append(f"Predictions are of {len(true):,} of {num_test:,} test inputs.")
     return Seen(num_test, true, means, rates, chosen, np.asarray(shown)[: len(chosen)], tuple(notes))
