@@ -52,4 +52,7 @@ def test_forms_and_hooks_can_be_read_and_need_no_network():
             assert all(part["attributes"]["label"] for part in fields["body"])
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     assert [repository["repo"] for repository in hooks["repos"]] == ["local"]
-    assert {hook["language"] for repository in hooks["repos"] for hook in repository["hooks"]} == {"system"}
+    of_all = [hook for repository in hooks["repos"] for hook in repository["hooks"]]
+    assert {hook["language"] for hook in of_all} == {"system"}
+    asked = {stage for hook in of_all for stage in hook.get("stages", hooks["default_stages"])}
+    assert asked == set(hooks["default_install_hook_types"])  # else `pre-commit install` leaves some out

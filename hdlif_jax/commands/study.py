@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import json
 import pathlib
 import re
-from typing import Any
+from typing import Annotated, Any
 
 from hdlif_jax.checks import Seed, check_fields
 from hdlif_jax.commands.config import TrainConfig, to_dict
@@ -20,7 +21,7 @@ from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.near import did_you_mean
 from hdlif_jax.commands.support.planned import Planned, do_all
 from hdlif_jax.commands.support.program import program, typed
-from hdlif_jax.commands.support.run_directory import PACKAGES, read_json, version_of, write_json
+from hdlif_jax.commands.support.run_directory import PACKAGES, PARTIAL, read_json, version_of, write_json
 from hdlif_jax.commands.support.whole_run import complete, is_whole
 
 
@@ -31,8 +32,8 @@ class Arguments:
     Fields of the configuration, such as --epochs 3 or --data.dir DIR, go to all of its runs.
     """
 
-    study: conf.Positional[str]
-    """Name of a study, or a file of one in YAML or JSON."""
+    study: Annotated[conf.Positional[str], conf.arg(metavar="NAME|FILE")]
+    """One of those that ship, or a file of one in YAML or JSON."""
     out: pathlib.Path | None = None
     """Folder; studies/NAME by default. Called again it goes on where it stopped."""
     seeds: tuple[Seed, ...] | None = None
@@ -116,6 +117,10 @@ def with_words(config: TrainConfig, words: list[str]) -> TrainConfig:
         raise CommandError(f"unknown option {unknown[0]}; `{program('train')} --help` lists the fields of all runs")
     if changed.seed != config.seed:
         raise CommandError("the seed of a run is the study's; use --seeds 0 1 2")
+    if changed.preset != config.preset:
+        raise CommandError("the preset of a run is its variant's; write a study of your own, or leave out --preset")
+    if changed.recipe != config.recipe:
+        raise CommandError("the recipe, which decides all other fields, is the scale's; choose a --scale that has it")
     new: TrainConfig = changed
     return new
 
@@ -128,8 +133,9 @@ def plan_file(out: pathlib.Path, name: str, planned: list[Planned]) -> dict[str,
     """
     file = out / "plan.json"
     runs = {f"{run.variant}/seed-{run.seed}": _as_json(to_dict(run.config)) for run in planned}
-    if not file.is_file():
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    is_taken = out.exists() and (not out.is_dir() or any(path.suffix != PARTIAL for path in out.iterdir()))
+    if not file.is_file():  # looked for after all else, as another job may be about to write it
+        if is_taken:
             raise CommandError(f"{out} is not empty and holds no study; choose another --out")
         return {"study": name, "runs": runs}
     before = read_json(file)
@@ -177,16 +183,16 @@ def write_results(out: pathlib.Path, title: str, notes: list[str], runs: dict[st
 @command
 def main() -> None:
     """Entry point."""
-    options: dict[str, Any] = {"return_unknown_args": True}
-    parsed: Any = cli.parse(Arguments, "study", **options)
+    about = f"{inspect.getdoc(Arguments)}\n\nThere are {', '.join(STUDIES)}."
+    parsed: Any = cli.parse(Arguments, "study", description=about, return_unknown_args=True)
     arguments, words = parsed
     name, study = load_study(arguments.study)
     out = arguments.out or pathlib.Path("studies") / name
     planned = plan(study, arguments, words, out)
-    description = plan_file(out, name, planned)
+    plan_file(out, name, planned)
     check_runs(planned)
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "plan.json", description)
+    write_json(out / "plan.json", plan_file(out, name, planned))  # with what other jobs wrote meanwhile
     first, step = arguments.share()
     is_done = functools.partial(is_whole, needs_proof=arguments.deploy)
     do_all(planned[first::step], functools.partial(complete, needs_proof=arguments.deploy), is_done)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib import ticker
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from hdlif_jax.viz.arrays import Numbers
@@ -13,6 +14,7 @@ from hdlif_jax.viz.looks import Look
 
 DARK = 0.55  # of the range of colours; below it what is written in is white
 LEGEND_COLUMNS = 3
+HANDLE, LETTER = 0.6, 0.085  # inches, of what stands before a name in a legend, and of a letter
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -33,9 +35,11 @@ def place(axes: Axes | None, width: float = 7.0, height: float = 4.6) -> tuple[F
 def legend_below(figure: Figure, axes: Axes) -> None:
     """A legend below the panels, where it covers nothing."""
     handles, labels = axes.get_legend_handles_labels()
+    handles = [handle.lines[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles]
     if labels:
-        longest = max(map(len, labels))
-        figure.legend(handles, labels, loc="outside lower center", ncols=1 if longest > 40 else LEGEND_COLUMNS)
+        inches = HANDLE + LETTER * max(map(len, labels))  # of an entry
+        columns = int(figure.get_figwidth() / inches)
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(LEGEND_COLUMNS, max(1, columns)))
 
 
 def band(axes: Axes, x: Numbers, series: Numbers, look: Look, name: str) -> None:
@@ -49,7 +53,7 @@ def band(axes: Axes, x: Numbers, series: Numbers, look: Look, name: str) -> None
 
 def whole_numbers(axes: Axes) -> None:
     """Ticks of time-steps or epochs."""
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, steps=[1, 2, 5, 10]))  # the last of 20, too
 
 
 def plain_ticks(axes: Axes, low: float, high: float, first: tuple[float, ...] = ()) -> None:

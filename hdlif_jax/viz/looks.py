@@ -8,7 +8,7 @@ import numpy as np
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h", "d")
 LINES = ("-", "--", "-.", ":")
-DARKEST, BRIGHTEST = 0.0, 0.88  # of viridis, whose brightness rises evenly; above is too bright on white
+DARKEST, BRIGHTEST = 0.0, 0.8  # of viridis, whose brightness rises evenly; above is too bright on white, in grey
 # Colours of Okabe and Ito (2008), for the few series that mean the same in all figures.
 BLUE, ORANGE, GREEN, RED, BLACK, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#000000", "#7F7F7F"
 

@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from hdlif_jax.viz.arrays import by_name, same_names
+from hdlif_jax.viz.arrays import Numbers, by_name, same_names
 from hdlif_jax.viz.canvas import legend_below, new_figure, place
 from hdlif_jax.viz.looks import GREY, looks
 
+RINGS = (0.25, 0.5, 0.75, 1.0)  # of a radar, with labels
 DECADE = 10  # costs that are further apart are drawn by their orders of magnitude
 
 
@@ -58,7 +59,7 @@ def pareto(
     if len(positive) == len(points) and max(positive) > DECADE * min(positive):
         panel.set_xscale("log")
     else:
-        panel.set_xlim(left=0)
+        panel.set_xlim(0, max(panel.get_xlim()[1], 1.1 * max(cost for cost, _ in points)))
     panel.xaxis.set_minor_formatter(ticker.NullFormatter())
     panel.set(xlabel=xlabel, ylabel=ylabel)
     panel.grid(alpha=0.3, which="both")
@@ -97,18 +98,34 @@ def radar(values: Mapping[str, ArrayLike], quantities: Sequence[str], *, units: 
     figure = new_figure(9, 6.5)
     axes: Any = figure.add_subplot(projection="polar")
     largest = np.max(list(found.values()), axis=0)
-    for name, look in looks(list(found)).items():
-        shares = np.divide(found[name], largest, out=np.zeros_like(largest), where=largest > 0)
-        axes.plot([*angles, angles[0]], [*shares, shares[0]], **look.line(name))
+    shares = [np.divide(row, largest, out=np.zeros_like(largest), where=largest > 0) for row in found.values()]
+    for row, (name, look) in zip(shares, looks(list(found)).items(), strict=True):
+        axes.plot([*angles, angles[0]], [*row, row[0]], **look.line(name))
     behind = ["" if not unit else f" {unit}" for unit in (units or [""] * len(names))]
-    labels = [f"{name}\n(1 is {most:.3g}{unit})" for name, most, unit in zip(names, largest, behind, strict=True)]
+    labels = [f"{name}\n(1 is {_short(most)}{unit})" for name, most, unit in zip(names, largest, behind, strict=True)]
     axes.set_xticks(angles, labels)
     axes.tick_params(axis="x", pad=max(18.0, 2.8 * max(map(len, "\n".join(labels).split("\n")))))  # off the circle
     axes.set_rlim(0, 1.05)
-    axes.set_yticks([0.25, 0.5, 0.75, 1.0])
-    axes.set_rlabel_position(180 / len(names))
+    axes.set_yticks(RINGS)
+    axes.set_rlabel_position(np.degrees(_free_ray(np.array(shares))))
+    axes.grid(alpha=0.3)
     legend_below(figure, axes)
     return figure
+
+
+def _short(value: float) -> str:
+    """Three digits, or all of those before the point."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def _free_ray(shares: Numbers) -> float:
+    """The angle, half-way between two axes, where the outlines of `[N, Q]` cross farthest from the rings' labels."""
+    half = np.pi / shares.shape[1]
+    here, next_ = shares, np.roll(shares, -1, axis=1)
+    total = here + next_
+    crossings = np.divide(2 * here * next_, total, out=np.zeros_like(total), where=total > 0) * np.cos(half)
+    room = np.abs(crossings[:, :, None] - np.array(RINGS)).min(axis=(0, 2))  # [Q]
+    return float(half * (2 * np.argmax(room) + 1))
 
 
 def _surpasses(other: tuple[float, float], point: tuple[float, float]) -> bool:

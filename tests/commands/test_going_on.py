@@ -3,8 +3,10 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors.flax import save_file as save_halves
 from safetensors.numpy import save_file
 
 from hdlif_jax import training
@@ -107,15 +109,22 @@ def test_a_run_starts_with_the_layers_of_another_that_fit(finished, tmp_path, ca
     theirs = running.starting_weights(trainer.model, tmp_path / "theirs.safetensors")
     jax.tree.map(np.testing.assert_array_equal, theirs, start)
     assert "fc is refused: kernel of head would be [2, 10], and it is [3, 10]" in capsys.readouterr().out
+    halves = {name: jnp.asarray(array, jnp.bfloat16) for name, array in state.items()}
+    save_halves(halves, tmp_path / "halves.safetensors")
+    rounded = running.starting_weights(trainer.model, tmp_path / "halves.safetensors")
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=2**-7, atol=1e-6), rounded, start)
 
 
-@pytest.mark.parametrize("case", ["a file that is no weights", "no such file", "nothing fits"])
+@pytest.mark.parametrize("case", ["no weights", "no such file", "nothing fits", "no layer fits"])
 def test_weights_that_cannot_be_used_are_an_error_in_one_line(case, finished, tmp_path, capsys, monkeypatch):
     source = tmp_path / "file"
-    if case == "a file that is no weights":
+    if case == "no weights":
         source.write_text("thesis")
     if case == "nothing fits":
         training.save_weights(source, training.load_run(finished.path).variables._replace(params={}, batch_stats={}))
+    if case == "no layer fits":
+        source = source.with_suffix(".safetensors")
+        save_file({"x.weight": np.ones((3, 4), np.float32)}, source)
     out = tmp_path / "run"
     words = ["--model.widths", "4", "--batch-size", "512", "--init-from", str(source), "--out", str(out)]
     monkeypatch.setattr("sys.argv", ["train", *words])

@@ -4,6 +4,7 @@ import functools
 import os
 import pathlib
 import signal
+import sys
 import time
 
 import pytest
@@ -26,12 +27,33 @@ def test_what_fails_is_told_in_its_last_line(tmp_path):
     assert log.read_text().startswith("of an earlier time\nerror: invalid literal")
 
 
+def fails_before_another_prints(log):
+    print("error: what is wrong", file=sys.stderr)
+    with log.open("a") as file:
+        file.write("epoch 39/40 of another process\n")
+    sys.exit(2)
+
+
+def test_a_log_of_two_processes_does_not_hide_the_error(tmp_path):
+    log = tmp_path / "log"
+    with pytest.raises(CommandError, match=r"^what is wrong$"):
+        in_own_process(functools.partial(fails_before_another_prints, log), log)
+
+
+def touch_later(path):
+    time.sleep(60)
+    path.touch()
+
+
 def test_a_request_to_stop_is_handed_on(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Stopped) as stop:
         in_own_process(
-            functools.partial(time.sleep, 600), tmp_path / "log", lambda: os.kill(os.getpid(), signal.SIGTERM)
+            functools.partial(touch_later, tmp_path / "done"),
+            tmp_path / "log",
+            lambda: os.kill(os.getpid(), signal.SIGTERM),
         )
+    assert not (tmp_path / "done").exists()
     assert stop.value.status == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) == before
 

@@ -7,6 +7,7 @@ version read from it.
 
 import pathlib
 import shutil
+import subprocess
 
 import jax
 import numpy as np
@@ -17,6 +18,7 @@ from hdlif_jax import data, nn, training
 from hdlif_jax.commands.config import DataConfig, ModelConfig, TrainConfig
 from hdlif_jax.commands.evaluate import evaluate
 from hdlif_jax.commands.make import make_trainer
+from hdlif_jax.commands.support import run_directory
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory
 from hdlif_jax.commands.support.runs import load_dataset, load_run
@@ -29,6 +31,25 @@ HERE = pathlib.Path(__file__).parent
 @pytest.fixture
 def earlier_run(tmp_path):
     return shutil.copytree(HERE / "earlier_run", tmp_path / "run")
+
+
+def test_a_run_keeps_the_commit_of_a_checkout_and_of_nothing_around_an_installation(monkeypatch, tmp_path):
+    repository, installed = tmp_path / "own", tmp_path / "own" / "venv" / "site-packages"
+    installed.mkdir(parents=True)
+    git = ["git", "-C", repository, "-c", "user.name=a", "-c", "user.email=a"]
+    subprocess.run([*git[:3], "init", "-q"], check=True)
+    commits = []
+    for root in (repository, installed):  # the first has no commit yet
+        monkeypatch.setattr(run_directory, "ROOT", root)
+        commits.append(run_directory._git_commit())
+        subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    monkeypatch.setattr(run_directory, "ROOT", repository)
+    commits.append(run_directory._git_commit())
+    monkeypatch.setenv("PATH", str(tmp_path))  # without git, as in a small container
+    commits.append(run_directory._git_commit())
+    assert commits[:2] == [None, None]
+    assert len(commits[2]) == 40
+    assert commits[3] is None
 
 
 def by_path(tree):

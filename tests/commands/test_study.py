@@ -6,20 +6,22 @@ import json
 import random
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from hdlif_jax.commands import compare, study
+from hdlif_jax.commands import compare, costs, evaluate, study
 from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.studies import Study, Variant
-from hdlif_jax.commands.support import study_plots
+from hdlif_jax.commands.support import runs as running
+from hdlif_jax.commands.support import study_plots, whole_run
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.run_directory import RunDirectory, write_json
-from hdlif_jax.commands.support.study_figures import FIGURES, by_data, difference, rows_of, spread
+from hdlif_jax.commands.support.study_figures import FIGURES, by_data, difference, paper_of, rows_of, spread
 from hdlif_jax.commands.support.study_tables import markdown, shown_steps
-from hdlif_jax.commands.support.whole_run import found, is_whole
+from hdlif_jax.commands.support.whole_run import complete, found, is_whole
 
 TWO = Study("Which?", {"lif": Variant("digits", {"model.neuron": "lif"}), "hd-lif": Variant("digits")}, (0, 1, 2))
 
@@ -124,9 +126,33 @@ def test_rows_of_several_datasets_are_compared_within_each(tmp_path):
     assert "Nothing was held out to choose by" in markdown("", [], rows_of(nothing), tmp_path)
 
 
+def test_the_paper_s_figures_stand_beside_the_same_system_alone():
+    config = PRESETS["cifar100-resnet18-ternary-4bit-parallel"].config
+    small = dataclasses.replace(config, epochs=8, model=dataclasses.replace(config.model, width=16, init="uniform"))
+    assert paper_of(small) == PRESETS[config.preset].paper is not None
+    others = {
+        "neuron": dataclasses.replace(config, model=dataclasses.replace(config.model, neuron="lif", parallel=None)),
+        "rule": dataclasses.replace(config, learning=dataclasses.replace(config.learning, rule="stbp")),
+        "data": dataclasses.replace(config, data=dataclasses.replace(config.data, name="cifar10")),
+        "preset": dataclasses.replace(config, preset="custom"),
+    }
+    assert {name: paper_of(other) for name, other in others.items()} == dict.fromkeys(others)
+
+
 def test_of_many_steps_a_table_shows_some():
     assert shown_steps(4) == [1, 2, 3, 4]
     assert shown_steps(20) == [1, 2, 3, 4, 6, 8, 12, 16, 20]
+
+
+def test_rows_of_other_seeds_are_compared_over_those_in_common(runs, tmp_path):
+    rows = {name: {seed: found(path) for seed, path in seeds.items()} for name, seeds in runs.items()}
+    assert "deviation over seeds 0, 1, 2;" in markdown("", [], rows_of(rows), tmp_path)
+    del rows["hd-lif"][1]
+    of_fewer = rows_of(rows)
+    assert "deviation over the seeds that a row has" in markdown("", [], of_fewer, tmp_path)
+    accuracy = {name: [of[seed].summary["test_accuracy"] for seed in (0, 2)] for name, of in rows.items()}
+    in_common = 100 * np.subtract(accuracy["hd-lif"], accuracy["lif"])
+    assert of_fewer[1].versus_first.mean == pytest.approx(in_common.mean())
 
 
 def test_one_seed_has_no_spread_and_no_interval():
@@ -134,6 +160,9 @@ def test_one_seed_has_no_spread_and_no_interval():
     assert spread([None]).mean is None
     assert difference({0: 2.0}, {0: 1.5}) == (0.5, None, None)
     assert difference({0: 2.0}, {1: 1.5}) is None
+    assert spread([1.0, 3.0]).deviation == pytest.approx(2**0.5)  # of two there are
+    low_and_high = difference({0: 2.0, 1: 4.0}, {0: 1.0, 1: 1.0})[1:]
+    assert low_and_high == pytest.approx((2 - 12.7062, 2 + 12.7062), abs=1e-3)  # Student's t of one degree
 
 
 def test_a_study_writes_the_same_but_for_times(runs, tmp_path):
@@ -193,6 +222,65 @@ def test_a_run_is_not_compared_with_itself(runs, tmp_path):
     with pytest.raises(CommandError, match="at least one"):
         compare.grouped(())
     assert not is_whole(unfinished)
+
+
+class Counted:
+    """In the place of what counts, evaluates and proves: says how often each was asked."""
+
+    def __init__(self, monkeypatch):
+        self.calls = []
+        subject = types.SimpleNamespace(trained="checkpoint of step 7")
+        self.costs = {"weights": subject.trained, "inputs": "64 test inputs of digits", "train_step": {"memory_mb": 1}}
+        monkeypatch.setattr(costs, "load_subject", lambda path: subject)
+        monkeypatch.setattr(costs, "collect", lambda subject, arguments: (self.calls.append("costs"), self.costs)[::-1])
+        best = {"test_accuracy": 0.9, "step": 7}
+        monkeypatch.setattr(evaluate, "evaluate", lambda path, step: (self.calls.append("best"), best)[1])
+        proven = {"deployed_bytes": 5, "deployed_accuracy": 0.9}
+        monkeypatch.setattr(whole_run, "proof", lambda path: (self.calls.append("proof"), proven)[1])
+
+
+def test_figures_are_of_the_run_as_it_is_now(runs, monkeypatch):
+    """One that was trained longer since has others, and costs that others counted otherwise do not compare."""
+    path = runs["lif"][0]
+    directory, counted = RunDirectory(path), Counted(monkeypatch)
+    assert is_whole(path)  # of an earlier version, which did not say of how many epochs
+    (path / "figures.json").unlink()
+    (path / "costs.json").unlink()
+    for asked in (["costs", "best", "proof"], ["best", "proof"]):
+        complete(directory.config(), path)
+        assert counted.calls == asked
+        assert is_whole(path, needs_proof=True)
+        counted.calls.clear()
+    for other in ({"weights": "untrained"}, {"inputs": "64 random inputs (synthetic)"}, {"train_step": None}):
+        write_json(path / "costs.json", counted.costs | other)
+        complete(directory.config(), path, needs_proof=False)
+        assert counted.calls.pop(0) == "costs"
+        assert json.loads((path / "costs.json").read_text()) == counted.costs
+        counted.calls.clear()
+    directory.change(dataclasses.replace(directory.config(), epochs=99), 7)
+    write_json(path / "summary.json", {})
+    assert not is_whole(path)
+
+
+def test_data_that_is_gone_is_no_refusal_of_the_network(runs, monkeypatch):
+    """It would stay in the table for good; and what else lies where the artifact goes is left alone."""
+
+    def gone(config, info):
+        raise CommandError("digits are gone")
+
+    monkeypatch.setattr(running, "load_run", lambda path: types.SimpleNamespace(config=None, info=None))
+    monkeypatch.setattr(running, "load_dataset", gone)
+    path = runs["lif"][0]
+    (path / "artifact").mkdir()
+    (path / "artifact" / "manifest.json").touch()  # of a kill
+    with pytest.raises(CommandError, match="digits are gone"):
+        whole_run.proof(path)
+    assert not (path / "artifact").exists()
+    (path / "artifact").mkdir()
+    (path / "artifact" / "notes").touch()
+    with pytest.raises(CommandError, match="is no artifact; move it"):
+        whole_run.proof(path)
+    assert (path / "artifact" / "notes").exists()
 
 
 TINY_STUDY = """\

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import pathlib
 import sys
 
 import jax
@@ -15,7 +16,7 @@ from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.commands.studies import STUDIES, Study, Variant, read_study
 from hdlif_jax.commands.support.check_runs import check_all
 from hdlif_jax.commands.support.errors import CommandError
-from hdlif_jax.commands.support.run_directory import write_json
+from hdlif_jax.commands.support.run_directory import PARTIAL, write_json
 from hdlif_jax.commands.support.runs import input_spec
 from hdlif_jax.commands.support.stages import first_config
 
@@ -77,7 +78,12 @@ def test_table_1_has_the_systems_before_it_and_each_is_compared_within_its_datas
         ("variants:\n  a: {preset: digitz}", "unknown preset 'digitz'; did you mean digits"),
         ("variants:\n  'a b': {preset: digits}", "variant 'a b' names a folder"),
         ("variants:\n  a: {preset: digits}\nseeds: [0, 0]", "name one twice"),
-        ("variants:\n  a: {preset: digits, fields: [1]}", "fields=[1]; give names with values"),
+        ("variants:\n  a: {preset: digits, fields: [1]}", "variant a has fields [1]; give names with values"),
+        ("variants:\n  a: {preset: digits, fields: {1: 3}}", "variant a has fields {1: 3}; give names with values"),
+        ("variants:\n  a: {preset: digits, fields: {seed: 3}}", "variant a has the field seed, which is decided by"),
+        ("variants:\n  a: {preset: digits}\nscales: {b: {preset: lif}}", "scale b has the field preset, which is"),
+        ("variants:\n  a: {preset: digits}\nscales: {b: 3}", "scale b has fields 3; give names with values"),
+        ("variants:\n  a: {preset: digits}\nseeds: 3", "seeds=3 must be a tuple, e.g. (0, 1, 2)"),
         ("variants:\n  a: {preset: digits}\nseeds: [-1]", "must be in 0"),
         ("- a", "is no study; expected description and variants"),
         ("variants: [", "is not valid YAML"),
@@ -102,17 +108,26 @@ def test_a_study_from_a_file(tmp_path):
     file.write_text("variants:\n  a: {preset: digits, fields: {model.widths: [4, 8]}}\nscales: {cpu: {epochs: 2}}")
     config = read_study(file).config("a", "cpu", 5)
     assert (config.model.widths, config.epochs, config.seed) == ((4, 8), 2, 5)
+    file.write_text("variants:\n  a: {preset: digits}\nscales: {16: , 8: {epochs: 2}}")
+    assert read_study(file).scales == {"16": {}, "8": {"epochs": 2}}
 
 
-def test_shares_of_jobs_are_all_runs_once(tmp_path):
-    planned = study.plan(TWO, study.Arguments("x"), ["--epochs", "3"], tmp_path)
-    assert [(run.variant, run.seed) for run in planned[:3]] == [("lif", 0), ("hd-lif", 0), ("lif", 1)]
+def test_jobs_share_the_runs_and_the_last_to_end_writes_the_table(tmp_path, monkeypatch, capsys):
+    done, out = [], tmp_path / "out"
+    monkeypatch.setattr(study, "check_runs", lambda planned: None)
+    monkeypatch.setattr(study, "do_all", lambda planned, work, is_done: done.extend(planned))
+    monkeypatch.setattr(study, "is_whole", lambda path, needs_proof: path in [run.path for run in done])
+    monkeypatch.setattr(study, "write_results", lambda out, *rest: (out / "study.md").write_text("the table"))
+    for job, said in ((2, "4 of 6 runs are other jobs'"), (1, "2 of 6 runs are other jobs'"), (3, "the table")):
+        words = ["quick", "--out", str(out), "--only", f"{job}/3", "--epochs", "3"]
+        monkeypatch.setattr(sys, "argv", ["study", *words])
+        study.main()
+        assert capsys.readouterr().out.startswith(said)
+        assert len(done) % 2 == 0
+    planned = study.plan(STUDIES["quick"], study.Arguments("quick"), ["--epochs", "3"], out)
+    assert sorted(run.path for run in done) == sorted(run.path for run in planned)
+    assert [(run.variant, run.seed) for run in planned[2:4]] == [("hd-lif-parallel", 0), ("lif", 1)]
     assert {run.config.epochs for run in planned} == {3}
-    shares = []
-    for index in (1, 2, 3, 4):
-        first, step = study.Arguments("x", only=f"{index}/4").share()
-        shares += planned[first::step]
-    assert sorted(run.path for run in shares) == sorted(run.path for run in planned)
 
 
 def test_a_part_of_the_variants(tmp_path):
@@ -166,7 +181,13 @@ def test_a_share_that_is_none(only):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"), [(["--modle.width", "3"], "unknown option --modle.width"), (["--seed", "4"], "use --seeds")]
+    ("words", "message"),
+    [
+        (["--modle.width", "3"], "unknown option --modle.width"),
+        (["--seed", "4"], "use --seeds"),
+        (["--preset", "digits-tet"], "the preset of a run is its variant's"),
+        (["--recipe", "common"], "the recipe, which decides all other fields, is the scale's"),
+    ],
 )
 def test_options_that_no_run_has(tmp_path, words, message):
     with pytest.raises(CommandError, match=message):
@@ -192,12 +213,43 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
         study.plan_file(tmp_path / "b", "two", plan)
 
 
+def test_a_job_that_begins_while_another_writes_the_plan_finds_it(tmp_path, monkeypatch):
+    """Between its two looks at the folder, which were the other way round."""
+    plan = study.plan(TWO, study.Arguments("x", seeds=(0,)), [], tmp_path)
+    description = study.plan_file(tmp_path, "two", plan)
+    (tmp_path / f"plan.json-other-1{PARTIAL}").touch()
+    assert study.plan_file(tmp_path, "two", plan) == description
+    is_file = pathlib.Path.is_file
+
+    def is_file_of_the_other(path):
+        if path.name == "plan.json" and not path.exists():
+            found = is_file(path)
+            write_json(tmp_path / "plan.json", description)
+            return found
+        return is_file(path)
+
+    monkeypatch.setattr(pathlib.Path, "is_file", is_file_of_the_other)
+    assert study.plan_file(tmp_path, "two", plan) == description
+
+
 def test_a_study_that_does_not_exist(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["study", "quikc"])
     with pytest.raises(SystemExit) as exit_:
         study.main()
     assert exit_.value.code == 2
     assert "unknown study 'quikc'; did you mean quick?" in capsys.readouterr().err
+
+
+def test_help_names_the_studies_that_ship(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "argv", ["study", "--help"])
+    with pytest.raises(SystemExit) as exit_:
+        study.main()
+    assert exit_.value.code in (None, 0)
+    output = capsys.readouterr().out
+    assert f"There are {', '.join(STUDIES)}." in " ".join(output.split())
+    assert output.startswith("usage: hdlif study [-h] [OPTIONS] NAME|FILE\n")
+    assert max(map(len, output.splitlines())) <= 80
 
 
 def test_configurations_survive_the_way_to_a_process():

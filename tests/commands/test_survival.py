@@ -75,7 +75,7 @@ def test_two_processes_on_one_directory(command, tmp_path):
     wait_for(directory / "checkpoints" / "5", first)
     status, _, errors = command.run("train", "--resume", directory)
     assert status == 2
-    assert "another process is training in" in errors
+    assert "another process is at work in" in errors
     assert errors.count("\n") == 1
     assert first.poll() is None
     first.kill()

@@ -148,6 +148,39 @@ def test_a_radar_is_in_shares_of_the_largest():
     assert [line.get_ydata().tolist() for line in axes.lines] == [[1, 0, 0.5, 1], [0.5, 0, 1, 0.5]]
 
 
+def test_labels_of_a_radar_stand_where_no_outline_is_near():
+    """Against the crossings of outlines and rays, solved as lines."""
+    values = np.random.default_rng(2).uniform(0.1, 1, (3, 5))
+    values /= values.max(0)
+    axes = viz.radar({str(row): shares for row, shares in enumerate(values)}, list("vwxyz")).axes[0]
+    corners = np.linspace(0, 2 * np.pi, 5, endpoint=False)
+    rays = corners + np.pi / 5
+    room = {}
+    for index, ray in enumerate(rays):
+        crossings = []
+        for shares in values:
+            points = shares[:, None] * np.stack([np.cos(corners), np.sin(corners)], 1)
+            one, other = points[index], points[(index + 1) % 5]
+            direction = np.array([np.cos(ray), np.sin(ray)])
+            crossings.append(np.linalg.solve(np.stack([direction, one - other], 1), one)[0])
+        room[round(np.degrees(ray), 6)] = np.abs(np.subtract.outer(crossings, [0.25, 0.5, 0.75, 1])).min()
+    assert round(axes.get_rlabel_position(), 6) == max(room, key=room.get)
+
+
+def test_series_are_seen_in_grey_and_in_the_legend():
+    names = [str(index) for index in range(9)]
+    brightness = [np.dot(look.color[:3], [0.299, 0.587, 0.114]) for look in viz.looks(names).values()]
+    assert brightness[-1] < 0.67  # of 1, which is white; grids are at 0.9
+    figure = viz.pareto({name: [1.0, 2.0] for name in names}, {name: [50.0, 60.0] for name in names})
+    assert [handle.get_marker() for handle in figure.legends[0].legend_handles] == [
+        look.marker for look in viz.looks(names).values()
+    ]
+    low, high = figure.axes[0].get_xlim()
+    assert low == 0
+    assert high > 1.5 + np.std([1, 2], ddof=1)  # the ends of the bars
+    assert 20 in viz.curves(range(1, 21), {"a": range(20)}).axes[0].get_xticks()
+
+
 @pytest.mark.parametrize("accuracies", [[0.997, 1.0, 0.997, 0.997], [0.0, 0.0], [0.5, 0.5], [1.0]])
 @pytest.mark.parametrize("count", [3, 359, 10_000_000])
 def test_the_axis_of_accuracies_does_not_zoom_into_single_images(accuracies, count):

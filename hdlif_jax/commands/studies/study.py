@@ -17,6 +17,7 @@ from hdlif_jax.commands.support.near import did_you_mean
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # of a variant, which names a folder
 Fields = dict[str, Any]  # by dotted name, such as "model.width"
+DECIDED = {"seed": "seeds", "preset": "preset"}  # what no field may change, and where it stands
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,9 @@ class Study:
             if variant.preset not in PRESETS:
                 near = did_you_mean(variant.preset, PRESETS)
                 raise ValueError(f"variant {name} has unknown preset {variant.preset!r}; {near}{where_presets_are()}")
+            _check_names(f"variant {name}", variant.fields)
+        for name, fields in self.scales.items():
+            _check_names(f"scale {name}", fields)
 
     def config(self, variant: str, scale: str, seed: int) -> TrainConfig:
         """The configuration of a run.
@@ -73,6 +77,13 @@ class Study:
             return with_fields(base, budget | chosen.fields | {"seed": seed})
         except (TypeError, ValueError) as error:
             raise type(error)(f"variant {variant}: {error}") from error
+
+
+def _check_names(where: str, fields: Any) -> None:
+    if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
+        raise ValueError(f"{where} has fields {fields!r}; give names with values, such as model.width: 16")
+    for name in fields.keys() & DECIDED.keys():
+        raise ValueError(f"{where} has the field {name}, which is decided by the study's {DECIDED[name]}; leave it out")
 
 
 def with_fields(config: TrainConfig, fields: Fields) -> TrainConfig:
@@ -114,8 +125,10 @@ def read_study(path: pathlib.Path) -> Study:
         if unknown:
             raise ValueError(f"unknown {', '.join(map(str, unknown))}; a study has {', '.join(sorted(known))}")
         others = {name: value for name, value in values.items() if name != "variants"}
-        if "seeds" in others:
+        if isinstance(others.get("seeds"), list):
             others["seeds"] = tuple(others["seeds"])
+        if isinstance(others.get("scales"), dict):  # YAML reads 16 as a number, and nothing as None
+            others["scales"] = {str(name): fields or {} for name, fields in others["scales"].items()}
         return Study(**({"description": path.stem} | others | {"variants": made}))
     except (TypeError, ValueError) as error:
         raise CommandError(f"{path} is no study: {error}") from error
@@ -124,7 +137,4 @@ def read_study(path: pathlib.Path) -> Study:
 def _variant(name: str, values: Any) -> Variant:
     if not isinstance(values, dict) or set(values) - {"preset", "fields"} or "preset" not in values:
         raise ValueError(f"variant {name} is {values!r}; give preset, and fields that are other than there")
-    fields = values.get("fields") or {}
-    if not isinstance(fields, dict):
-        raise ValueError(f"variant {name} has fields={fields!r}; give names with values, such as model.width: 16")
-    return Variant(str(values["preset"]), fields)
+    return Variant(str(values["preset"]), values.get("fields") or {})

@@ -44,7 +44,7 @@ def read_values(path: pathlib.Path) -> Any:
 
 def _json(path: pathlib.Path) -> Any:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(), object_pairs_hook=_once)
     except ValueError as error:
         raise CommandError(f"{path} is not valid JSON ({error}); YAML files end in .yaml") from error
 
@@ -56,11 +56,23 @@ def _yaml(path: pathlib.Path) -> Any:
         raise CommandError(f"{path} needs the package PyYAML; write it as JSON instead") from None
 
     class Loader(yaml.SafeLoader):
-        """YAML 1.2's numbers: 1e-3 is one, too."""
+        """YAML 1.2's numbers: 1e-3 is one, too; and no name twice, of which one would be lost."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            _once([(key.value, None) for key, _ in node.value if isinstance(key.value, str)])
+            return super().construct_mapping(node, deep)
 
     number = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
     try:
         return yaml.load(path.read_text(), Loader)  # a safe one
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise CommandError(f"{path} is not valid YAML ({error})") from error
+
+
+def _once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name} stands there twice")
+    return dict(pairs)

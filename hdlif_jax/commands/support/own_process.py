@@ -27,7 +27,7 @@ def in_own_process(work: Callable[[], None], log: pathlib.Path, watch: Callable[
       watch: called twice a second meanwhile.
 
     Raises:
-      CommandError: it failed; has the last line that it printed.
+      CommandError: it failed; has the last line of an error that it printed.
       Stopped: a signal asked for it, here or there; the work was asked to stop and has done so.
     """
     begun = log.stat().st_size if log.exists() else 0
@@ -50,7 +50,8 @@ def in_own_process(work: Callable[[], None], log: pathlib.Path, watch: Callable[
         raise Stopped(f"ended by {signal.Signals(stopped).name}", SIGNALLED + stopped)
     if status:
         lines = log.read_bytes()[begun:].decode(errors="replace").strip().splitlines()
-        raise CommandError(lines[-1].removeprefix("error: ") if lines else f"exit status {status}")
+        said = [line for line in lines if line.startswith("error: ")] or lines  # another process may write there, too
+        raise CommandError(said[-1].removeprefix("error: ") if said else f"exit status {status}")
 
 
 def _start(process: BaseProcess) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PACKAGES = ("hdlif_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
+ROOT = pathlib.Path(__file__).parents[3]  # of a checkout; where it is installed, of all packages
+
 PARTIAL = ".partial"  # end of the name of a file that is being written
 
 
@@ -96,7 +98,7 @@ class RunDirectory:
             lock = filelock.FileLock(self._lock, timeout=0).acquire()
         except filelock.Timeout:
             raise CommandError(
-                f"another process is training in {self.path}; wait until it ends, or choose another directory"
+                f"another process is at work in {self.path}; wait until it ends, or choose another directory"
             ) from None
         with lock:
             yield
@@ -301,7 +303,11 @@ def version_of(package: str) -> str | None:
 
 
 def _git_commit() -> str | None:
-    """Commit of the source tree that this runs from; None outside a checkout."""
-    root = pathlib.Path(__file__).parent
-    result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
-    return result.stdout.strip() or None
+    """Commit of the source tree that this runs from; None outside a checkout, or where git is not there."""
+    if not (ROOT / ".git").exists():  # installed; a repository around that is somebody else's
+        return None
+    try:
+        result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None

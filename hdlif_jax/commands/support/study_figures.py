@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import pathlib
@@ -9,6 +10,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from hdlif_jax.commands.config import ModelConfig, TrainConfig
 from hdlif_jax.commands.presets import PRESETS, PaperFigures
 from hdlif_jax.commands.support.whole_run import Found
 
@@ -125,7 +127,7 @@ class Row(NamedTuple):
       accuracy_per_step: `[T]`, after 1…T time-steps.
       reference: the first row of the same data, which it is compared with; None for that row.
       versus_first: the paired difference in accuracy to that row; None for that row.
-      paper: what a paper reports for the preset; None where it reports nothing.
+      paper: what a paper reports for the preset; None where it reports nothing, or this is another system.
       note: what is to be known of that, or of the preset.
     """
 
@@ -161,11 +163,22 @@ def rows_of(variants: Mapping[str, Mapping[int, Found]]) -> list[Row]:
                 tuple(spread([100 * value for value in step]) for step in per_step),
                 None if first == name else first,
                 None if first == name else difference(accuracies[name], accuracies[first]),
-                None if preset is None else preset.paper,
+                paper_of(found[0].config),
                 None if preset is None else preset.note,
             )
         )
     return rows
+
+
+def paper_of(config: TrainConfig) -> PaperFigures | None:
+    """What a paper reports for the preset of a run that is of the same system, at whatever width and budget."""
+    preset = PRESETS.get(config.preset)
+    return preset.paper if preset is not None and _system(preset.config) == _system(config) else None
+
+
+def _system(config: TrainConfig) -> tuple[ModelConfig, str, str]:
+    of_any_size = dataclasses.replace(config.model, width=None, widths=ModelConfig.widths, init=ModelConfig.init)
+    return of_any_size, config.learning.rule, config.data.name
 
 
 def data_of(run: Found) -> str:

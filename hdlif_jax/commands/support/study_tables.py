@@ -111,7 +111,9 @@ def text_of(spread: Spread, digits: int) -> str:
 
 
 def _seeds(rows: Sequence[Row]) -> str:
-    seeds = sorted({seed for row in rows for seed in row.runs})
+    if len({frozenset(row.runs) for row in rows}) > 1:
+        return "the seeds that a row has, which stand below; differences over those that two rows have in common"
+    seeds = sorted(rows[0].runs)
     return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
 
 

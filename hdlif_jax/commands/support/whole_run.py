@@ -20,10 +20,14 @@ COUNTED_IMAGES = 64
 
 
 def is_whole(path: pathlib.Path, needs_proof: bool = False) -> bool:
-    """Whether a run has all of its figures, those of its deployment too where they are asked for."""
+    """Whether a run has all of its figures as it is now, those of its deployment too where they are asked for."""
     if not (RunDirectory(path).is_finished and (path / FIGURES).is_file()):
         return False
-    return not needs_proof or bool({"deployed_bytes", REFUSED} & read_json(path / FIGURES).keys())
+    figures = read_json(path / FIGURES)
+    epochs = RunDirectory(path).config().epochs
+    if figures.get("epochs", epochs) != epochs:  # it was trained longer since; earlier versions did not say
+        return False
+    return not needs_proof or bool({"deployed_bytes", REFUSED} & figures.keys())
 
 
 def is_trained(path: pathlib.Path) -> bool:
@@ -68,26 +72,51 @@ def complete(config: TrainConfig, path: pathlib.Path, needs_proof: bool = True) 
     from hdlif_jax.commands import costs, evaluate
 
     train(config, path)
-    if not (path / "costs.json").is_file():
-        arguments = costs.Arguments(str(path), images=COUNTED_IMAGES)
-        write_json(path / "costs.json", costs.collect(costs.load_subject(str(path)), arguments)[0])
-    best = evaluate.evaluate(path, "best") if config.data.validation_fraction else None
-    figures = {"best_accuracy": best and best["test_accuracy"], "best_step": best and best["step"]}
-    if needs_proof:
-        figures |= proof(path)
-    write_json(path / FIGURES, figures)
+    with RunDirectory(path).locked():  # a study that was called twice would write the artifact twice
+        subject = costs.load_subject(str(path))
+        if not _is_counted(path / "costs.json", subject.trained):
+            arguments = costs.Arguments(str(path), data="real", images=COUNTED_IMAGES)
+            write_json(path / "costs.json", costs.collect(subject, arguments)[0])
+        best = evaluate.evaluate(path, "best") if config.data.validation_fraction else None
+        figures = {
+            "epochs": config.epochs,
+            "best_accuracy": best and best["test_accuracy"],
+            "best_step": best and best["step"],
+        }
+        if needs_proof:
+            figures |= proof(path)
+        write_json(path / FIGURES, figures)
+
+
+def _is_counted(file: pathlib.Path, checkpoint: str | None) -> bool:
+    """Whether costs are there that compare with those of other runs: of this checkpoint, this many images, a step."""
+    counted = read_json(file) if file.is_file() else {}
+    return (
+        counted.get("weights") == checkpoint
+        and counted["inputs"].startswith(f"{COUNTED_IMAGES} test inputs of ")
+        and counted["train_step"] is not None
+    )
 
 
 def proof(path: pathlib.Path) -> dict[str, Any]:
-    """Size and accuracy of the run as an artifact, or why there is none."""
+    """Size and accuracy of the run as an artifact, or why there is none.
+
+    Raises:
+      CommandError: there is something else in the artifact's place.
+      ValueError: the data is not there.
+    """
     from hdlif_jax.commands import deploy
     from hdlif_jax.commands.support.runs import load_dataset, load_run
+    from hdlif_jax.deploy.format.manifest import MANIFEST
 
     artifact = path / "artifact"
-    shutil.rmtree(artifact, ignore_errors=True)  # of a kill
+    if (artifact / MANIFEST).is_file():
+        shutil.rmtree(artifact)  # of a kill, or of fewer epochs
+    elif artifact.exists():
+        raise CommandError(f"{artifact} is no artifact; move it, as the artifact of the run goes there")
     found = load_run(path)
+    dataset = load_dataset(found.config, found.info)
     try:
-        dataset = load_dataset(found.config, found.info)
         folded, verification = deploy.write_and_verify(found, dataset, artifact)
     except (CommandError, TypeError, ValueError) as error:
         return {REFUSED: str(error)}

@@ -159,7 +159,7 @@ def _flatten(node: nir.Flatten, value: Value, following: nir.NIRNode, options: O
     if len(value.shape) == 1:
         return Read(None, value, "flat already")
     start, end = int(node.start_dim), int(node.end_dim)
-    if start not in (0, 1) or end % len(value.shape) not in (len(value.shape) - 1, 0):
+    if start not in (0, 1) or end not in (-1, len(value.shape) - 1, len(value.shape)):
         raise ValueError(f"it flattens the axes {start}…{end} of {value.shape}, and ours all of them")
     # Axis 1 of a batch is the first of an example: some exporters keep the numbers that their framework counts by.
     note = "axis 1 is counted with the batch" if start else ""

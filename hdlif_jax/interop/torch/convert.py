@@ -43,7 +43,8 @@ def to_ours(layer: Layer, place: Place, latent: bool) -> Converted:
         raise Unfit(layer.refusal)
     as_ours = layer.kind == "other" and layer.arrays.keys() == place.fields.keys()
     if layer.kind != place.kind and not as_ours:
-        raise Unfit(f"it is a {layer.kind} layer, and {place.path} a {place.kind} layer")
+        what = f"is a {layer.kind} layer" if layer.kind != "other" else f"has the fields {', '.join(layer.arrays)}"
+        raise Unfit(f"it {what}, and {place.path} is a {place.kind} layer")
     converts = {"convolution": _convolution, "linear": _linear, "norm": _norm, "attention": _attention}
     if as_ours:
         converted = Converted(dict(layer.arrays), ())
@@ -82,6 +83,7 @@ def _check_settings(layer: Layer, place: Place) -> None:
         ours = {name: (getattr(module, name),) * 2 for name in ("stride", "padding")}
         ours |= {"dilation": (1, 1), "padding_mode": "zeros"}
         words = {"valid": (0, 0), "same": ((module.kernel_size - 1) / 2,) * 2}
+        ours |= {"eps": 1e-4} if module.gain is not None else {}  # of a standardised kernel
         theirs = {name: words.get(str(value), value) for name, value in theirs.items()}
     elif place.kind == "norm":
         ours = {"eps": module.options.epsilon}

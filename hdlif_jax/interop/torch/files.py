@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,6 +79,10 @@ def _pickled(path: pathlib.Path) -> Mapping[str, Any]:
             ) from None
         try:
             loaded = torch.load(file, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:  # whose text tells how to run what is in it
+            raise ValueError(
+                f"{path} holds no plain tensors (it is damaged, or holds objects or code); {NEXT}"
+            ) from None
         except Exception as error:  # whatever a forged pickle leads to
             raise ValueError(f"{path} holds no plain tensors ({_line(error)}); {NEXT}") from None
     if not isinstance(loaded, Mapping):
@@ -99,7 +104,7 @@ def _arrays(where: str, mapping: Mapping[Any, Any]) -> Arrays:
         (mapping,) = inner.values()
     arrays: Arrays = {}
     for name, value in mapping.items():
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str) or not name or not name.isprintable():
             raise ValueError(f"{where}: {shown(name)} is no name of a tensor; {NEXT}")
         if _is_array(value):
             arrays[name] = _numbers(f"{where}: {name}", value)
@@ -112,10 +117,12 @@ def _is_array(value: Any) -> bool:
 
 def _numbers(name: str, value: Any) -> np.ndarray:
     """A tensor or array as real and finite numbers that belong to nobody else."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.float() if "float16" in str(value.dtype) else value
     try:
+        if hasattr(value, "detach"):
+            if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+                raise ValueError("it repeats numbers that it holds once")  # 1 may be said to be 2⁴⁰ of them
+            value = value.detach().cpu()
+            value = value.float() if "float16" in str(value.dtype) else value
         array = np.array(value, order="C")
         if array.dtype.kind == "V":  # of bfloat16 and its like
             array = array.astype(np.float32)
@@ -123,10 +130,13 @@ def _numbers(name: str, value: Any) -> np.ndarray:
         raise ValueError(f"{name} is no plain tensor ({_line(error)}); {NEXT}") from None
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} is of {array.dtype}; weights are real numbers")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(f"{name} has numbers that are not finite; these weights were lost in training")
+    with np.errstate(over="ignore"):
+        if array.dtype.kind == "f" and not np.isfinite(array.astype(np.float32)).all():
+            raise ValueError(f"{name} has numbers that are not finite in float32; these weights were lost in training")
     return array
 
 
 def _line(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:100]
+    """What an error says, in a line, without what a file may have put into it for a terminal to obey."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:100]

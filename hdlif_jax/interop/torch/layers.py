@@ -26,7 +26,10 @@ CONTAINERS = {  # whose parts run one after the other
 }
 NETWORKS = ("spiking_resnet", "spiking_vgg")  # of SpikingJelly, whose blocks are known
 SETTINGS = ("stride", "padding", "dilation", "padding_mode", "eps")  # of a living layer
-POOLS = {"MaxPool2d": "maximum", "AvgPool2d": "average", "AdaptiveAvgPool2d": "average"}
+KNOWN = {  # living layers that do what a layer with their arrays does; ConvTranspose2d has those of a Conv2d
+    *("Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d", "SyncBatchNorm", "Conv1d", "WSConv2d"),
+    *("ThresholdDependentBatchNorm1d", "ThresholdDependentBatchNorm2d"),
+}
 SILENT = {  # living layers that hold nothing and are no neurons
     *("Identity", "Flatten", "Dropout", "Dropout1d", "Dropout2d"),
     *("MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "VotingLayer"),
@@ -64,43 +67,40 @@ def layers_of(source: Any) -> list[Layer]:
       ImportError: a file that takes PyTorch, which is not there.
       OSError: the file cannot be read.
     """
-    if hasattr(source, "named_children") and hasattr(source, "state_dict"):
-        living = (_living(module, name) for name, module in _leaves(source, ""))
-        return [layer for layer in living if layer is not None]
-    return from_arrays(read_state_dict(source))
+    if not (hasattr(source, "named_modules") and hasattr(source, "state_dict")):
+        return from_arrays(read_state_dict(source))
+    leaves = list(leaves_of(source, ""))
+    living = [_living(module, name) for name, module in leaves]
+    inside = tuple(f"{name}." if name else "" for name, _ in leaves)
+    own = {key: value for key, value in source.state_dict().items() if not key.startswith(inside)}
+    return [*filter(None, living), *(from_arrays(read_state_dict(own)) if own else ())]
 
 
-def pools_of(source: Any) -> list[str] | None:
-    """The pooling of a living network, such as "maximum of spikes"; None where its code cannot be seen."""
-    if not hasattr(source, "modules"):
-        return None
-    found: list[str] = []
-    before = "currents"
-    for _, part in _leaves(source, ""):
-        kind, library = type(part).__name__, type(part).__module__.split(".")[0]
-        if library not in LIBRARIES:
-            return None
-        if kind in POOLS:
-            found.append(f"{POOLS[kind]} of {before}")
-        if kind in POOLS or kind not in SILENT:
-            before = "spikes" if _is_neuron(part) else "currents"
-    own = any(type(part).__module__.split(".")[0] not in LIBRARIES for part in source.modules())
-    return None if own else found
-
-
-def _leaves(module: Any, name: str) -> Iterator[tuple[str, Any]]:
+def leaves_of(module: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Layers and neurons by name, and containers that do something of their own with what is in them."""
-    children = list(module.named_children())
+    children = children_of(module)
     where = type(module).__module__.split(".")
-    known = where[0] not in LIBRARIES or type(module).__name__ in CONTAINERS or where[-1] in NETWORKS
-    if not children or _is_neuron(module) or not known:
+    known = where[0] not in LIBRARIES or is_container(module) or where[-1] in NETWORKS
+    if not children or is_neuron(module) or not known:
         yield name, module
         return
     for child, inner in children:
-        yield from _leaves(inner, f"{name}.{child}" if name else child)
+        yield from leaves_of(inner, f"{name}.{child}" if name else child)
 
 
-def _is_neuron(module: Any) -> bool:
+def children_of(module: Any) -> list[tuple[str, Any]]:
+    """The parts of a module by name; one that is used twice is there twice, and not once as in `named_children`."""
+    parts = module.named_modules(remove_duplicate=False)
+    return [(name, part) for name, part in parts if name and "." not in name]
+
+
+def is_container(module: Any) -> bool:
+    """Whether a module does nothing but to run its parts one after the other; a class of the user's may do more."""
+    return type(module).__module__.split(".")[0] in LIBRARIES and type(module).__name__ in CONTAINERS
+
+
+def is_neuron(module: Any) -> bool:
+    """Whether a module looks like a neuron, of whatever library."""
     return hasattr(module, "v_threshold") or hasattr(module, "threshold")
 
 
@@ -128,10 +128,10 @@ def _living(module: Any, name: str) -> Layer | None:
     if library not in LIBRARIES:
         return Layer(name, "other", {}, None, f"{kind} is a class unknown here")
     own = _own_arrays(module)
-    if own:
+    if own and kind in KNOWN and (kind != "WSConv2d" or "gain" in own):
         settings = {field: getattr(module, field) for field in SETTINGS if hasattr(module, field)}
         return _layer(name, own)._replace(settings=settings)
-    return None if kind in SILENT else Layer(name, "other", {}, None, f"{kind} is none of the layers of ours")
+    return None if kind in SILENT else Layer(name, "other", own, None, f"{kind} is none of the layers of ours")
 
 
 def _own_arrays(module: Any) -> Arrays:

@@ -10,9 +10,10 @@ from flax import nnx
 from hdlif_jax import show
 from hdlif_jax.interop.torch.convert import Unfit, to_ours
 from hdlif_jax.interop.torch.files import read_state_dict
-from hdlif_jax.interop.torch.layers import Layer, from_arrays, layers_of, pools_of
+from hdlif_jax.interop.torch.layers import Layer, from_arrays, layers_of
 from hdlif_jax.interop.torch.pairs import Naming, Pairs, pair
 from hdlif_jax.interop.torch.places import Place, places_of
+from hdlif_jax.interop.torch.pools import check_pools, pools_of
 from hdlif_jax.interop.torch.report import Match, Report
 from hdlif_jax.nn import Cell, SpikingNetwork, Variables, variables_of
 from hdlif_jax.nn.intercept import modules
@@ -93,11 +94,10 @@ def from_state_dict(
     pairs = pair(model, places, layers, naming)
     matched: list[Match] = []
     kept, refused = _left(pairs)
-    theirs = pools_of(source)
-    if theirs is not None and theirs != pools:
-        refused["pooling"] = (
-            f"it is {', '.join(theirs) or 'nothing'}, and the network's is {', '.join(pools) or 'nothing'}"
-        )
+    try:
+        check_pools(pools_of(source), pools)
+    except ValueError as error:
+        refused["pooling"] = str(error)
     copy: Any = nnx.clone(model)
     parts: dict[str, Any] = dict(modules(copy))
     before: str | None = None  # the last layer with a kernel that was refused, if no other came since
@@ -144,10 +144,13 @@ def _left(pairs: Pairs) -> tuple[dict[str, str], dict[str, str]]:
     refused = {layer.name: layer.refusal for layer in pairs.layers if layer.refusal is not None}
     if not pairs.pairs:
         ours, theirs = (_counted(left) for left in (pairs.places, pairs.layers))
-        refused["the whole"] = f"its layers are {theirs}, and the network's {ours}; no name tells which is which"
+        refused["the whole"] = (
+            f"its layers are {theirs}, and the network's {ours}; no name tells which is which, so say naming"
+        )
         return kept, refused
     for layer in pairs.layers:
-        refused.setdefault(layer.name, f"no {layer.kind} layer of the network is left for it")
+        what = f"{layer.kind} layer" if layer.kind != "other" else f"layer with the fields {', '.join(layer.arrays)}"
+        refused.setdefault(layer.name, f"no {what} of the network is left for it")
     for place in pairs.places:
         if not isinstance(place.module, Cell):
             refused[place.path] = f"there is no {place.kind} layer for it"

@@ -7,7 +7,7 @@ from flax import nnx
 
 from hdlif_jax import nn
 from hdlif_jax.checks import Count, Widths, check_arguments
-from hdlif_jax.interop.torch.layers import CONTAINERS, LIBRARIES
+from hdlif_jax.interop.torch.layers import LIBRARIES, children_of, is_container
 from hdlif_jax.interop.torch.load import Imported, from_state_dict
 from hdlif_jax.interop.torch.neurons import neuron_of
 
@@ -35,6 +35,9 @@ def from_layers(layers: Iterable[Any], *, input_shape: Widths, num_steps: Count)
     for name, module in _flat(layers, ""):
         try:
             ours = _made(module)
+            # snnTorch's neurons of init_hidden=False are handed their membranes.
+            if isinstance(ours, nn.lif) and module in parts.values() and getattr(module, "init_hidden", True):
+                raise ValueError("it stands at two places, which share its membrane; ours have one each")
         except ValueError as error:
             raise ValueError(f"layer {name} is refused: {type(module).__name__}: {error}") from None
         if ours is not None:
@@ -50,11 +53,8 @@ class _Layers:
     def __init__(self, parts: dict[str, Any]):
         self._parts = parts
 
-    def named_children(self) -> Iterable[tuple[str, Any]]:
+    def named_modules(self, remove_duplicate: bool) -> Iterable[tuple[str, Any]]:
         return self._parts.items()
-
-    def children(self) -> Iterable[Any]:
-        return self._parts.values()
 
     def state_dict(self) -> dict[str, Any]:
         return {f"{name}.{key}": v for name, part in self._parts.items() for key, v in part.state_dict().items()}
@@ -64,11 +64,15 @@ def _flat(layers: Iterable[Any], prefix: str) -> Iterator[tuple[str, Any]]:
     """Layers by name, those of containers among them."""
     if isinstance(layers, dict | str) or not isinstance(layers, Iterable):
         raise TypeError(f"layers are a {type(layers).__name__}; give a torch.nn.Sequential or a list of layers")
-    named = layers.named_children() if hasattr(layers, "named_children") else enumerate(layers)
+    is_module = hasattr(layers, "named_modules")
+    if is_module and not is_container(layers):
+        what = type(layers).__name__
+        raise TypeError(f"what {what} does with its layers cannot be seen; give them as a list, in the order of calls")
+    named = children_of(layers) if is_module else enumerate(layers)
     for name, module in named:
         if not hasattr(module, "state_dict"):
             raise TypeError(f"layer {prefix}{name} is a {type(module).__name__}; give layers of torch.nn")
-        if type(module).__name__ in CONTAINERS:
+        if is_container(module):
             yield from _flat(module, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", module

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from hdlif_jax.interop.torch.pools import Pool
 from hdlif_jax.nn import (
     SECA,
     AdaptiveAverage,
@@ -35,8 +36,14 @@ KINDS: dict[type[nnx.Module], str] = {
     LIFCell: "neuron",
     SECA: "attention",
 }
-AVERAGES = (AvgPool2x2, AvgPool3x3, GlobalAverage, AdaptiveAverage)
-MAXIMA = (MaxPool2x2, MaxPool3x3)
+POOLS: dict[type[nnx.Module], tuple[str, tuple[int, int, int] | None]] = {  # with size, stride and padding
+    AvgPool2x2: ("average", (2, 2, 0)),
+    AvgPool3x3: ("average", (3, 2, 1)),
+    GlobalAverage: ("average", None),
+    AdaptiveAverage: ("average", None),
+    MaxPool2x2: ("maximum", (2, 2, 0)),
+    MaxPool3x3: ("maximum", (3, 2, 1)),
+}
 Image = tuple[int, int, int]  # (H, W, C)
 
 
@@ -47,7 +54,8 @@ class Place(NamedTuple):
       path: `"blocks.0.conv1"`.
       module: of the model.
       kind: "convolution", "linear", "norm", "neuron", "attention", or "other", whose arrays have no counterpart.
-      flat: the image that the features which it reads were before they were flattened; None for others.
+      flat: the image that the features which it reads were before they were flattened, by whatever code; None for
+        others.
     """
 
     path: str
@@ -67,19 +75,19 @@ class Places(NamedTuple):
 
     Attributes:
       layers: that hold arrays, and LIF neurons; one that is called twice is there once.
-      pools: the pooling, such as "maximum of spikes".
+      pools: the pooling, one after the other.
     """
 
     layers: list[Place]
-    pools: list[str]
+    pools: list[Pool]
 
 
 def places_of(model: SpikingNetwork) -> Places:
     """The layers and the pooling of a network, in the order of their calls."""
     own = dict(modules(model))
     found: dict[str, Place] = {}
-    pools: list[str] = []
-    image: Image | None = None
+    pools: list[Pool] = []
+    image: Any = model.input_shape if len(model.input_shape) == 3 else None
     before: nnx.Module | None = None
 
     def choose(path: str, module: nnx.Module) -> Callable[..., Any] | None:
@@ -87,26 +95,24 @@ def places_of(model: SpikingNetwork) -> Places:
         holds = isinstance(module, NeuronCell) or any(
             isinstance(value, nnx.Variable) for value in vars(module).values()
         )
-        pooling = "average" if isinstance(module, AVERAGES) else "maximum" if isinstance(module, MAXIMA) else None
+        pooling = next((pool for base, pool in POOLS.items() if isinstance(module, base)), None)
         if not holds and pooling is None and not isinstance(module, Flatten):
             return None
 
         def seen(call: Callable[..., Any], *arguments: Any) -> Any:
             nonlocal image, before
             x = arguments[1] if isinstance(module, Stateful) else arguments[0]
-            if isinstance(module, Flatten):
-                image = x.shape[1:] if x.ndim == 4 else image
-                return call(*arguments)
-            read, before = before, module
+            image = x.shape[1:] if x.ndim == 4 else image
             if pooling is not None:
-                pools.append(f"{pooling} of {'spikes' if isinstance(read, NeuronCell) else 'currents'}")
-                return call(*arguments)
-            if kind == "other" and not any(isinstance(value, nnx.Variable) for value in vars(module).values()):
-                return call(*arguments)
-            flat = image if image is not None and int(np.prod(image)) == x.shape[-1] else None
-            found.setdefault(path, Place(path, own[path], kind, flat))
-            image = None if kind == "linear" else image
-            return call(*arguments)
+                pools.append(Pool(pooling[0], "spikes" if isinstance(before, NeuronCell) else "currents", pooling[1]))
+            elif kind != "other" or any(isinstance(value, nnx.Variable) for value in vars(module).values()):
+                is_flat = x.ndim == 2 and image is not None and int(np.prod(image)) == x.shape[-1]
+                found.setdefault(path, Place(path, own[path], kind, image if is_flat else None))
+            before = before if isinstance(module, Flatten) else module
+            result = call(*arguments)
+            y = result[1] if isinstance(module, Stateful) else result
+            image = y.shape[1:] if getattr(y, "ndim", 0) == 4 else None if kind == "linear" else image
+            return result
 
         return seen
 

@@ -7,9 +7,10 @@ import numpy as np
 
 from hdlif_jax.interop.torch.convert import Unfit, check_neuron, rows_to
 from hdlif_jax.interop.torch.files import Arrays, read_state_dict
-from hdlif_jax.interop.torch.layers import LEAKY, Layer, layers_of, pools_of
+from hdlif_jax.interop.torch.layers import LEAKY, Layer, layers_of
 from hdlif_jax.interop.torch.pairs import Naming, pair
 from hdlif_jax.interop.torch.places import Place, places_of
+from hdlif_jax.interop.torch.pools import Pool, check_pools, pools_of
 from hdlif_jax.nn import SpikingNetwork, Variables, with_variables
 from hdlif_jax.nn.needs import check_model
 
@@ -71,14 +72,11 @@ def to_state_dict(
 
 
 def _like(
-    model: SpikingNetwork, places: list[Place], pools: list[str], like: Any, naming: Naming, latent: bool
+    model: SpikingNetwork, places: list[Place], pools: list[Pool], like: Any, naming: Naming, latent: bool
 ) -> Arrays:
     """Every array of another network, with our numbers."""
-    theirs, layers = pools_of(like), layers_of(like)
-    if theirs is not None and theirs != pools:
-        raise ValueError(
-            f"its pooling is {', '.join(theirs) or 'nothing'}, and the network's {', '.join(pools) or 'nothing'}"
-        )
+    layers = layers_of(like)
+    check_pools(pools_of(like), pools)
     pairs = pair(model, places, layers, naming)
     missing = [one.path for one in pairs.places if one.fields] + [one.name for one in pairs.layers]
     if missing:

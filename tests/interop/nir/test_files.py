@@ -48,6 +48,10 @@ DAMAGES = {
     "empty": (lambda path: path.write_bytes(b""), "is no NIR file"),
     "text": (lambda path: path.write_text("hello"), "is no NIR file"),
     "cut off": (lambda path: path.write_bytes(GOOD.read_bytes()[:9000]), "is no NIR file"),
+    "a bit of the tree": (
+        lambda path: path.write_bytes(GOOD.read_bytes()[:120] + b"M" + GOOD.read_bytes()[121:]),
+        "B-tree",
+    ),
     "other HDF5": (lambda path: h5py.File(path, "w").close(), "is no NIR file"),
     "no nodes": (edited(lambda file: file.__delitem__("node/nodes")), "is no NIR file"),
     "no threshold": (edited(lambda file: file.__delitem__(f"{NODE}/v_threshold")), "is no NIR file"),

@@ -155,6 +155,7 @@ def conventions():
     nodes = {
         "conv": nir.Conv2d((12, 12), kernel, (1, 1), "same", 1, 1, np.zeros(3)),
         "rest": neurons((3, 12, 12), v_leak=-0.2, v_reset=-0.2, v_threshold=0.1, tau=2 * DT),
+        "louder": nir.Scale(np.array(1.25)),
         "sum": nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])),
         "one": neurons((), v_threshold=0.9),
         "wide": nir.AvgPool2d(3, 3, 0),
@@ -171,7 +172,7 @@ def conventions():
 def test_an_independent_simulation_of_nir_s_equation_gives_the_same():
     graph = conventions()
     model, report = read = from_nir(graph, dt=DT, num_steps=5)
-    assert repr(read) == "Imported(model: Sequential, report: Report(dt: 0.001, nodes: 11))"
+    assert repr(read) == "Imported(model: Sequential, report: Report(dt: 0.001, nodes: 12))"
     x = inputs_for(model, batch=3)
     images = np.asarray(x, np.float64).transpose(0, 3, 1, 2)
     graph.nodes["conv"].padding = (1, 1)  # what "same" means
@@ -242,6 +243,10 @@ REFUSED = {
     ),
     "many thresholds": (lambda: chain(node=neurons(4, v_threshold=WIDE)), r"v_threshold.* differs between neurons"),
     "other reset": (lambda: chain(node=neurons(4, v_reset=0.1)), "its v_reset is not its v_leak"),
+    "other rest": (
+        lambda: chain(node=neurons(4, v_leak=0.1, metadata={"reset": "subtract v_threshold"})),
+        "its v_leak is not 0",
+    ),
     "no threshold": (lambda: chain(node=neurons(4, v_threshold=-1)), "its threshold is .* must be positive"),
     "negative R": (lambda: chain(node=neurons(4, r=-1)), "its R has the entry -1"),
     "unknown reset": (lambda: chain(node=neurons(4, metadata={"reset": "halve"})), "metadata say reset: 'halve'"),
@@ -293,6 +298,14 @@ def test_what_the_graph_does_not_say_is_asked_for(options, error, message):
     graph = chain(node=neurons(4, metadata={"reset": "set to v_reset"}))
     with pytest.raises(error, match=message):
         from_nir(**({"graph": graph} | options))
+
+
+@pytest.mark.parametrize(("tie", "fires"), [(None, False), (">", False), (">=", True)])
+def test_at_its_threshold_a_neuron_fires_where_that_is_said(tie, fires):
+    at = neurons(4, tau=2 * DT, r=2.0, v_threshold=1.0)
+    graph = with_ends({"one": nir.Linear(np.eye(4)), "lif": at, "end": nir.Linear(np.eye(4))}, [4], [4])
+    read = from_nir(graph, dt=DT, num_steps=1, tie=tie)
+    assert (logits_of(read.model, np.ones((1, 1, 4), np.float32)) == float(fires)).all()
 
 
 def test_a_step_of_another_length_is_the_reader_s_choice():
