@@ -124,6 +124,15 @@ def test_progress_is_read_off_the_log(tmp_path):
     assert (epochs.share(), str(epochs)) == (1, "testing, and what comes after")
 
 
+@pytest.fixture
+def ctrl_c_ends():
+    """As in a terminal; processes in the background of a script ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_ends")
 def test_a_signal_that_comes_on_two_ways_is_one_request(monkeypatch):
     with stopping.stop_requests() as should_stop:
         assert not should_stop(0)
