@@ -109,24 +109,18 @@ neurons = {
 }
 
 
-def show(axes, step, params, title):
-    """Membrane, residual and spikes of one neuron on `current`."""
-    residuals, spikes = (np.asarray(values[:, 0]) for values in run(step, params, jnp.zeros(1), current))
-    membranes = params.decay * np.concatenate([[0], residuals[:-1]]) + np.asarray(current[:, 0])
-    axes.plot(times, membranes, "o-", color="tab:blue", label="membrane $m_t$, before the reset")
-    axes.plot(times, residuals, ".--", color="tab:orange", label="residual $v_t$, after it")
-    axes.bar(times, spikes, color="tab:red", alpha=0.5, label="spike $s_t$")
-    axes.axhline(params.threshold, color="gray", linewidth=1, linestyle=":", label="threshold")
-    axes.set(title=title)
+def show(chosen):
+    """Membranes, what the resets leave, and spikes of neurons by name, each `(step, params)`, on `current`."""
+    traces = []
+    for step, params in chosen.values():
+        after, spikes = (np.asarray(values[:, 0]) for values in run(step, params, jnp.zeros(1), current))
+        membrane = params.decay * np.concatenate([[0], after[:-1]]) + np.asarray(current[:, 0])
+        traces.append((membrane, after, spikes, np.full(NUM_STEPS, params.threshold)))
+    membrane, after, spikes, threshold = np.stack(traces, -1)  # each [T, N]
+    return hd.viz.membranes(membrane, spikes=spikes, after=after, threshold=threshold, names=list(chosen))
 
 
-figure, rows = plt.subplots(2, 1, figsize=(9, 5), sharex=True, layout="constrained")
-for axes, (name, (step, params)) in zip(rows, neurons.items(), strict=True):
-    show(axes, step, params, name)
-    axes.set_ylabel("potential")
-figure.legend(*rows[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
-rows[1].set_xlabel("time-step")
-plt.show()
+show(neurons)
 
 # %% [markdown]
 # LIF comes in the variants that the field uses. The reset subtracts the threshold ("soft"), sets the membrane to zero
@@ -134,14 +128,13 @@ plt.show()
 # threshold may stay silent, and the reset may be a constant to the gradient.
 
 # %%
-figure, columns = plt.subplots(1, 3, figsize=(13, 3.2), sharey=True, layout="constrained")
-for axes, reset in zip(columns, ("soft", "hard", "none"), strict=True):
-    params = hd.neurons.NeuronParams(jnp.float32(0.8), jnp.float32(1.0))
-    show(axes, functools.partial(hd.neurons.lif.step, reset=reset), params, f'LIF, $\\lambda$ = 0.8, reset="{reset}"')
-    axes.set_xlabel("time-step")
-figure.legend(*columns[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
-columns[0].set_ylabel("potential")
-plt.show()
+params = hd.neurons.NeuronParams(jnp.float32(0.8), jnp.float32(1.0))
+show(
+    {
+        f'LIF, $\\lambda$ = 0.8, reset="{reset}"': (functools.partial(hd.neurons.lif.step, reset=reset), params)
+        for reset in ("soft", "hard", "none")
+    }
+)
 
 # %% [markdown]
 # ## The derivatives

@@ -130,17 +130,12 @@ print("test accuracy after 1…T steps:", np.round(accuracy, 3))
 assert accuracy[-1] > 0.9
 
 figure, (loss_axes, accuracy_axes, rate_axes) = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
-loss_axes.plot([loss for loss, _ in history], color="tab:blue", linewidth=0.8)
-loss_axes.set(xlabel="update", ylabel="loss of the drawn step", title="Training")
-accuracy_axes.plot(range(1, NUM_STEPS + 1), 100 * accuracy, "o-", color="tab:green")
-accuracy_axes.set(xlabel="time-steps used", ylabel="test accuracy (%)", title="Accuracy over time")
-accuracy_axes.set_xticks(range(1, NUM_STEPS + 1))
-rates = {layer: 100 * float(jnp.mean(values != 0)) for layer, values in spikes.items()}
-rate_axes.barh([layer.removeprefix("blocks.") for layer in rates], list(rates.values()), color="tab:red")
-rate_axes.set(xlabel="neurons that fire (%)", title="Activity by layer")
-rate_axes.invert_yaxis()
-for axes in (loss_axes, accuracy_axes, rate_axes):
-    axes.grid(alpha=0.3)
+losses = [loss for loss, _ in history]
+hd.viz.curves(
+    range(1, len(losses) + 1), {"loss": losses}, xlabel="update", ylabel="loss of the drawn step", axes=loss_axes
+)
+hd.viz.steps(accuracy, num_test=len(dataset.test.labels), axes=accuracy_axes)
+hd.viz.rate_bars({layer: float(jnp.mean(values != 0)) for layer, values in spikes.items()}, axes=rate_axes)
 plt.show()
 
 # %% [markdown]
@@ -152,9 +147,8 @@ plt.show()
 # %%
 rules = {"random step": hd.learning.random_step(), "STBP": hd.learning.stbp(unroll=False)}
 lengths = (4, 8, 16)
-figure, axes = plt.subplots(figsize=(5.5, 3.4), layout="constrained")
+megabytes = {name: [] for name in rules}
 for name, rule in rules.items():
-    megabytes = []
     for length in lengths:
         longer = hd.nn.conv_net(
             dataset.input_shape, 10, widths=(16,), spec=hd.nn.Spec(num_steps=length), rngs=nnx.Rngs(0)
@@ -164,13 +158,9 @@ for name, rule in rules.items():
             return rule.gradient(form, loss, variables, batch, key).grads
 
         cost = hd.analysis.compiled_cost(gradient, hd.nn.variables_of(longer), batch, jax.random.key(0))
-        megabytes.append(cost.temporaries_mb)
-    axes.plot(lengths, megabytes, "o-", label=name)
+        megabytes[name].append(cost.temporaries_mb)
     print(
-        f"{name:12}", " ".join(f"T = {length}: {size:.0f} MB" for length, size in zip(lengths, megabytes, strict=True))
+        f"{name:12}",
+        " ".join(f"T = {length}: {size:.0f} MB" for length, size in zip(lengths, megabytes[name], strict=True)),
     )
-axes.set(xlabel="time-steps T", ylabel="temporary memory (MB)", ylim=(0, None), title="Memory of one update")
-axes.set_xticks(lengths)
-axes.legend()
-axes.grid(alpha=0.3)
-plt.show()
+hd.viz.curves(lengths, megabytes, xlabel="time-steps T", ylabel="temporary memory (MB)", title="Memory of one update")

@@ -137,16 +137,13 @@ steps = np.arange(1, network.manifest.num_steps + 1)
 deployed = verification.comparisons[verification.arithmetic]
 trade = hd.deploy.anytime.trade_off(verification.logits, test.labels, tuple(np.linspace(0, 1, 21)))
 figure, (step_axes, exit_axes) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", sharey=True)
-step_axes.plot(steps, 100 * np.array(verification.accuracy_per_step), "o-", color="tab:gray", label="checkpoint")
-step_axes.plot(steps, 100 * np.array(deployed.accuracy_per_step), "x--", color="tab:green", label="deployed")
-step_axes.set(
-    xlabel="time-steps used", ylabel="test accuracy (%)", title="After 1…T steps", xticks=steps, ylim=(90, 100)
-)
+found = {"checkpoint": verification.accuracy_per_step, "deployed": deployed.accuracy_per_step}
+hd.viz.steps(found, axes=step_axes)
+step_axes.set_ylim(90, 100)
 step_axes.legend()
 exit_axes.plot([row.mean_steps for row in trade], [100 * row.accuracy for row in trade], "o-", color="tab:blue")
 exit_axes.set(xlabel="mean time-steps used", title="With early exit, margin 0…1", xticks=steps)
-for axes in (step_axes, exit_axes):
-    axes.grid(alpha=0.3)
+exit_axes.grid(alpha=0.3)
 plt.show()
 
 # %% [markdown]
