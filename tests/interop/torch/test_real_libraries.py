@@ -211,6 +211,24 @@ def test_spikingjelly_s_resnet18_gives_the_same_logits(libraries, networks, tmp_
             np.testing.assert_allclose(array, own[name].numpy(), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
+def test_spikingjelly_s_vgg11_gives_the_same_outputs(libraries, networks):
+    """By its layers in the order of their calls: a grid of averages, Flatten and three linear layers included."""
+    torch = libraries.torch
+    torch.manual_seed(0)
+    net = shaken(networks.vgg.spiking_vgg11_bn(num_classes=5, spiking_neuron=libraries.neuron.LIFNode), torch)
+    for layer in net.classifier:
+        if isinstance(layer, torch.nn.Linear):
+            layer.weight.data.mul_(40)  # else the last neurons are silent
+    x = np.random.default_rng(0).uniform(size=(2, 3, 32, 32)).astype(np.float32)
+    with torch.no_grad():
+        expected = steps_of(net, torch.from_numpy(x), torch).numpy()
+    layers = [*net.features, net.avgpool, torch.nn.Flatten(), *net.classifier]
+    imported = interop.from_layers(layers, input_shape=(32, 32, 3), num_steps=T)
+    np.testing.assert_allclose(logits_of(imported.model, x), expected, atol=1e-5 * np.abs(expected).max())
+    assert expected.std() > 0.01
+
+
 def test_a_layer_that_stands_twice_is_there_twice(libraries):
     """`named_children` would name it once."""
     torch = libraries.torch.nn
