@@ -76,9 +76,10 @@ def prefers_integers(kernel_shape: tuple[int, ...]) -> bool:
 def computed_once(x: jax.Array) -> jax.Array:
     """The same array, which stands in memory before anything reads it.
 
-    The gradient of a kernel reads the layer's inputs in another order. XLA would compute the neurons before it once more
-    there, element by element in that order, at a tenth of a training step (jax 0.12; 0.10 drops the barrier, and nothing
-    changes). It ends with the version whose step is as fast without (`experiments.benchmarks.train_speed`).
+    The gradient of a kernel reads the layer's inputs in another order. XLA would compute the neurons before it once
+    more there, element by element in that order, which takes a tenth of a training step (jax 0.12; 0.10 drops the
+    barrier, and nothing changes). It ends with the version whose step is as fast without it
+    (`experiments.benchmarks.train_speed`).
 
     Args:
       x: any shape.
