@@ -1,5 +1,6 @@
 """Strict numerics, and four fake devices as on a small machine with accelerators."""
 
+import gc
 import importlib.metadata
 import os
 
@@ -11,6 +12,7 @@ os.environ["XLA_FLAGS"] = " ".join(
         "--xla_force_host_platform_device_count=4",
         "--xla_backend_optimization_level=0",
         "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_parallel_codegen_split_count=1",  # a code generator for each part costs more than small parts
         # The other emitters compile twice as fast; a later XLA has none.
         "--xla_cpu_use_fusion_emitters=false" if importlib.metadata.version("jaxlib").startswith("0.10.") else "",
     ]
@@ -20,12 +22,14 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = ""  # commands neither read nor fill t
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 from flax import nnx
 
 from hdlif_jax import nn
 
+gc.set_threshold(50_000, 20, 20)  # tracing makes many objects: Python's 700 take as long as the tracing itself
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -71,8 +75,11 @@ def perturbed(tree, seed=0, scale=0.3):
     """A tree with noise on every leaf, so that no parameter is at its initial value."""
     leaves, structure = jax.tree.flatten(tree)
     keys = jax.random.split(jax.random.key(seed), len(leaves))
-    noisy = [leaf + scale * jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(structure, noisy)
+    # An entry's number depends on its key and place alone, so that all leaves are drawn by one program.
+    size = 1 << max(leaf.size for leaf in leaves).bit_length()
+    noise = scale * np.asarray(jax.vmap(lambda key: jax.random.normal(key, (size,)))(keys))
+    noisy = [np.asarray(leaf) + row[: leaf.size].reshape(leaf.shape) for leaf, row in zip(leaves, noise, strict=True)]
+    return jax.tree.unflatten(structure, map(jnp.asarray, noisy))
 
 
 def cross_entropy(logits, labels):
