@@ -45,6 +45,7 @@ def step_by_step(network, variables, inputs, key):
 
 
 def check_layer_by_layer_is_step_by_step(model, train=True):
+    """Gives the logits `[T, B, K]` of the inference form."""
     key = jax.random.key(2)
     for form in (nn.training_form, nn.inference_form) if train else (nn.inference_form,):
         network, variables, batch = form(model, integer=False), nn.variables_of(model), batch_for(model)
@@ -57,6 +58,7 @@ def check_layer_by_layer_is_step_by_step(model, train=True):
         (expected, stats), (logits, sequence_stats) = both(variables, batch.inputs)
         np.testing.assert_allclose(logits, expected, atol=2e-6 * max(1, float(jnp.abs(expected).max())), rtol=0)
         chex.assert_trees_all_close(sequence_stats, stats, atol=1e-6)
+    return expected
 
 
 def over_sequence(model):
@@ -106,8 +108,9 @@ def check_costs(model):
     assert costs.summary()["param_mb_paper"] > 0
 
 
-def check_folds_exactly_or_is_refused(model):
-    variables, inputs = nn.variables_of(model), batch_for(model).inputs
+def check_folds_exactly_or_is_refused(model, expected):
+    """Folded it gives the expected logits."""
+    inputs = batch_for(model).inputs
     try:
         folded, refusal = deploy.fold.fold(model), None
     except (TypeError, ValueError) as error:
@@ -117,8 +120,6 @@ def check_folds_exactly_or_is_refused(model):
         named = max((path for path, _ in nn.modules(model) if path in refusal), key=len)
         assert "has no folded form" in refusal or (named and len(refusal.partition(named)[2].split()) > 2), refusal
         return
-    network = nn.inference_form(model, integer=False)
-    expected = jax.jit(lambda variables: rollout.rollout(network, variables, inputs))(variables)
     logits = jax.jit(lambda arrays: deploy.execute.rollout(folded.graph, "float", arrays, inputs[None]))(folded.arrays)
     np.testing.assert_allclose(logits, expected, atol=1e-5 * max(1, float(jnp.abs(expected).max())), rtol=1e-4)
 
@@ -129,9 +130,9 @@ def check_everything(build):
     check_learns(model)
     if not over_sequence(model):
         check_online_is_stbp_at_one_step(build)
-    check_layer_by_layer_is_step_by_step(model, train=not over_sequence(model))
+    logits = check_layer_by_layer_is_step_by_step(model, train=not over_sequence(model))
     check_costs(model)
-    check_folds_exactly_or_is_refused(model)
+    check_folds_exactly_or_is_refused(model, logits)
 
 
 @pytest.mark.parametrize("name", registry.NEURONS)
@@ -273,9 +274,9 @@ def test_every_network(name):
     model = narrow(name, num_steps=2)
     assert (model.num_steps, model.input_shape, model.num_classes) == (2, (SIDE, SIDE, 2), CLASSES)
     check_learns(model)
-    check_layer_by_layer_is_step_by_step(model, train=False)
+    logits = check_layer_by_layer_is_step_by_step(model, train=False)
     check_costs(model)
-    check_folds_exactly_or_is_refused(model)
+    check_folds_exactly_or_is_refused(model, logits)
 
 
 @pytest.mark.parametrize("name", marked(registry.NETWORKS))

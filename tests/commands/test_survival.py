@@ -12,6 +12,7 @@ import socket
 import numpy as np
 import pytest
 
+from hdlif_jax.commands import train
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.execution import Execution
 from hdlif_jax.commands.support.observers import Profile
@@ -173,16 +174,27 @@ BAD_EXECUTION = {
     "no coordinator": (["--num-processes", "2"], "belong to --coordinator"),
     "half a coordinator": (["--coordinator", "localhost:1"], "needs --num-processes and --process-id"),
     "devices of several processes": (["--coordinator", "auto", "--devices", "2"], "--devices is for one process"),
-    "a cluster that is none": (["--coordinator", "auto"], "--coordinator auto:"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_EXECUTION)
-def test_bad_execution(case, command, tmp_path):
+def test_bad_execution(case, monkeypatch, capsys, tmp_path):
     arguments, message = BAD_EXECUTION[case]
-    status, _, errors = command.run("train", *arguments, "--out", tmp_path / "run")
-    assert status == 2
+    monkeypatch.setattr("sys.argv", ["train", *arguments, "--out", str(tmp_path / "run")])
+    with pytest.raises(SystemExit) as exit_:
+        train.main()
+    assert exit_.value.code == 2
+    errors = capsys.readouterr().err
     assert message in errors
+    assert errors.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_cluster_that_is_none(command, tmp_path):
+    """In a process of its own: one that has computed cannot join others."""
+    status, _, errors = command.run("train", "--coordinator", "auto", "--out", tmp_path / "run")
+    assert status == 2
+    assert "--coordinator auto:" in errors
     assert errors.count("\n") == 1
     assert not (tmp_path / "run").exists()
 

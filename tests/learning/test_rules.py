@@ -1,6 +1,7 @@
 """What every learning rule keeps; a new one of `hdlif_jax.learning` is found here by itself."""
 
 import dataclasses
+import functools
 import inspect
 
 import jax
@@ -59,6 +60,13 @@ def learn(rule, network, variables, loss=cross_entropy, batch=BATCH):
     return step(learner, jax.random.key(3))
 
 
+@functools.cache
+def learned_by(rule):
+    """A network, its variables, and what the rule made of them."""
+    network, variables = setup(rule)
+    return network, variables, learn(rule, network, variables)
+
+
 def test_these_are_the_rules():
     assert RULES.keys() == {"accumulate", "every_step", "layer_local", "random_k", "random_step", "stbp", "traced"}
     assert GRADIENT_RULES.keys() == RULES.keys() - {"every_step", "traced"}
@@ -84,8 +92,7 @@ def test_rules_have_one_signature():
 
 @EACH
 def test_a_rule_learns_a_batch(rule):
-    network, variables = setup(rule)
-    learner, learned = learn(rule, network, variables)
+    _, variables, (learner, learned) = learned_by(rule)
     updates, taught = learner.opt_state
     assert updates == rule.updates_per_batch(4)
     np.testing.assert_array_equal(taught > 0, learned.steps)
@@ -100,8 +107,7 @@ def test_a_rule_learns_a_batch(rule):
 
 @EACH_OF_ONE_GRADIENT
 def test_a_rule_of_one_gradient_is_its_gradient_and_an_update(rule):
-    network, variables = setup(rule)
-    learner, learned = learn(rule, network, variables)
+    network, variables, (learner, learned) = learned_by(rule)
     gradient = jax.jit(lambda variables, key: rule.gradient(network, cross_entropy, variables, BATCH, key))(
         variables, jax.random.key(3)
     )

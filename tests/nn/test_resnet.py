@@ -30,7 +30,8 @@ def test_stages_strides_and_widths():
     )
     assert [block.downsample is None for block in model.blocks] == [True, True, False]
     assert [block.conv2.kernel.shape[-1] for block in model.blocks] == [3, 3, 7]
-    state, logits = model(None, model.encode(jnp.ones((2, 8, 8, 1))), Tick(0))
+    inputs = jnp.ones((2, 8, 8, 1))
+    state, logits = nnx.eval_shape(lambda model, x: model(None, model.encode(x), Tick(0)), model, inputs)
     assert logits.shape == (2, 5)
     block_states, (potential, parallel_state) = state[:2], state[2]
     assert len(block_states) == 2

@@ -119,21 +119,23 @@ def test_a_batch_is_the_composition_of_its_augmentations(key):
     batch, targets = preprocess(key, inputs, SPLIT.labels)
     move_key, color_key, cutout_key, mix_key = jax.random.split(key, 4)
     crop_key, flip_key, roll_key, rotation_key = jax.random.split(move_key, 4)
-    images = augment.random_resized_crop(jax.random.fold_in(move_key, 4), inputs)
-    images = augment.random_crop(crop_key, images, 1)
-    images = augment.random_horizontal_flip(flip_key, images)
-    images = augment.random_roll(roll_key, images, 1)
-    images = augment.random_rotation(rotation_key, images, 10.0)
-    images = augment.auto_augment(color_key, images)
-    images = augment.random_erasing(jax.random.fold_in(key, 5), images, 0.5)
-    normalized = jnp.asarray((np.asarray(images) / 255 - 0.5) / 0.25, jnp.float32)
-    expected = augment.mix(
-        mix_key,
-        augment.cutout(cutout_key, normalized, 2),
-        jax.nn.one_hot(SPLIT.labels, 3),
-        mixup_alpha=0.8,
-        cutmix_alpha=1.0,
-    )
+
+    @jax.jit
+    def augmented(images):
+        images = augment.random_resized_crop(jax.random.fold_in(move_key, 4), images)
+        images = augment.random_crop(crop_key, images, 1)
+        images = augment.random_horizontal_flip(flip_key, images)
+        images = augment.random_roll(roll_key, images, 1)
+        images = augment.random_rotation(rotation_key, images, 10.0)
+        images = augment.auto_augment(color_key, images)
+        return augment.random_erasing(jax.random.fold_in(key, 5), images, 0.5)
+
+    @jax.jit
+    def mixed(images):
+        images, targets = augment.cutout(cutout_key, images, 2), jax.nn.one_hot(SPLIT.labels, 3)
+        return augment.mix(mix_key, images, targets, mixup_alpha=0.8, cutmix_alpha=1.0)
+
+    expected = mixed(np.float32((np.asarray(augmented(inputs)) / 255 - 0.5) / 0.25))
     np.testing.assert_allclose(batch, expected[0], atol=1e-5)
     np.testing.assert_allclose(targets, expected[1], atol=1e-6)
 
