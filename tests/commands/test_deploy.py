@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -43,6 +44,24 @@ def test_columns_of_table_2_before_and_after(deployed, finished_run):
     assert exits[0]["mean_steps"] == 1
     assert exits[-1]["mean_steps"] == 2  # T
     assert exits[-1]["accuracy"] == report["verification"]["checkpoint_accuracy_per_step"][-1]
+
+
+def test_a_quick_proof_says_that_it_is_one(deployed, finished_run, command, monkeypatch, capsys, tmp_path):
+    from hdlif_jax.commands.deploy import main
+
+    report = read_json(finished_run[0] / "deployment.json")
+    assert (report["verified_inputs"], report["test_inputs"], report["quick_proof"]) == (359, 359, False)
+    assert "359 test inputs of digits; " in deployed[1]
+    run = tmp_path / "run"
+    shutil.copytree(finished_run[0], run)
+    monkeypatch.setattr("sys.argv", ["deploy", str(run), str(tmp_path / "out"), "--images", "40"])
+    main()
+    output, quick = capsys.readouterr().out, read_json(run / "deployment.json")
+    assert "40 test inputs of digits (a quick proof: there are 359); " in " ".join(output.split())
+    assert (quick["verified_inputs"], quick["test_inputs"], quick["quick_proof"]) == (40, 359, True)
+    for accuracy in quick["verification"]["checkpoint_accuracy_per_step"]:
+        assert 40 * accuracy == pytest.approx(round(40 * accuracy))
+    assert quick["after"] == report["after"]  # operations are counted on the same inputs
 
 
 def test_infer_predicts_what_the_checkpoint_does(deployed, finished_run, command, tmp_path):
