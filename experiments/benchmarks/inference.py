@@ -23,14 +23,12 @@ from experiments.benchmarks.references import torch as torch_reference
 from experiments.benchmarks.references.agreement import distance
 from experiments.benchmarks.timing import Timing, in_turns
 from hdlif_jax import deploy, nn, rollout
-from hdlif_jax.deploy import runtime
 from hdlif_jax.training import normalize
 
 NUM_STEPS, NUM_CLASSES, IMAGE = 4, 100, (32, 32, 3)
 MEAN, STD = (0.5,) * 3, (0.25,) * 3
-CHUNKS = (1, 2, 4, 8, 32)
-DEFAULT_CHUNK = runtime.CPU_CHUNK  # the cases set another
-DEFAULT = f"deployed, integer, {DEFAULT_CHUNK} images at once"
+CHUNKS = (4, 8, 16, 32)
+DEFAULT = "deployed, integer"
 TORCH, TRAINING = "PyTorch float32, eval", "training-time model, integer forward"
 TARGETS = {TORCH: 4.0, TRAINING: 1.5}  # times as fast, at the largest batch
 
@@ -46,11 +44,8 @@ def at_training_time(
 
 
 def with_chunk(network: deploy.Deployed, size: int, images: np.ndarray) -> Callable[[], jax.Array]:
-    def run() -> jax.Array:
-        runtime.CPU_CHUNK = size
-        return network(images)
-
-    return run
+    network.chunk = size
+    return lambda: network(images)
 
 
 def cases(model: nn.SpikingNetwork, width: int, folder: pathlib.Path, images: np.ndarray) -> Cases:
@@ -60,10 +55,11 @@ def cases(model: nn.SpikingNetwork, width: int, folder: pathlib.Path, images: np
     found["training-time model, float forward"] = at_training_time(model, False, variables, normalized)
     found[TRAINING] = at_training_time(model, True, variables, normalized)
     integer_path, float_path = deploy.load(folder, "integer"), deploy.load(folder, "float")
+    found[DEFAULT], found["deployed, float"] = lambda: integer_path(images), lambda: float_path(images)
     for size in CHUNKS:
-        if size <= max(DEFAULT_CHUNK, len(images)):
-            found[f"deployed, integer, {size} images at once"] = with_chunk(integer_path, size, images)
-    found[f"deployed, float, {DEFAULT_CHUNK} images at once"] = with_chunk(float_path, DEFAULT_CHUNK, images)
+        if size <= len(images):
+            name = f"deployed, integer, {size} images at once"
+            found[name] = with_chunk(deploy.load(folder, "integer"), size, images)
     reference = torch_reference.ResNet18(NUM_CLASSES, NUM_STEPS, width)
     reference.load(jax.tree.map(np.asarray, variables))
     on_torch = torch.from_numpy(normalized.transpose(0, 3, 1, 2).copy()).contiguous(memory_format=torch.channels_last)
