@@ -201,8 +201,8 @@ def way_to(kind: InputType, dtype: Any) -> str:
 def chunk_of(manifest: Manifest) -> int:
     """How many images a CPU computes at once, by measurement (`experiments.benchmarks.inference`).
 
-    What T time-steps of a layer give is to stay in the caches; below that, fewer and larger calls are faster. The largest
-    state of a neuron says how large a layer's value is.
+    What T time-steps of a layer give is to stay in the caches; below that, fewer and larger calls are faster. How much
+    it is, the largest state of a neuron says.
     """
     largest = max((math.prod(shape) for shape in manifest.state.values()), default=CHUNK_BYTES)
     chunk = FEWEST
