@@ -39,11 +39,11 @@ class Clock:
         self._events: Stage = {}
         self._begin()
 
-    def event(self, name: str, seconds: float, **_: Any) -> None:
+    def event(self, event: str, duration_secs: float, **_: str | int) -> None:
         """Takes an event of `jax.monitoring`."""
-        if name in EVENTS:
-            kind = EVENTS[name]
-            self._events[kind] = self._events.get(kind, 0.0) + seconds
+        if event in EVENTS:
+            kind = EVENTS[event]
+            self._events[kind] = self._events.get(kind, 0.0) + duration_secs
             self._events["programs"] = self._events.get("programs", 0) + (kind == "compiling")
 
     def done(self, stage: str) -> None:

@@ -31,7 +31,7 @@ class he_normal:
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32, /) -> jax.Array:
         """See the class."""
-        kernel = _scaled_normal(key, shape, 2.0) if dtype == jnp.float32 else None
+        kernel = _first_of_a_row(key, shape) if dtype == jnp.float32 else None
         if kernel is None:
             kernel = nnx.initializers.he_normal()(key, shape, dtype)
         return kernel
@@ -65,20 +65,22 @@ class uniform:
         return jax.random.uniform(key, shape, dtype, self.low, self.high)
 
 
-def _scaled_normal(key: jax.Array, shape: tuple[int, ...], factor: float) -> jax.Array | None:
-    """What Flax's initialisers of variance factor / fan-in draw, bit for bit, but compiled for few sizes.
+def _first_of_a_row(key: jax.Array, shape: tuple[int, ...]) -> jax.Array | None:
+    """What Flax's `he_normal` draws, bit for bit, but compiled for few sizes; None where that is Flax's own to do.
 
     To compile the draw takes half a second for every shape, of which a network has a dozen. A number depends on the key
-    and on its place alone, so that those of a shape are the first of a longer row. None where that is not so (other
-    generators, large kernels, within jit), and Flax's own is to be called.
+    and on its place alone, so that those of a shape are the first of a longer row. With other generators that is not
+    so, for large kernels it does not pay, and within jit nothing is compiled here.
     """
     count = math.prod(shape)
-    by_place = jax.config.jax_threefry_partitionable and jax.random.key_impl(key) == "threefry2x32"
-    if isinstance(key, jax.core.Tracer) or not by_place or len(shape) < 2 or not 0 < count <= MOST:
+    by_place = getattr(jax.config, "jax_threefry_partitionable", True) and jax.random.key_impl(key) == "threefry2x32"
+    if not by_place or len(shape) < 2 or not 0 < count <= MOST:
         return None
     drawn = FEWEST
     while drawn < count:
         drawn *= 4
-    row = np.asarray(jax.random.truncated_normal(key, -2, 2, (drawn,), jnp.float32))
-    deviation = np.sqrt(np.float32(factor / (count // shape[-1]))) / CUT_DEVIATION
-    return jnp.asarray(row[:count].reshape(shape) * deviation)
+    row = jax.random.truncated_normal(key, -2, 2, (drawn,), jnp.float32)
+    if isinstance(row, jax.core.Tracer):
+        return None
+    deviation = np.sqrt(np.float32(2 / (count // shape[-1]))) / CUT_DEVIATION
+    return jnp.asarray(np.asarray(row)[:count].reshape(shape) * deviation)

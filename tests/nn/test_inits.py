@@ -28,6 +28,7 @@ def test_he_normal_is_flax_s_to_the_bit(shape):
         np.testing.assert_array_equal(drawn, expected)
     if shape == (7, 5):
         np.testing.assert_array_equal(jax.jit(lambda key: nn.inits.he_normal()(key, shape))(key), expected)
+        np.testing.assert_array_equal(jax.jit(lambda: nn.inits.he_normal()(key, shape))(), expected)
         other = jax.random.key(3, impl="rbg")
         flax = nnx.initializers.he_normal()(other, shape, jnp.float32)
         np.testing.assert_array_equal(nn.inits.he_normal()(other, shape), flax)
