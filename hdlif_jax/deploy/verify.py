@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hdlif_jax import nn, rollout
+from hdlif_jax.checks import check
 from hdlif_jax.data import Source
 from hdlif_jax.deploy.anytime import checked_labels
 from hdlif_jax.deploy.export import Preprocess, normalization
@@ -96,7 +97,8 @@ def verify(
       progress: called with the number of inputs compared so far.
 
     Raises:
-      ValueError: they differ by more.
+      TypeError: a progress that cannot be called.
+      ValueError: they differ by more, or there is no input.
       ArtifactError: the artifact is damaged.
     """
     network = logits_function(
@@ -117,6 +119,9 @@ def compare(
 
     Each batch is read once, and of its logits only those stay that are given back.
     """
+    check("progress", progress, Callable[..., Any])
+    if not source.shape[0]:
+        raise ValueError("there are no inputs to compare on; give at least one")
     artifact = read(pathlib.Path(directory))
     default = Deployed(artifact)
     paths: tuple[Arithmetic, ...] = ("integer", "float") if artifact.manifest.integer_layers else ("float",)

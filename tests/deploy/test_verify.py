@@ -143,6 +143,13 @@ def test_each_batch_is_read_once_for_all_passes_and_told_of(written, number, bat
     assert found.labels is test.labels
 
 
+def test_no_inputs_and_no_function_are_refused_in_a_line(written):
+    with pytest.raises(ValueError, match="there are no inputs to compare on; give at least one"):
+        compare(np.asarray, written, split((0, 8, 8, 2)))
+    with pytest.raises(TypeError, match="progress=3"):
+        compare(np.asarray, written, split((3, 8, 8, 2)), progress=3)
+
+
 def test_a_quick_proof_is_that_of_a_few_inputs(written):
     """In the file inputs lie by class: the first would be of one alone."""
     test = split((80, 8, 8, 2))
