@@ -215,15 +215,15 @@ def test_a_row_is_named_by_what_is_unusual_in_it():
     """Of three runs of a preset what two share goes without saying; of two, what differs is told of both."""
     usual = PRESETS["digits"].config
     hot = dataclasses.replace(usual, batch_size=32, optimizer=dataclasses.replace(usual.optimizer, learning_rate=0.5))
-    wide = dataclasses.replace(usual, model=dataclasses.replace(usual.model, width=3))
+    wide = dataclasses.replace(usual, model=dataclasses.replace(usual.model, num_steps=3))
     other = PRESETS["digits-hd-lif"].config
     assert compare.row_names([usual, hot, wide, other]) == [
         "digits",
         "digits, batch_size=32, optimizer.learning_rate=0.5",
-        "digits, model.width=3",
+        "digits, model.num_steps=3",
         "digits-hd-lif",
     ]
-    assert compare.row_names([usual, wide]) == ["digits, model.width=None", "digits, model.width=3"]
+    assert compare.row_names([usual, wide]) == ["digits, model.num_steps=4", "digits, model.num_steps=3"]
 
 
 def test_a_run_is_not_compared_with_itself(runs, tmp_path):
