@@ -183,8 +183,9 @@ class CompiledResNet18(ResNet18):
 
     def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
-        self._compiled_encode = torch.compile(super().encode)
-        self._compiled_step = torch.compile(super().step)
+        torch._dynamo.config.fail_on_recompile_limit_hit = True  # and not go on as eager PyTorch
+        self._compiled_encode = torch.compile(super().encode, dynamic=False)
+        self._compiled_step = torch.compile(super().step, dynamic=False)
 
     def start(self, current: torch.Tensor) -> State:
         """Zeros of the shape of each block's input."""
@@ -207,6 +208,11 @@ class CompiledResNet18(ResNet18):
         t = torch.tensor([t], device=current.device)
         result: tuple[State, torch.Tensor] = self._compiled_step(state, current, t, learns)
         return result
+
+
+def forget_compiled() -> None:
+    """Lets torch.compile begin anew: what it compiled for other networks of this process counts towards its limit."""
+    torch.compiler.reset()
 
 
 def load(model: nn.Module, variables: Variables, names: dict[str, str]) -> None:

@@ -95,13 +95,22 @@ def bare_step(
 
 
 class Work(NamedTuple):
-    """Floating-point operations of a forward step, and of a step with its gradient and all that a batch does once."""
+    """Floating-point operations.
 
+    Attributes:
+      encode: of what an inference does once: the stem.
+      forward: of a step without gradient.
+      learning: of a step with its gradient and all that a batch does once.
+    """
+
+    encode: float
     forward: float
     learning: float
 
     def flops(self, case: str) -> float:
-        """Of one update."""
+        """Of one update or inference."""
+        if case == "inference":
+            return self.encode + NUM_STEPS * self.forward
         if case.startswith("t*="):
             return self.learning + (int(case[3:]) - 1) * self.forward
         if case in ("accumulate", "stbp"):
@@ -118,13 +127,21 @@ def count_work(model: nn.SpikingNetwork, batch_size: int) -> Work:
     def forward(variables: nn.Variables, state: Any, current: jax.Array) -> nn.StepOutput:
         return network.step(*variables, state, current, nn.Tick(0))
 
+    def encode(variables: nn.Variables, inputs: jax.Array) -> jax.Array:
+        current: jax.Array = network.encode(*variables, inputs)[0]
+        return current
+
     def loss(params: nn.Params, batch_stats: nn.Params, inputs: jax.Array) -> jax.Array:
         params = network.quantize(params)
         current, batch_stats = network.encode(params, batch_stats, inputs)
         return jnp.sum(network.step(params, batch_stats, state, current, nn.Tick(0)).logits)
 
-    current, _ = jax.eval_shape(network.encode, *variables, inputs)
-    programs = jax.jit(forward).lower(variables, state, current), jax.jit(jax.grad(loss)).lower(*variables, inputs)
+    current = jax.eval_shape(encode, variables, inputs)
+    programs = (
+        jax.jit(encode).lower(variables, inputs),
+        jax.jit(forward).lower(variables, state, current),
+        jax.jit(jax.grad(loss)).lower(*variables, inputs),
+    )
     return Work(*(float((program.cost_analysis() or {}).get("flops", "nan")) for program in programs))
 
 
