@@ -32,12 +32,12 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # before JAX st
 import jax
 import torch
 
-from experiments.benchmarks import report
+from experiments.benchmarks import cifar100, report
 from experiments.benchmarks.references.torch import forget_compiled
 from experiments.benchmarks.train_speed import limits, table, targets
 from experiments.benchmarks.train_speed.agreement import check_gradients, check_logits, check_timed
 from experiments.benchmarks.train_speed.plan import Clock, Group, Size, build, entries, groups, size_of
-from experiments.benchmarks.train_speed.setup import NUM_STEPS, Task, count_work, make_task, synthetic
+from experiments.benchmarks.train_speed.setup import NUM_STEPS, Task, count_work, make_task
 
 ON_CPU: dict[str, Any] = {
     "sizes": [Size(8, 64), Size(16, 64), Size(32, 64), Size(64, 32)],
@@ -132,7 +132,7 @@ def main() -> None:
         raise SystemExit("there are no sizes, so nothing is measured; give --sizes, such as --sizes 8x64")
     clock = Clock(started, arguments.budget_seconds)
     limit = limits.measure(on_gpu)
-    dataset = synthetic()
+    dataset = cifar100.synthetic()
     rows: list[table.Row] = []
     checked: set[str] = set()
     agreement: dict[str, dict[str, Any]] = {}

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
+from experiments.benchmarks.cifar100 import NUM_CLASSES
 from experiments.benchmarks.references import torch as torch_reference
 from experiments.benchmarks.references.agreement import distance, full_float32
 from experiments.benchmarks.train_speed.cases import INFERENCE, Implementation
 from experiments.benchmarks.train_speed.setup import (
     LIF,
     MEAN,
-    NUM_CLASSES,
     NUM_STEPS,
     STD,
     Task,

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import torch
 
+from experiments.benchmarks.cifar100 import IMAGE, NUM_CLASSES
 from hdlif_jax import data, learning, losses, nn
 from hdlif_jax.commands.config import OptimizerConfig, TrainConfig
 from hdlif_jax.commands.make import make_model, make_optimizer
@@ -16,7 +17,7 @@ from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.training import TrainState, TrainStep, initial_state, make_preprocess, make_train_step, normalize
 
 HD_LIF, LIF = "cifar100-resnet18-ternary-4bit-parallel", "cifar100-resnet18-lif"
-NUM_STEPS, NUM_CLASSES, IMAGE, NUM_IMAGES = 4, 100, (32, 32, 3), 50_000
+NUM_STEPS, NUM_IMAGES = 4, 50_000
 MEAN, STD, SEED = (0.5,) * 3, (0.25,) * 3, 0
 
 
@@ -46,16 +47,6 @@ def images_of(dataset: data.Dataset, start: int, size: int) -> learning.Batch:
     """So many of the training images, from the given one, on the device."""
     inputs, labels = dataset.train.read(np.arange(start, start + size))
     return learning.Batch(jnp.asarray(inputs), jnp.asarray(labels))
-
-
-def synthetic() -> data.Dataset:
-    """Random images and labels in the shape of CIFAR-100."""
-    generator = np.random.default_rng(0)
-    inputs = generator.integers(0, 256, (NUM_IMAGES, *IMAGE), np.uint8)
-    labels = generator.integers(0, NUM_CLASSES, NUM_IMAGES, np.int32)
-    train = data.Split(inputs, labels)
-    names = tuple(map(str, range(NUM_CLASSES)))
-    return data.Dataset("cifar100", names, train, train.select(np.arange(NUM_CLASSES)), MEAN, STD)
 
 
 def configure(preset: str, width: int, **changes: Any) -> TrainConfig:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from experiments.benchmarks import report
+from experiments.benchmarks.epoch import EPOCHS, SECONDS_PER_EPOCH, TIMES_SLTT
 from experiments.benchmarks.train_speed.cases import EVERY_STEP, INFERENCE
 from experiments.benchmarks.train_speed.plan import COMPILED, EAGER, OURS
 from experiments.benchmarks.train_speed.setup import HD_LIF, LIF
@@ -22,7 +23,6 @@ MOST: dict[tuple[str, int], float] = {  # our time by that of torch.compile, on 
     (INFERENCE, 16): 0.9,
     (INFERENCE, 8): 0.9,
 }
-EPOCHS, SECONDS_PER_EPOCH, TIMES_SLTT = 300, 2.0, 5.0  # on an H100
 
 
 def compare(rows: list[Row], on_gpu: bool) -> list[dict[str, Any]]:

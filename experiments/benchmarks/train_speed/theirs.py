@@ -8,10 +8,10 @@ import jax
 import numpy as np
 import torch
 
+from experiments.benchmarks.cifar100 import NUM_CLASSES
 from experiments.benchmarks.references import torch as torch_reference
 from experiments.benchmarks.train_speed.cases import EVERY_STEP, INFERENCE, Implementation
 from experiments.benchmarks.train_speed.setup import (
-    NUM_CLASSES,
     NUM_STEPS,
     Task,
     synchronize,
