@@ -36,7 +36,10 @@ def about_epoch(epoch: dict[str, Any] | None, speed: dict[str, Any] | None) -> I
         yield f"That was without CIFAR-100. Next: `HDLIF_DATA_DIR=FOLDER {AGAIN} epoch`, FOLDER with it or its parts."
     fraction = _fraction_of_limit(speed)
     if not met and fraction is not None:
-        yield f"The trainer reaches {fraction:.0%} of the measured limit of matrix products; the rest is what to cut."
+        yield (
+            f"The trainer reaches {fraction:.0%} of the measured limit of matrix products. Next, where the rest goes: "
+            f"`python -m experiments.train {PRESET} --precision {best['precision']} --profile`."
+        )
     command = "experiments/cifar100.sh FILES"
     if best["batch"] != config.batch_size:
         rate = config.optimizer.learning_rate * best["batch"] / config.batch_size
