@@ -15,10 +15,10 @@ backend=$("$python" -c 'import jax; print(jax.default_backend())') || exit 1
 
 share_of() { # NAME: seconds, on an H100
   case $1 in
-    train_speed) echo 260 ;;
-    epoch) echo 130 ;;
-    stbp | inference | memory) echo 50 ;;
-    *) echo 40 ;;
+    train_speed) echo 240 ;;
+    epoch) echo 110 ;;
+    inference) echo 100 ;;
+    *) echo 43 ;;
   esac
 }
 
@@ -31,6 +31,7 @@ options_of() { # NAME SECONDS
     cpu-memory) echo --steps 1 2 --width 4 ;;
     cpu-integer_layers) echo --parts widths --outputs 8 32 --batch 8 --rounds 1 ;;
     *-train_speed) echo --trainer-sizes 64x64 --rounds 3 --seconds 2 --budget-seconds $(($2 - 30)) ;;
+    *-epoch) echo --precisions bfloat16 ;;
     *-stbp) echo --steps 4 --rounds 6 ;;
     *-inference) echo --batches 256 ;;
     *-memory) echo --steps 1 4 ;;

@@ -72,6 +72,10 @@ def on_torch(
     return network
 
 
+def inferring(network: torch_reference.ResNet18, inputs: torch.Tensor) -> Callable[[], np.ndarray]:
+    return lambda: torch_reference.infer(network, inputs).cpu().numpy()
+
+
 def with_onnx(model: nn.SpikingNetwork, width: int, inputs: torch.Tensor, folder: pathlib.Path, threads: int) -> Cases:
     """ONNX Runtime's cases.
 
@@ -95,16 +99,16 @@ def make_cases(
     normalized = np.asarray(normalize(jnp.asarray(images), MEAN, STD))
     inputs = torch.from_numpy(normalized.transpose(0, 3, 1, 2).copy()).contiguous(memory_format=torch.channels_last)
     inputs = inputs.to(device)
-    deployed = deploy.load(artifact)
-    other = deploy.load(artifact, "float" if deployed.arithmetic == "integer" else "integer")
-    found: Cases = {DEPLOYED: lambda: deployed(images), f"{DEPLOYED}, {other.arithmetic}": lambda: other(images)}
+    deployed, in_floats = deploy.load(artifact), deploy.load(artifact, "float")
+    found: Cases = {DEPLOYED: lambda: deployed(images)}
+    if deployed.arithmetic != in_floats.arithmetic:
+        found[f"{DEPLOYED}, float"] = lambda: in_floats(images)
     for size in arguments.chunks:
         found[f"{DEPLOYED}, {size} images at once"] = with_chunk(deployed, size, images)
     found[TRAINING] = in_training_form(model, normalized)
     torch_reference.forget_compiled()
     for name, kind in {EAGER: torch_reference.ResNet18, COMPILED: torch_reference.CompiledResNet18}.items():
-        network = on_torch(kind, model, width, device)
-        found[name] = lambda network=network: torch_reference.infer(network, inputs).cpu().numpy()  # type: ignore[misc]
+        found[name] = inferring(on_torch(kind, model, width, device), inputs)
     if on_gpu:
         return found, {"ONNX Runtime": "it is compared on CPUs"}
     try:
