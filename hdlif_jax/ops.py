@@ -13,6 +13,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from hdlif_jax import xla_cpu
+
 MAX_LEVEL = 127  # of an int8
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -30,7 +32,8 @@ def float_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: int | None
       `[B, ⌊(H + 2p − k)/stride⌋ + 1, ⌊(W + 2p − k)/stride⌋ + 1, C_out]`, by default of an odd k
       `[B, ⌈H/stride⌉, ⌈W/stride⌉, C_out]`.
     """
-    return convolve(x, kernel, stride, kernel.shape[0] // 2 if padding is None else padding)
+    padding = kernel.shape[0] // 2 if padding is None else padding
+    return convolve(xla_cpu.computed_once(x), kernel, stride, padding)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))

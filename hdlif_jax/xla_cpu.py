@@ -73,6 +73,20 @@ def prefers_integers(kernel_shape: tuple[int, ...]) -> bool:
     return on_cpu() and has_fast_integers(kernel_shape)
 
 
+def computed_once(x: jax.Array) -> jax.Array:
+    """The same array, which stands in memory before anything reads it.
+
+    The gradient of a kernel reads the layer's inputs in another order. XLA would compute the neurons before it once
+    more there, element by element in that order, which takes a tenth of a training step (jax 0.12; 0.10 drops the
+    barrier, and nothing changes). It ends with the version whose step is as fast without it
+    (`experiments.benchmarks.train_speed`).
+
+    Args:
+      x: any shape.
+    """
+    return jax.lax.optimization_barrier(x) if on_cpu() else x
+
+
 def barrier(carry: Any) -> Any:
     """The same carry, no part of which can be used before all of it is computed.
 
