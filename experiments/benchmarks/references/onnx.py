@@ -35,7 +35,13 @@ def export(model: torch_reference.ResNet18, images: torch.Tensor, path: pathlib.
     """
     with torch.no_grad():
         torch.onnx.export(
-            _Rollout(model).eval(), (images.contiguous(),), path, input_names=[INPUT], dynamo=True, verbose=False
+            _Rollout(model).eval(),
+            (images.contiguous(),),
+            path,
+            input_names=[INPUT],
+            dynamo=True,
+            external_data=False,  # `quantize` reads one file
+            verbose=False,
         )
 
 
