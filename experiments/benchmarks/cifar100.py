@@ -1,5 +1,6 @@
 """CIFAR-100 for measurements: real where it is at hand, else random images of the same shape."""
 
+import dataclasses
 import hashlib
 import pathlib
 from collections.abc import Mapping
@@ -30,17 +31,16 @@ def load(folder: pathlib.Path | None) -> tuple[data.Dataset, str]:
     root = folder / ENTRY.prepared_name
     if (root / ENTRY.version).is_dir():
         found = data.open_dataset("cifar100", folder, num_steps=1)
-        train, test = found.train.load(), found.test.load()
-        return data.Dataset(found.name, found.class_names, train, test, found.mean, found.std), "prepared"
+        return dataclasses.replace(found, train=found.train.load(), test=found.test.load()), "prepared"
     files = {file.name: file for file in root.glob("*/*")}
     if not files:
         return synthetic(), "random images of the same shape"
     try:
         names = tuple(files["fine_label_names.txt"].read_text().split())
-        splits = [_split(files, split) for split in ("train", "test")]
+        train, test = (_split(files, split) for split in ("train", "test"))
     except KeyError as error:
         raise SystemExit(f"{error.args[0]} is missing in the parts of CIFAR-100 under {root}; copy all parts") from None
-    return data.Dataset("cifar100", names, *splits, ENTRY.mean, ENTRY.std), "parts"
+    return data.Dataset("cifar100", names, train, test, ENTRY.mean, ENTRY.std), "parts"
 
 
 def _split(files: Mapping[str, pathlib.Path], name: str) -> data.Split:

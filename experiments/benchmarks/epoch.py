@@ -14,7 +14,7 @@ import dataclasses
 import os
 import pathlib
 import time
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -25,12 +25,15 @@ from hdlif_jax import data
 from hdlif_jax.commands.make import make_trainer
 from hdlif_jax.commands.presets import PRESETS
 
+Precision = Literal["bfloat16", "float32"]
+
 PRESET = "cifar100-resnet18-ternary-4bit-parallel"
 EPOCHS = 300
+PRECISIONS: tuple[Precision, ...] = ("bfloat16", "float32")
 SECONDS_PER_EPOCH, TIMES_SLTT = 2.0, 5.0  # targets on an H100: at most, and at least
 
 
-def measure(dataset: data.Dataset, batch: int, precision: str, options: argparse.Namespace) -> dict[str, Any]:
+def measure(dataset: data.Dataset, batch: int, precision: Precision, options: argparse.Namespace) -> dict[str, Any]:
     """A row: seconds of compilation and of each epoch, and losses."""
     config = PRESETS[PRESET].config
     model = dataclasses.replace(config.model, width=options.width)
@@ -89,7 +92,7 @@ def show(rows: list[dict[str, Any]]) -> str:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batches", type=int, nargs="+", default=[64, 256, 1024])
-    parser.add_argument("--precisions", nargs="+", choices=("bfloat16", "float32"), default=["bfloat16", "float32"])
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS)
     parser.add_argument("--epochs", type=int, default=1, help="that are timed; the fastest counts")
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--images", type=int, help="of the training set; all by default")

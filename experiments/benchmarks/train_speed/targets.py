@@ -113,35 +113,44 @@ def summarise(rows: list[Row]) -> dict[str, Any]:
     return found
 
 
+def _ms(value: float | None) -> str | None:
+    return None if value is None else f"{value:.0f}"
+
+
+def _table_of_widths(comparison: list[dict[str, Any]]) -> str:
+    columns = ("width, batch, case", "floor", "ours", "torch.compile", "eager", "÷ torch.compile", "target", "")
+    lines = []
+    for row in comparison:
+        ratio = None if row["by_torch_compile"] is None else f"{row['by_torch_compile']:.2f}"
+        target = None if row["target"] is None else f"≤ {row['target']}"
+        times = [_ms(row[name]) for name in ("floor_ms", "ours_ms", "torch_compile_ms", "eager_ms")]
+        verdict = {None: None, True: "met", False: "missed"}[row["met"]]
+        lines.append([f"{row['width']}, {row['batch']}, {row['case']}", *times, ratio, target, verdict])
+    return report.table(columns, lines)
+
+
+def _table_of_stbp(stbp: list[dict[str, Any]]) -> str:
+    columns = ("network, width, batch", "rule", "implementation", "precision", "floor", "ms", "MB")
+    lines = [
+        [
+            f"{row['network']}, {row['width']}, {row['batch']}",
+            *(row[name] for name in ("rule", "implementation", "precision")),
+            *(_ms(row[name]) for name in ("floor_ms", "ms", "memory_mb")),
+        ]
+        for row in stbp
+    ]
+    return report.table(columns, lines)
+
+
 def show(comparison: list[dict[str, Any]], stbp: list[dict[str, Any]], summary: dict[str, Any]) -> None:
     """Prints the comparisons and which targets are met."""
 
-    def ms(value: float | None) -> str | None:
-        return None if value is None else f"{value:.0f}"
-
     if comparison:
         print(f"\n{HD_LIF}, milliseconds")
-        columns = ("width, batch, case", "floor", "ours", "torch.compile", "eager", "÷ torch.compile", "target", "")
-        lines = []
-        for row in comparison:
-            ratio = None if row["by_torch_compile"] is None else f"{row['by_torch_compile']:.2f}"
-            target = None if row["target"] is None else f"≤ {row['target']}"
-            times = [ms(row[name]) for name in ("floor_ms", "ours_ms", "torch_compile_ms", "eager_ms")]
-            verdict = {None: None, True: "met", False: "missed"}[row["met"]]
-            lines.append([f"{row['width']}, {row['batch']}, {row['case']}", *times, ratio, target, verdict])
-        print(report.table(columns, lines))
+        print(_table_of_widths(comparison))
     if stbp:
         print("\nupdates from all time-steps")
-        columns = ("network, width, batch", "rule", "implementation", "precision", "floor", "ms", "MB")
-        lines = [
-            [
-                f"{row['network']}, {row['width']}, {row['batch']}",
-                *(row[name] for name in ("rule", "implementation", "precision")),
-                *(ms(row[name]) for name in ("floor_ms", "ms", "memory_mb")),
-            ]
-            for row in stbp
-        ]
-        print(report.table(columns, lines))
+        print(_table_of_stbp(stbp))
     if "best" in summary:
         best = summary["best"]
         print(
