@@ -144,7 +144,6 @@ def _table_of_stbp(stbp: list[dict[str, Any]]) -> str:
 
 def show(comparison: list[dict[str, Any]], stbp: list[dict[str, Any]], summary: dict[str, Any]) -> None:
     """Prints the comparisons and which targets are met."""
-
     if comparison:
         print(f"\n{HD_LIF}, milliseconds")
         print(_table_of_widths(comparison))
