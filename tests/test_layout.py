@@ -131,6 +131,8 @@ def test_the_core_imports_light(module):
         "hdlif_jax.training",
         "hdlif_jax.commands.presets",
         "hdlif_jax.commands.support.runs",
+        "experiments.benchmarks.epoch",
+        "experiments.benchmarks.next_steps",
         "experiments.benchmarks.stbp",
         "experiments.benchmarks.memory",
         "experiments.benchmarks.integer_layers",

@@ -90,6 +90,7 @@ DOORS: list[tuple[Any, dict[str, Any]]] = [
     (encodings.dct_slices, {"images": jnp.zeros((1, 4, 4, 1))}),
     (encodings.dct_thresholds, {"slices": jnp.zeros((16, 1, 4, 4, 1))}),
     (data.hold_out, {"source": make_dataset().train, "fraction": 0.5}),
+    (data.stratified, {"source": make_dataset().train, "count": 2}),
     (
         data.Dataset.from_arrays,
         {"images": np.zeros((4, 2, 2), np.uint8), "labels": np.arange(4) % 2, "test_fraction": 0.5},

@@ -7,7 +7,6 @@ beside parameters, statistics and inputs. A six-layer network of block (a), widt
 
 import argparse
 import pathlib
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -73,21 +72,25 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     results: dict[str, dict[int, float]] = {}
-    for name, rule in RULES.items():
-        steps = [count for count in arguments.steps if name not in UNROLLED or count <= MOST_UNROLLED]
-        results[name] = {count: temp_megabytes(rule(count), small_net(count), 64) for count in steps}
-        rows.append([name, *(f"{results[name][count]:.2f}" if count in steps else "" for count in arguments.steps)])
-        print(name, results[name], file=sys.stderr, flush=True)
+
+    def write() -> None:  # after each, so that a run that is cut off leaves what it has
+        description = {"jax": jax.__version__, "unit": "MB", "width": arguments.width, "temp": results}
+        report.write(f"memory-{report.device_slug()}", description, arguments.out)
+
     results[RESNET18] = {
         count: temp_megabytes(RULES["random_step"](count), resnet18(count, arguments.width), 32)
         for count in RESNET18_STEPS
     }
+    write()
+    for name, rule in RULES.items():
+        steps = [count for count in arguments.steps if name not in UNROLLED or count <= MOST_UNROLLED]
+        results[name] = {count: temp_megabytes(rule(count), small_net(count), 64) for count in steps}
+        rows.append([name, *(f"{results[name][count]:.2f}" if count in steps else "" for count in arguments.steps)])
+        write()
     print("temporary memory (MB)")
     print(report.table(("rule", *(f"T = {steps}" for steps in arguments.steps)), rows))
     few, many = results[RESNET18].values()
     print(f"{RESNET18}, width {arguments.width}: {few:.1f} MB at T = 4, {many:.1f} MB at T = 32: {many / few:.3f}×")
-    description = {"jax": jax.__version__, "unit": "MB", "width": arguments.width, "temp": results}
-    report.write(f"memory-{report.device_slug()}", description, arguments.out)
 
 
 if __name__ == "__main__":

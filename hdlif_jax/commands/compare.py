@@ -57,15 +57,22 @@ def grouped(paths: tuple[pathlib.Path, ...]) -> list[Planned]:
 
 
 def row_names(configs: list[TrainConfig]) -> list[str]:
-    """The presets, and behind them the fields in which they differ from each other."""
+    """The presets, and behind them in which fields a run differs from the others of its preset.
+
+    A field is told where its value is not that of most of them.
+    """
     flat = [dict(_leaves(to_dict(config))) for config in configs]
-    differing = [name for name in flat[0] if name != "preset" and any(values[name] != flat[0][name] for values in flat)]
     names = []
     for config, values in zip(configs, flat, strict=True):
-        alike = [other for other in configs if other.preset == config.preset]
-        told = [f"{name}={values[name]}" for name in differing] if len(alike) > 1 else []
+        alike = [other for other in flat if other["preset"] == config.preset]
+        told = [f"{name}={value}" for name, value in values.items() if not _is_usual(value, name, alike)]
         names.append(", ".join([config.preset, *told]))
     return names
+
+
+def _is_usual(value: Any, name: str, others: list[dict[str, Any]]) -> bool:
+    """Whether more than half of the runs have this value, the run itself among them."""
+    return 2 * sum(other[name] == value for other in others) > len(others)
 
 
 def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

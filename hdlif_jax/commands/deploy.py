@@ -15,7 +15,7 @@ from hdlif_jax.commands.support.cli import conf, console, parse
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
 from hdlif_jax.commands.support.execution import use_compilation_cache
-from hdlif_jax.commands.support.progress import phase
+from hdlif_jax.commands.support.progress import images_bar, phase
 from hdlif_jax.commands.support.run_directory import device_name, write_json
 from hdlif_jax.commands.support.runs import Run, load_dataset, load_run
 from hdlif_jax.commands.support.tables import new_table, plain_table, print_table
@@ -34,13 +34,16 @@ THRESHOLDS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 1.0)
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Writes an artifact of a run's last checkpoint, and verifies it on the whole test set."""
+    """Writes an artifact of a run's last checkpoint, and verifies it on the test set."""
 
     run: conf.Positional[pathlib.Path]
     """A run directory."""
     out: conf.Positional[pathlib.Path]
     """Folder of the artifact; must not exist, or be empty."""
-    images: int = 64
+    images: int | None = None
+    """Number of test inputs that the artifact is verified on, for a quick proof: each class has its share of them. All
+    by default."""
+    counted_images: int = 64
     """Number of test inputs that synaptic operations are counted on."""
     data_dir: str | None = None
     """Directory of prepared datasets; where the run found them by default."""
@@ -67,38 +70,53 @@ class Inputs(NamedTuple):
     std: tuple[float, ...]
 
 
-def inputs_of(run: Run, dataset: Dataset) -> Inputs:
-    """Pixels, which the artifact normalises; of a run on encoded inputs their code, which is made outside of it."""
+def inputs_of(run: Run, dataset: Dataset, images: int | None = None) -> Inputs:
+    """Pixels, which the artifact normalises; of a run on encoded inputs their code, which is made outside of it.
+
+    Of so many test inputs, in which every class has its share, or for None of all.
+    """
+    test = dataset.test if images is None else hd.data.stratified(dataset.test, images)
     if run.config.data.encoding == DataConfig.encoding:
-        return Inputs(dataset.test, dataset.mean, dataset.std)
+        return Inputs(test, dataset.mean, dataset.std)
     from hdlif_jax.commands.support.codes import LEVEL, Codes
 
-    channels = dataset.test.shape[-1]
-    source = Codes(dataset.test, make_normalize(run.config, dataset))
-    return Inputs(source, (LEVEL,) * channels, (LEVEL,) * channels)
+    channels = test.shape[-1]
+    return Inputs(Codes(test, make_normalize(run.config, dataset)), (LEVEL,) * channels, (LEVEL,) * channels)
 
 
-def write_and_verify(run: Run, dataset: Dataset, out: pathlib.Path) -> tuple[deploy.Folded, Verification]:
+def write_and_verify(
+    run: Run, dataset: Dataset, out: pathlib.Path, images: int | None = None
+) -> tuple[deploy.Folded, Verification]:
     """Writes the artifact, and compares it with the checkpoint; what is wrong does not stay.
+
+    Args:
+      run: the checkpoint.
+      dataset: its data.
+      out: folder of the artifact.
+      images: number of test inputs to compare them on; None for all.
 
     Raises:
       CommandError: their accuracies differ.
       ValueError: the folder holds something.
     """
-    inputs = inputs_of(run, dataset)
+    inputs = inputs_of(run, dataset, images)
     moments: dict[str, Any] = {"mean": inputs.mean, "std": inputs.std}
-    folded = hd.deploy.deploy(
-        run.model,
-        run.variables,
-        out,
-        **moments,
-        input_kind="image" if len(inputs.source.shape) == 4 else "sequence",
-        class_names=dataset.class_names,
-        config=to_dict(run.config),
-        input_type="uint8" if inputs.source.dtype == "uint8" else "float32",
-    )
+    with phase("folding and exporting"):
+        folded = hd.deploy.deploy(
+            run.model,
+            run.variables,
+            out,
+            **moments,
+            input_kind="image" if len(inputs.source.shape) == 4 else "sequence",
+            class_names=dataset.class_names,
+            config=to_dict(run.config),
+            input_type="uint8" if inputs.source.dtype == "uint8" else "float32",
+        )
     try:
-        return folded, hd.deploy.verify.verify(run.model, out, inputs.source, variables=run.variables, **moments)
+        with images_bar("verifying", inputs.source.shape[0]) as progress:
+            return folded, hd.deploy.verify.verify(
+                run.model, out, inputs.source, variables=run.variables, progress=progress, **moments
+            )
     except ValueError as error:
         shutil.rmtree(out)
         raise CommandError(f"{error}; the artifact was removed") from error
@@ -120,15 +138,15 @@ def findings_of(verification: Verification) -> dict[str, Any]:
 def main() -> None:
     """Entry point."""
     arguments = parse(Arguments, "deploy")
-    if arguments.images < 1:
-        raise CommandError(f"--images {arguments.images} must be at least 1")
+    for option, count in (("--images", arguments.images), ("--counted-images", arguments.counted_images)):
+        if count is not None and count < 1:
+            raise CommandError(f"{option} {count} must be at least 1")
     with phase(f"loading {arguments.run}"):
         run = load_run(arguments.run, data_dir=arguments.data_dir)
     use_compilation_cache()
     dataset = load_dataset(run.config, run.info)
     started = time.perf_counter()
-    with phase(f"folding, compiling, and verifying on {dataset.test.shape[0]:,} test inputs"):
-        folded, verification = write_and_verify(run, dataset, arguments.out)
+    folded, verification = write_and_verify(run, dataset, arguments.out, arguments.images)
     report(arguments, run, dataset, folded, verification)
     console.print(f"artifact in {arguments.out}, written and verified in {time.perf_counter() - started:.1f} s")
 
@@ -137,16 +155,21 @@ def report(arguments: Arguments, run: Run, dataset: Dataset, folded: deploy.Fold
     """Writes the figures to deployment.json in the run directory, and prints them."""
     from hdlif_jax.commands.support.inputs import real_batches
 
-    images = min(arguments.images, dataset.test.shape[0])
-    costs = hd.deploy.costs.deployment_costs(run.model, folded, real_batches(run.config, dataset, images))
+    proven, available = len(verification.labels), dataset.test.shape[0]
+    counted = min(arguments.counted_images, available)
+    with phase(f"counting operations on {counted} test inputs"):
+        costs = hd.deploy.costs.deployment_costs(run.model, folded, real_batches(run.config, dataset, counted))
     artifact_bytes = hd.deploy.size_on_disk(arguments.out)
-    manifest = hd.deploy.load(arguments.out).manifest
-    trade = hd.deploy.anytime.trade_off(verification.logits, dataset.test.labels, THRESHOLDS)
+    manifest = hd.deploy.read(arguments.out).manifest
+    trade = hd.deploy.anytime.trade_off(verification.logits, verification.labels, THRESHOLDS)
     write_json(
         arguments.run / "deployment.json",
         {
             "artifact_bytes": artifact_bytes,
             "step": run.step,
+            "test_inputs": available,
+            "verified_inputs": proven,
+            "quick_proof": proven < available,
             "verification": findings_of(verification),
             "before": costs.before._asdict(),
             "after": costs.after._asdict(),
@@ -154,9 +177,10 @@ def report(arguments: Arguments, run: Run, dataset: Dataset, folded: deploy.Fold
             "device": device_name(),
         },
     )
+    quick = f" (a quick proof: there are {available})" if proven < available else ""
     console.print(
-        f"{run.config.title}, checkpoint of step {run.step}; {dataset.test.shape[0]} test inputs of "
-        f"{dataset.name}; {verification.arithmetic} arithmetic on this machine, "
+        f"{run.config.title}, checkpoint of step {run.step}; {proven} test inputs of {dataset.name}{quick}; "
+        f"{verification.arithmetic} arithmetic on this machine, "
         f"{manifest.integer_layers} layers of integers"
     )
     print_table(table(costs, verification, artifact_bytes / 1e6))

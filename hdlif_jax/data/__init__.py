@@ -14,7 +14,7 @@ from hdlif_jax.data.own import open_folder, open_npz, open_tfds
 from hdlif_jax.data.pictures import Pictures, pictures_in
 from hdlif_jax.data.prepare import download, prepare, problems
 from hdlif_jax.data.records import open_prepared
-from hdlif_jax.data.source import Source, Split, hold_out, nbytes
+from hdlif_jax.data.source import Source, Split, hold_out, nbytes, stratified
 from hdlif_jax.data.stream import BatchReader, stream
 
 __all__ = [
@@ -45,5 +45,6 @@ __all__ = [
     "pictures_in",
     "prepare",
     "problems",
+    "stratified",
     "stream",
 ]

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from hdlif_jax import show
-from hdlif_jax.checks import Seed, Share, check_arguments
+from hdlif_jax.checks import Count, Seed, Share, check_arguments
 
 AT_ONCE = 1024  # examples that are looked through at a time
 
@@ -111,6 +111,24 @@ def held_out(labels: np.ndarray, fraction: float, seed: int = 0) -> np.ndarray:
         members = generator.permutation(np.flatnonzero(labels == label))
         held[members[: round(fraction * len(members))]] = True
     return held
+
+
+@check_arguments
+def stratified(source: Source, count: Count) -> Source:
+    """A few examples that stand for all: each class has its share of them, to within one.
+
+    They are evenly spread over the examples in the order of their classes, and within a class in the order in which
+    they are stored; nothing is drawn, so they are the same at every call.
+
+    Args:
+      source: what to choose from.
+      count: how many; all where there are no more.
+    """
+    size = source.shape[0]
+    if count >= size:
+        return source
+    by_class = np.argsort(source.labels, kind="stable")
+    return source.select(np.sort(by_class[(2 * np.arange(count) + 1) * size // (2 * count)]))
 
 
 def check_arrays(split: Split, where: str) -> None:

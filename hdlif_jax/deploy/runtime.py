@@ -1,5 +1,6 @@
 """Running an artifact: needs jax and numpy, and neither Flax nor the network's code."""
 
+import math
 import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,11 +14,12 @@ from hdlif_jax.checks import Count, check
 from hdlif_jax.deploy.batching import rollout_of, step_of
 from hdlif_jax.deploy.format.artifact import Artifact, read
 from hdlif_jax.deploy.format.errors import require
-from hdlif_jax.deploy.format.manifest import Arithmetic, InputType, program_file
+from hdlif_jax.deploy.format.manifest import Arithmetic, InputType, Manifest, program_file
 from hdlif_jax.deploy.format.program import rebuild
 from hdlif_jax.deploy.format.signatures import array_dtypes, signature_of
 
-CPU_CHUNK = 4  # images at once: what T time-steps of them need stays in the caches (experiments.benchmarks.inference)
+FEWEST, MOST = 4, 16  # images at once on a CPU
+CHUNK_BYTES = 2**21  # of the largest value over T time-steps, so that what is computed next finds it in the caches
 
 
 class StreamState(NamedTuple):
@@ -38,6 +40,7 @@ class Deployed:
     Attributes:
       manifest: the artifact's description of itself.
       arithmetic: "integer" or "float", the path in use.
+      chunk: images that a CPU computes at once; of larger batches it computes as many chunks as it takes.
 
     Args:
       artifact: from `read`.
@@ -57,6 +60,7 @@ class Deployed:
         if arithmetic == "integer" and not has_integers:
             raise ValueError("this network has no layer of integer spikes and weights; use arithmetic='float'")
         self.arithmetic = arithmetic
+        self.chunk = chunk_of(self.manifest)
         dtypes = array_dtypes(self.manifest.arrays, arithmetic)
         self._artifact = artifact  # from which another process makes it anew
         self._arrays = {name: jnp.asarray(array.astype(dtypes[name])) for name, array in artifact.arrays.items()}
@@ -101,12 +105,13 @@ class Deployed:
         """
         self.check_inputs(inputs)
         traced = isinstance(inputs, jax.core.Tracer)  # within jit the compiler plans the whole batch
-        if traced or jax.default_backend() != "cpu" or len(inputs) <= CPU_CHUNK:
+        if traced or jax.default_backend() != "cpu" or len(inputs) <= FEWEST:
             logits: jax.Array = self._rollout(self._arrays, inputs)
             return logits
-        missing = -len(inputs) % CPU_CHUNK  # full chunks only, so that one program serves every batch size
-        padded = np.concatenate([inputs, np.repeat(inputs[-1:], missing, 0)])
-        chunks = np.split(padded, len(padded) // CPU_CHUNK)
+        # Full chunks only, so that two programs serve every batch size.
+        chunk = self.chunk if len(inputs) >= self.chunk else FEWEST
+        padded = np.concatenate([inputs, np.repeat(inputs[-1:], -len(inputs) % chunk, 0)])
+        chunks = np.split(padded, len(padded) // chunk)
         return jnp.concatenate([self._rollout(self._arrays, chunk) for chunk in chunks], 1)[:, : len(inputs)]
 
     def check_inputs(self, inputs: np.ndarray | jax.Array) -> None:
@@ -191,6 +196,19 @@ def way_to(kind: InputType, dtype: Any) -> str:
     if kind == "float32" and dtype != np.float32:
         return ", in the unit of the training data: inputs.astype(np.float32)"
     return ""
+
+
+def chunk_of(manifest: Manifest) -> int:
+    """How many images a CPU computes at once, by measurement (`experiments.benchmarks.inference`).
+
+    What T time-steps of a layer give is to stay in the caches; below that, fewer and larger calls are faster. How much
+    it is, the largest state of a neuron says.
+    """
+    largest = max((math.prod(shape) for shape in manifest.state.values()), default=CHUNK_BYTES)
+    chunk = FEWEST
+    while chunk < MOST and 2 * chunk * 4 * manifest.num_steps * largest <= CHUNK_BYTES:
+        chunk *= 2
+    return chunk
 
 
 def fastest_arithmetic(backend: str) -> Arithmetic:

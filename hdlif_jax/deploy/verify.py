@@ -14,11 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from hdlif_jax import nn, rollout
+from hdlif_jax.checks import check
 from hdlif_jax.data import Source
 from hdlif_jax.deploy.anytime import checked_labels
 from hdlif_jax.deploy.export import Preprocess, normalization
+from hdlif_jax.deploy.format.artifact import read
 from hdlif_jax.deploy.format.manifest import Arithmetic
-from hdlif_jax.deploy.runtime import load
+from hdlif_jax.deploy.runtime import Deployed
 
 BATCH = 64  #: inputs that are compared at once
 TOLERANCE = 0.002  #: of accuracy: folding rounds differently, and a current at the edge of a level may change it
@@ -27,6 +29,11 @@ AT_MOST = 0.02  #: of accuracy, of a test set of any size
 ROUNDING = 1e-4  #: of the largest logit: sums in another order are within this, and a spike of another level is not
 
 LogitsFunction = Callable[[np.ndarray], Any]  #: inputs [B, ...] or sequences [B, T, ...] to logits [T, B, K]
+Progress = Callable[[int], None]  #: takes the number of inputs that are done
+
+
+def unseen(done: int) -> None:
+    """Shows no progress."""
 
 
 class Comparison(NamedTuple):
@@ -55,12 +62,14 @@ class Verification(NamedTuple):
       accuracy_per_step: of the network, after 1…T steps.
       comparisons: by arithmetic.
       logits: `[T, N, K]` of the artifact in the arithmetic that this machine takes.
+      labels: `[N]` of the inputs.
     """
 
     arithmetic: Arithmetic
     accuracy_per_step: list[float]
     comparisons: dict[Arithmetic, Comparison]
     logits: np.ndarray
+    labels: np.ndarray
 
 
 def verify(
@@ -72,61 +81,86 @@ def verify(
     std: tuple[float, ...],
     variables: nn.Variables | None = None,
     tolerance: float | None = None,
+    progress: Progress = unseen,
 ) -> Verification:
     """Compares an artifact with the network that it was made of.
 
     Args:
       model: the network.
       directory: of the artifact.
-      source: inputs and labels, such as a dataset's test set.
+      source: inputs and labels, such as a dataset's test set, or for a quick proof `data.stratified` of it.
       mean: per channel, as the network was trained: of uint8 inputs in [0, 1], of floats in their own unit; for other
         inputs than normalised ones use `compare(logits_function(model, preprocess), ...)`.
       std: per channel, likewise.
       variables: its trained parameters and statistics; those of the model by default.
       tolerance: how far accuracies may be apart; None is 0.002, or in a small test set two inputs.
+      progress: called with the number of inputs compared so far.
 
     Raises:
-      ValueError: they differ by more.
+      TypeError: a progress that cannot be called.
+      ValueError: they differ by more, or there is no input.
       ArtifactError: the artifact is damaged.
     """
     network = logits_function(
         model, normalization(mean, std, "uint8" if source.dtype == np.uint8 else "float32"), variables
     )
-    return compare(network, directory, source, tolerance=tolerance)
+    return compare(network, directory, source, tolerance=tolerance, progress=progress)
 
 
 def compare(
-    network: LogitsFunction, directory: pathlib.Path | str, source: Source, *, tolerance: float | None = None
+    network: LogitsFunction,
+    directory: pathlib.Path | str,
+    source: Source,
+    *,
+    tolerance: float | None = None,
+    progress: Progress = unseen,
 ) -> Verification:
-    """Compares an artifact, in each arithmetic, with any function of the same inputs; see `verify`."""
-    directory = pathlib.Path(directory)
-    expected = all_logits(network, source)
-    before = accuracies(expected, source.labels)
+    """Compares an artifact, in each arithmetic, with any function of the same inputs; see `verify`.
+
+    Each batch is read once, and of its logits only those stay that are given back.
+    """
+    check("progress", progress, Callable[..., Any])
+    if not source.shape[0]:
+        raise ValueError("there are no inputs to compare on; give at least one")
+    artifact = read(pathlib.Path(directory))
+    default = Deployed(artifact)
+    paths: tuple[Arithmetic, ...] = ("integer", "float") if artifact.manifest.integer_layers else ("float",)
+    deployed = [default if path == default.arithmetic else Deployed(artifact, path) for path in paths]
+    functions: list[LogitsFunction] = [network, *deployed]
+    predictions: list[list[np.ndarray]] = [[] for _ in functions]
+    differences: list[list[np.ndarray]] = [[] for _ in functions]  # those of the network from itself are zeros
+    chosen, sizes, done = list[np.ndarray](), list[float](), 0
+    for inputs, count in _batches(source):
+        logits = [np.asarray(function(inputs))[:, :count] for function in functions]
+        for index, found in enumerate(logits):
+            predictions[index].append(_predictions(found))
+            differences[index].append(np.abs(found - logits[0]).max((0, 2)))
+        chosen.append(logits[1 + paths.index(default.arithmetic)])
+        sizes.append(np.abs(logits[0]).max())
+        done += count
+        progress(done)
+    answers = np.concatenate(chosen, 1)
+    labels = checked_labels(answers, source.labels)
     if tolerance is None:
-        tolerance = max(TOLERANCE, min(AT_MOST, (FEW + 0.5) / len(source.labels)))  # half of one is for rounding
-    default = load(directory)
+        tolerance = max(TOLERANCE, min(AT_MOST, (FEW + 0.5) / len(labels)))  # half of one is for rounding
+    expected, *others = (np.concatenate(rows, 1) for rows in predictions)
+    before, largest = _shares(expected, labels), float(np.max(sizes))
     comparisons: dict[Arithmetic, Comparison] = {}
-    chosen = expected
-    paths: tuple[Arithmetic, ...] = ("integer", "float") if default.manifest.integer_layers else ("float",)
-    for arithmetic in paths:
-        logits = all_logits(load(directory, arithmetic), source)
-        after = accuracies(logits, source.labels)
-        differences, largest = np.abs(logits - expected).max((0, 2)), np.abs(expected).max()
+    for arithmetic, predicted, rows in zip(paths, others, differences[1:], strict=True):
+        after, difference = _shares(predicted, labels), np.concatenate(rows)
         comparisons[arithmetic] = Comparison(
             after,
-            float(differences.max()),
-            float(largest),
-            int((differences > ROUNDING * largest).sum()),
-            int((logits.sum(0).argmax(-1) != expected.sum(0).argmax(-1)).sum()),
+            float(difference.max()),
+            largest,
+            int((difference > ROUNDING * largest).sum()),
+            int((predicted[-1] != expected[-1]).sum()),
         )
         if max(abs(one - other) for one, other in zip(before, after, strict=True)) > tolerance:
             raise ValueError(
                 f"the artifact in {directory} is wrong: in {arithmetic} arithmetic its accuracies are {after}, those "
                 f"of the network {before}; was it made of this one, and are your own fold rules right?"
             )
-        if arithmetic == default.arithmetic:
-            chosen = logits
-    return Verification(default.arithmetic, before, comparisons, chosen)
+    return Verification(default.arithmetic, before, comparisons, answers, labels)
 
 
 def logits_function(
@@ -151,11 +185,6 @@ def logits_function(
     return lambda inputs: logits(variables, inputs)
 
 
-def all_logits(function: LogitsFunction, source: Source) -> np.ndarray:
-    """Logits `[T, N, K]` of all inputs, computed in batches of one size."""
-    return np.concatenate([np.asarray(function(inputs))[:, :count] for inputs, count in _batches(source)], 1)
-
-
 def accuracies(logits: np.ndarray, labels: np.ndarray) -> list[float]:
     """Accuracy after 1…T steps.
 
@@ -167,14 +196,23 @@ def accuracies(logits: np.ndarray, labels: np.ndarray) -> list[float]:
       TypeError: labels that are no integers.
       ValueError: labels of another shape or of no class.
     """
-    labels = checked_labels(logits, labels)
-    predictions = np.cumsum(logits, 0).argmax(-1)
+    return _shares(_predictions(logits), checked_labels(logits, labels))
+
+
+def _predictions(logits: np.ndarray) -> np.ndarray:
+    """Classes `[T, N]` after 1…T steps."""
+    classes: np.ndarray = np.cumsum(logits, 0).argmax(-1)
+    return classes
+
+
+def _shares(predictions: np.ndarray, labels: np.ndarray) -> list[float]:
     return [float(right) for right in (predictions == labels).mean(-1)]
 
 
 def _batches(source: Source) -> Iterator[tuple[np.ndarray, int]]:
     """Inputs in batches of one size, and how many of each count."""
     num_inputs = source.shape[0]
-    for start in range(0, num_inputs, BATCH):
-        inputs = source.read(np.arange(start, min(start + BATCH, num_inputs))).inputs
-        yield np.concatenate([inputs, np.repeat(inputs[-1:], BATCH - len(inputs), 0)]), len(inputs)
+    size = min(BATCH, num_inputs)
+    for start in range(0, num_inputs, size):
+        inputs = source.read(np.arange(start, min(start + size, num_inputs))).inputs
+        yield np.concatenate([inputs, np.repeat(inputs[-1:], size - len(inputs), 0)]), len(inputs)

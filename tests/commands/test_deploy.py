@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -43,6 +44,41 @@ def test_columns_of_table_2_before_and_after(deployed, finished_run):
     assert exits[0]["mean_steps"] == 1
     assert exits[-1]["mean_steps"] == 2  # T
     assert exits[-1]["accuracy"] == report["verification"]["checkpoint_accuracy_per_step"][-1]
+
+
+def test_a_quick_proof_says_that_it_is_one(deployed, finished_run, monkeypatch, capsys, tmp_path):
+    """What is computed is tested in tests/deploy; here, of what, and what is said of it."""
+    import hdlif_jax as hd
+    from hdlif_jax.commands.deploy import main
+
+    whole = read_json(finished_run[0] / "deployment.json")
+    assert (whole["verified_inputs"], whole["test_inputs"], whole["quick_proof"]) == (359, 359, False)
+    assert "359 test inputs of digits; " in " ".join(deployed[1].split())
+    run, seen = tmp_path / "run", {}
+    shutil.copytree(finished_run[0], run)
+
+    def verify(model, directory, source, *, progress, **_):
+        seen["proven"] = source
+        progress(len(source.labels))
+        comparison = hd.deploy.verify.Comparison([0.9, 0.9], 0.0, 1.0, 0, 0)
+        logits = np.zeros((2, len(source.labels), 10))
+        return hd.deploy.verify.Verification("float", [0.9, 0.9], {"float": comparison}, logits, source.labels)
+
+    def costs(model, folded, batches):
+        seen["counted"] = sum(len(batch) for batch in batches)
+        row = hd.deploy.costs.InferenceCosts(1.0, 1.0, 1.0, 1.0)
+        return hd.deploy.costs.DeploymentCosts(row, row)
+
+    monkeypatch.setattr(hd.deploy, "deploy", lambda model, variables, out, **_: shutil.copytree(deployed[0], out))
+    monkeypatch.setattr(hd.deploy.verify, "verify", verify)
+    monkeypatch.setattr(hd.deploy.costs, "deployment_costs", costs)
+    monkeypatch.setattr("sys.argv", ["deploy", str(run), str(tmp_path / "out"), "--images", "40"])
+    main()
+    output, quick = capsys.readouterr().out, read_json(run / "deployment.json")
+    assert "40 test inputs of digits (a quick proof: there are 359); float arithmetic" in " ".join(output.split())
+    assert (quick["verified_inputs"], quick["test_inputs"], quick["quick_proof"]) == (40, 359, True)
+    assert set(np.bincount(seen["proven"].labels)) == {4}
+    assert seen["counted"] == 64
 
 
 def test_infer_predicts_what_the_checkpoint_does(deployed, finished_run, command, tmp_path):

@@ -83,3 +83,18 @@ def test_a_terminal_that_cannot_redraw_is_like_a_file(terminal, monkeypatch):
     with progress.phase("reading digits"), progress.Progress(400, 0, 64, 40) as shown:
         shown.step(RECORD)
     assert console.file.getvalue() == f"{progress.COMPILING}\n"
+
+
+def test_images_are_counted_with_their_rate_on_a_terminal_alone(terminal, clock):
+    console = terminal(100, force_terminal=True, force_interactive=True)
+    with progress.images_bar("verifying", 300) as move:
+        assert "compiling" in console.file.getvalue()
+        move(100)  # what the first took, compiling included, says nothing of the rest
+        move(250)  # 10 s later by the clock
+    frames = re.sub(r"\x1b\[[?\d;]*\w", "", console.file.getvalue())
+    assert "verifying" in frames
+    assert "250/300 15 images/s" in frames
+    file = terminal(100)
+    with progress.images_bar("verifying", 300) as move:
+        move(100)
+    assert file.file.getvalue() == ""

@@ -47,7 +47,7 @@ REFUSED = {
         ["--init-from", "no"],
     ],
     "evaluate": [["nowhere"], ["--no"]],
-    "deploy": [["nowhere", "out"], ["nowhere", "out", "--images", "0"]],
+    "deploy": [["nowhere", "out"], ["nowhere", "out", "--images", "0"], ["nowhere", "out", "--counted-images", "0"]],
     "infer": [["artifact"]],
     "costs": [["digit"], ["digits", "--images", "0"]],
     "separability": [["--preset", "digit"], ["--updates", "0"]],

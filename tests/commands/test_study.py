@@ -211,6 +211,21 @@ def test_runs_of_any_origin_are_compared(runs, monkeypatch, tmp_path, capsys):
     assert "accuracy against digits, model.neuron=lif" in capsys.readouterr().out
 
 
+def test_a_row_is_named_by_what_is_unusual_in_it():
+    """Of three runs of a preset what two share goes without saying; of two, what differs is told of both."""
+    usual = PRESETS["digits"].config
+    hot = dataclasses.replace(usual, batch_size=32, optimizer=dataclasses.replace(usual.optimizer, learning_rate=0.5))
+    wide = dataclasses.replace(usual, model=dataclasses.replace(usual.model, num_steps=3))
+    other = PRESETS["digits-hd-lif"].config
+    assert compare.row_names([usual, hot, wide, other]) == [
+        "digits",
+        "digits, batch_size=32, optimizer.learning_rate=0.5",
+        "digits, model.num_steps=3",
+        "digits-hd-lif",
+    ]
+    assert compare.row_names([usual, wide]) == ["digits, model.num_steps=4", "digits, model.num_steps=3"]
+
+
 def test_a_run_is_not_compared_with_itself(runs, tmp_path):
     path = runs["lif"][0]
     with pytest.raises(CommandError, match="are the same run with the same seed"):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hdlif_jax.data import Dataset, Split, digits, hold_out
+from hdlif_jax.data import Dataset, Split, digits, hold_out, stratified
 
 
 def make_dataset(inputs=None, labels=None, **changes):
@@ -73,6 +73,20 @@ def test_hold_out_is_stratified_disjoint_and_always_the_same():
     np.testing.assert_array_equal(np.sort(np.concatenate([rest.inputs, held.inputs]).ravel()), np.arange(100))
     np.testing.assert_array_equal(hold_out(split, 0.2)[1].inputs, held.inputs)
     assert not np.array_equal(hold_out(split, 0.2, seed=1)[1].inputs, held.inputs)
+
+
+@pytest.mark.parametrize("count", [1, 7, 33, 99, 100, 101])
+def test_a_few_examples_have_of_each_class_its_share(count):
+    """Floor or ceiling of it, for classes of 50, 30, 19 and 1, whatever order they are stored in."""
+    labels = np.random.default_rng(1).permutation(np.repeat(np.arange(4, dtype=np.int32), (50, 30, 19, 1)))
+    split = Split(np.arange(100, dtype=np.uint8), labels)
+    few = stratified(split, count)
+    assert len(few.labels) == min(count, 100)
+    assert (np.diff(few.inputs.astype(int)) > 0).all()  # no example twice, in the order in which they are read
+    np.testing.assert_array_equal(few.labels, labels[few.inputs])
+    share = np.bincount(labels) * min(count, 100) / 100
+    assert (np.abs(np.bincount(few.labels, minlength=4) - share) < 1).all()
+    assert (stratified(split, count) is split) == (count >= 100)
 
 
 def test_hold_out_nothing():

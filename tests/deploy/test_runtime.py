@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,6 +7,7 @@ import pytest
 
 from hdlif_jax import nn
 from hdlif_jax.deploy import anytime, load, size_on_disk, write
+from hdlif_jax.deploy.runtime import chunk_of
 from tests.deploy.networks import conv_net, named, prepare_inputs, small_artifact, spec_of, unfolded_logits
 
 
@@ -39,11 +42,30 @@ def test_logits_and_stream_are_those_of_the_network(network):
 
 
 def test_any_batch_size(network):
-    inputs = random_inputs((11, 8, 8, 2))
+    """19 are two chunks of 16, 11 are three of 4, and up to 4 are one."""
+    assert network.chunk == 16
+    inputs = random_inputs((19, 8, 8, 2))
     whole = np.asarray(network(inputs))
-    assert whole.shape == (4, 11, 5)
-    np.testing.assert_allclose(whole[:, :4], network(inputs[:4]), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(whole[:, 7:], network(inputs[7:]), rtol=1e-5, atol=1e-5)
+    assert whole.shape == (4, 19, 5)
+    np.testing.assert_allclose(whole[:, :11], network(inputs[:11]), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(whole[:, 15:], network(inputs[15:]), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "chunk"),
+    [
+        ([(32, 32, 8), (16, 16, 16)], 16),
+        ([(32, 32, 16), ()], 8),
+        ([(8, 8, 8), (32, 32, 32)], 4),
+        ([(32, 32, 64)], 4),
+        ([(2,)], 16),
+        ([], 4),  # neurons without a state say nothing of sizes
+    ],
+)
+def test_a_chunk_is_what_the_caches_hold(network, shapes, chunk):
+    """Of a ResNet on 32×32 pixels in four steps: 16, 8, 4 and 4 images at widths of 8, 16, 32 and 64."""
+    state = {str(index): shape for index, shape in enumerate(shapes)}
+    assert chunk_of(dataclasses.replace(network.manifest, state=state)) == chunk
 
 
 @pytest.mark.parametrize("batch", [1, 4, 9])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hdlif_jax import deploy, nn
-from hdlif_jax.data import Split
-from hdlif_jax.deploy.verify import accuracies, all_logits, compare, logits_function, verify
+from hdlif_jax.data import Split, stratified
+from hdlif_jax.deploy.verify import accuracies, compare, logits_function, verify
 from tests.deploy.networks import conv_net, named, prepare_inputs, unfolded_logits
 
 CLASSES = ("a", "b", "c", "d", "e")
@@ -119,7 +119,45 @@ def test_accuracies_by_hand():
     assert accuracies(logits, np.array([1, 1])) == [0.5, 1.0]
 
 
-def test_logits_of_a_last_batch_that_is_not_full():
-    test = split((67, 4))
-    logits = all_logits(lambda inputs: np.stack([inputs, inputs + 1.0]), test)
-    np.testing.assert_array_equal(logits, np.stack([test.inputs, test.inputs + 1.0]))
+@pytest.mark.parametrize(("number", "batches", "told"), [(3, 1, [3]), (70, 2, [64, 70])])
+def test_each_batch_is_read_once_for_all_passes_and_told_of(written, number, batches, told):
+    """The last batch is filled up, and what fills it counts for nothing; a few inputs are one small batch."""
+    test = split((number, 8, 8, 2))
+    artifact, reads, done = deploy.load(written, "float"), [], []
+
+    class Counted(Split):
+        def read(self, indices, keys=None):
+            reads.append(indices)
+            return super().read(indices, keys)
+
+    def network(inputs):
+        assert len(inputs) == min(number, 64)
+        return artifact(inputs)
+
+    found = compare(network, written, Counted(*test), progress=done.append)
+    assert (len(reads), done) == (batches, told)
+    np.testing.assert_array_equal(np.concatenate(reads), np.arange(number))
+    expected = np.asarray(artifact(test.inputs))
+    np.testing.assert_allclose(found.logits, expected, atol=1e-4 * np.abs(expected).max(), rtol=0)
+    assert found.accuracy_per_step == accuracies(expected, test.labels)
+    assert found.labels is test.labels
+
+
+def test_no_inputs_and_no_function_are_refused_in_a_line(written):
+    with pytest.raises(ValueError, match="there are no inputs to compare on; give at least one"):
+        compare(np.asarray, written, split((0, 8, 8, 2)))
+    with pytest.raises(TypeError, match="progress=3"):
+        compare(np.asarray, written, split((3, 8, 8, 2)), progress=3)
+
+
+def test_a_quick_proof_is_that_of_a_few_inputs(written):
+    """In the file inputs lie by class: the first would be of one alone."""
+    test = split((80, 8, 8, 2))
+    test = Split(test.inputs, np.sort(test.labels))
+    artifact = deploy.load(written, "float")
+    found = compare(artifact, written, stratified(test, 20), tolerance=1.0)
+    assert found.logits.shape[1] == 20
+    assert set(found.labels) == set(range(5))
+    places = [np.flatnonzero((test.inputs == image).all((1, 2, 3)))[0] for image in stratified(test, 20).inputs]
+    np.testing.assert_array_equal(found.labels, test.labels[places])
+    assert found.accuracy_per_step == accuracies(np.asarray(artifact(test.inputs))[:, places], test.labels[places])

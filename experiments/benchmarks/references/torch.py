@@ -141,7 +141,7 @@ class ResNet18(nn.Module):
 
     def __init__(self, num_classes: int = 100, num_steps: int = 4, width: int = 64, compressed: bool = True):
         super().__init__()
-        self.num_steps = num_steps
+        self.num_steps, self.frozen = num_steps, False
         self.stem = Conv(3, width)
         self.stem_norm = nn.BatchNorm2d(width)
         self.blocks = nn.ModuleList()
@@ -158,12 +158,24 @@ class ResNet18(nn.Module):
         del current  # the neurons make the zeros
         return [None] * len(self.blocks)
 
-    def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Quantises the kernels for this batch and runs the stem."""
+    def quantize_kernels(self) -> None:
+        """Makes the kernels that convolutions use of those that are learned."""
         for module in self.modules():
             if isinstance(module, Conv):
                 module.quantize_kernel()
-        return self.stem_norm(self.stem(images, True))
+
+    def freeze(self) -> None:
+        """Quantises the kernels once for all inferences to come."""
+        self.eval()
+        with torch.no_grad():
+            self.quantize_kernels()
+        self.frozen = True
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Quantises the kernels for this batch, unless they are frozen, and runs the stem."""
+        if not self.frozen:
+            self.quantize_kernels()
+        return self.stem_norm(self.stem(images, not self.frozen))
 
     def step(self, state: State, current: torch.Tensor, t: Any, learns: bool) -> tuple[State, torch.Tensor]:
         """One time-step: the new state and logits."""
@@ -183,8 +195,9 @@ class CompiledResNet18(ResNet18):
 
     def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
-        self._compiled_encode = torch.compile(super().encode)
-        self._compiled_step = torch.compile(super().step)
+        torch._dynamo.config.fail_on_recompile_limit_hit = True  # and not go on as eager PyTorch
+        self._compiled_encode = torch.compile(super().encode, dynamic=False)
+        self._compiled_step = torch.compile(super().step, dynamic=False)
 
     def start(self, current: torch.Tensor) -> State:
         """Zeros of the shape of each block's input."""
@@ -207,6 +220,11 @@ class CompiledResNet18(ResNet18):
         t = torch.tensor([t], device=current.device)
         result: tuple[State, torch.Tensor] = self._compiled_step(state, current, t, learns)
         return result
+
+
+def forget_compiled() -> None:
+    """Lets torch.compile begin anew: what it compiled for other networks of this process counts towards its limit."""
+    torch.compiler.reset()
 
 
 def load(model: nn.Module, variables: Variables, names: dict[str, str]) -> None:
@@ -279,13 +297,18 @@ def stbp_step(model: ResNet18, optimizer: Optimizer, images: torch.Tensor, label
     return loss.detach() / model.num_steps
 
 
+def rollout(model: ResNet18, images: torch.Tensor) -> torch.Tensor:
+    """Logits of all time-steps `[T, B, K]`."""
+    current = model.encode(images)
+    state, logits = model.start(current), []
+    for t in range(model.num_steps):
+        state, step_logits = model.step(state, current, t, learns=False)
+        logits.append(step_logits)
+    return torch.stack(logits)
+
+
 def infer(model: ResNet18, images: torch.Tensor) -> torch.Tensor:
     """Logits of all time-steps `[T, B, K]` with the running statistics."""
     model.eval()
     with torch.inference_mode():
-        current = model.encode(images)
-        state, logits = model.start(current), []
-        for t in range(model.num_steps):
-            state, step_logits = model.step(state, current, t, learns=False)
-            logits.append(step_logits)
-        return torch.stack(logits)
+        return rollout(model, images)

@@ -1,21 +1,23 @@
-"""How fast the trainer learns CIFAR-100 with ResNet-18, beside the same network in PyTorch and in SpikingJelly.
+"""How fast ResNet-18 learns CIFAR-100 and infers, beside the same network in PyTorch and in SpikingJelly.
 
-`python -m experiments.benchmarks.train_speed` needs the extra `bench`; without SpikingJelly its rows say so. On a GPU
-it measures everything in under ten minutes, on a CPU a narrow network in under five (`--full` measures everything there
-too).
+`python -m experiments.benchmarks.train_speed` needs the extra `bench`; without SpikingJelly its rows say so. On two
+cores it ends within 25 minutes, on a GPU within nine. Sizes are WIDTHxBATCH: of `--sizes` updates and inference are
+measured beside eager and compiled PyTorch, of `--stbp-sizes` updates from all time-steps, of `--trainer-sizes` presets
+as they are run.
 
-- "trainer" is a preset as `experiments.train` runs it: resident data, augmentation, many steps per dispatch, random t*.
 - "t*=…" are single steps of the trainer on a batch that is ready, beside PyTorch's steps on the same batch; so is
-  "stbp", the full gradient through time. "integer forward" and "float forward" choose the arithmetic of convolutions of
-  spikes, which else is, layer by layer, the one that was measured to be faster.
-- "matmul" and "copy" are shares of the device's measured limits. The first counts the network's own operations, whoever
-  does them; the second what XLA's program reads and writes, cached or not, so that on a CPU it can pass 100 %.
+  "stbp", the full gradient through time. "inference" is the network as it is trained and evaluated, not deployed.
+- "trainer" is a preset as `experiments.train` runs it: resident data, augmentation, many steps per dispatch, random t*.
+  "integer forward" and "float forward" choose the arithmetic of convolutions of spikes, which else is, layer by layer,
+  the one that was measured to be faster.
+- "floor" is the time of the network's own operations at the device's measured limit of products in float32, and
+  "matmul" the share of that limit which is reached; "copy" is the share of the bandwidth, by what XLA's program reads
+  and writes, cached or not, so that on a CPU it can pass 100 %.
 - LIF: the sum over all time-steps online (ours `accumulate`, SpikingJelly's `SLTTLIFNode`) and through time (ours
   `stbp`, SpikingJelly's multi-step `LIFNode`).
 
 Before anything is timed, logits, gradients and first losses from the same arrays must agree; else the benchmark ends
-with an error. Implementations take turns, so that what else the machine does falls on all of them; torch.compile, which
-takes longest to start, comes last.
+with an error. Implementations take turns, so that what else the machine does falls on all of them.
 """
 
 import argparse
@@ -30,66 +32,75 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # before JAX st
 import jax
 import torch
 
-from experiments.benchmarks import report
-from experiments.benchmarks.train_speed import limits
-from experiments.benchmarks.train_speed.agreement import check_gradients, check_logits, check_losses
-from experiments.benchmarks.train_speed.plan import Clock, Group, build, entries, groups
-from experiments.benchmarks.train_speed.setup import HD_LIF, LIF, NUM_STEPS, count_work, make_task, synthetic
-from experiments.benchmarks.train_speed.table import add_fractions, rows_of, show, summarise
+from experiments.benchmarks import cifar100, report
+from experiments.benchmarks.references.torch import forget_compiled
+from experiments.benchmarks.train_speed import limits, table, targets
+from experiments.benchmarks.train_speed.agreement import check_gradients, check_logits, check_timed
+from experiments.benchmarks.train_speed.plan import Clock, Group, Size, build, entries, groups, size_of
+from experiments.benchmarks.train_speed.setup import NUM_STEPS, Task, count_work, make_task
+
+ON_CPU: dict[str, Any] = {
+    "sizes": [Size(8, 64), Size(16, 64), Size(32, 64), Size(64, 32)],
+    "stbp_sizes": [Size(8, 64), Size(64, 32)],
+    "trainer_sizes": [],
+    "rounds": 3,
+    "seconds": 30.0,
+    "budget_seconds": 1400.0,
+}
+ON_GPU: dict[str, Any] = {
+    "sizes": [Size(64, 64)],
+    "stbp_sizes": [Size(64, 64)],
+    "trainer_sizes": [Size(64, 64), Size(64, 256), Size(64, 1024)],
+    "rounds": 5,
+    "seconds": 5.0,
+    "budget_seconds": 480.0,
+}
 
 
 def measure(
-    group: Group, arguments: argparse.Namespace, clock: Clock, on_gpu: bool, agreement: dict[str, dict[str, Any]]
-) -> list[dict[str, Any]]:
+    group: Group, task: Task, arguments: argparse.Namespace, clock: Clock, on_gpu: bool, agreement: dict[str, Any]
+) -> list[table.Row]:
     """The rows of one group; what agrees with what goes into `agreement`."""
-    wanted = [entry for entry in entries(group, arguments.full, on_gpu) if clock.allows(entry.title, entry.expected)]
-    if not wanted:
-        return []
-    task = make_task(group.network, arguments.width, synthetic(), group.batch)
-    checks = agreement.setdefault(group.name, {})
-    if group.is_first and not group.compiled:
-        checks["logits"] = check_logits(task)
-        checks["gradient"] = check_gradients(task)
-        print(f"agreement: {group.name}: {checks}", flush=True)
+    forget_compiled()
+    jax.clear_caches()
+    wanted = [entry for entry in entries(group, on_gpu) if clock.allows(entry.title, entry.expected)]
     built = [build(entry, task, clock) for entry in wanted if not entry.is_ours]
     with concurrent.futures.ThreadPoolExecutor(4 if on_gpu else 2) as pool:
         built += pool.map(lambda entry: build(entry, task, clock), [entry for entry in wanted if entry.is_ours])
     members = [member for member in built if member is not None]
-    check_losses(members, checks.setdefault("first losses", {}))
+    if not members:
+        return []
+    check_timed(members, on_gpu, agreement)
     if not on_gpu:
         for member in members:
             member.measure_resident_growth()
-    for done in range(arguments.rounds):
-        if done and clock.elapsed > clock.budget:
-            clock.leave_out(f"{group.name}: rounds {done + 1} to {arguments.rounds}", "the time was used up")
+    started, rounds = time.perf_counter(), 0
+    while rounds < arguments.rounds or time.perf_counter() - started < arguments.seconds:
+        if rounds and clock.elapsed > clock.budget:
+            clock.leave_out(f"{group.name}: rounds from {rounds + 1} on", "the time was used up")
             break
         for member in members:
             member.measure()
-    work = count_work(task.model, group.batch)
-    return [row for member in members for row in rows_of(member, group.network, group.batch, work)]
+        rounds += 1
+    work = count_work(task.model, group.size.batch)
+    return [row for member in members for row in table.rows_of(member, group, rounds, work)]
 
 
 def parse() -> argparse.Namespace:
+    def sizes(values: list[Size]) -> str:
+        return " ".join(map(str, values)) or "none"
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action=argparse.BooleanOptionalAction, help="default: on a GPU")
-    parser.add_argument("--width", type=int, help="channels of the first stage; 64, or 8 where not --full")
-    parser.add_argument("--batches", type=int, nargs="+", help="64 256 1024, or 64 where not --full")
-    parser.add_argument("--rounds", type=int, help="5, or 3 on a CPU")
-    parser.add_argument("--budget-seconds", type=float, help="soft; 500, or 260 on a CPU, where --full has none")
+    for name in ("sizes", "stbp_sizes", "trainer_sizes"):
+        described = f"{sizes(ON_CPU[name])}, or on a GPU {sizes(ON_GPU[name])}"
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=size_of, nargs="*", metavar="WIDTHxBATCH", help=described)
+    parser.add_argument("--rounds", type=int, help="at least so many: 3, or 5 on a GPU")
+    parser.add_argument("--seconds", type=float, help="more rounds until so many are over: 30, or 5 on a GPU")
+    parser.add_argument("--budget-seconds", type=float, help="soft: 1400, or 480 on a GPU")
     parser.add_argument("--threads", type=int, help="all cores by default")
     parser.add_argument("--out", type=pathlib.Path, default=report.RESULTS)
     return parser.parse_args()
-
-
-def complete(arguments: argparse.Namespace, on_gpu: bool) -> None:
-    """Fills in what depends on the device."""
-    if arguments.full is None:
-        arguments.full = on_gpu
-    arguments.width = arguments.width or (64 if arguments.full else 8)
-    arguments.batches = arguments.batches or ([64, 256, 1024] if arguments.full else [64])
-    arguments.rounds = arguments.rounds or (5 if on_gpu else 3)
-    if arguments.budget_seconds is None:
-        arguments.budget_seconds = 500.0 if on_gpu else (float("inf") if arguments.full else 260.0)
 
 
 def spikingjelly_differences() -> dict[str, str] | str:
@@ -98,20 +109,6 @@ def spikingjelly_differences() -> dict[str, str] | str:
     except ModuleNotFoundError as error:
         return f"not installed: {error.name}"
     return spikingjelly.DIFFERENCES
-
-
-def reductions(arguments: argparse.Namespace) -> list[str]:
-    """What a run without --full leaves out, and why."""
-    if arguments.full:
-        return []
-    why = "so that all ends in five minutes on two cores, compilation included; --full measures it"
-    return [
-        f"width {arguments.width} instead of 64, {why}",
-        f"batch {', '.join(map(str, arguments.batches))} of 64, 256, 1024, {why}",
-        f"bfloat16 only in single steps of {HD_LIF}, {why}",
-        f"{HD_LIF} without integer and float forward apart, {why}",
-        f"{LIF} without random_step, {why}",
-    ]
 
 
 def main() -> None:
@@ -127,40 +124,50 @@ def main() -> None:
             f"JAX computes on {jax.default_backend()} but torch.cuda.is_available() is {torch.cuda.is_available()}: "
             "nothing could be compared; install both for the same device"
         )
-    complete(arguments, on_gpu)
+    for name, value in (ON_GPU if on_gpu else ON_CPU).items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
+    wanted = groups(arguments.sizes, arguments.stbp_sizes, arguments.trainer_sizes)
+    if not wanted:
+        raise SystemExit("there are no sizes, so nothing is measured; give --sizes, such as --sizes 8x64")
     clock = Clock(started, arguments.budget_seconds)
     limit = limits.measure(on_gpu)
-    rows: list[dict[str, Any]] = []
+    dataset = cifar100.synthetic()
+    rows: list[table.Row] = []
+    checked: set[str] = set()
     agreement: dict[str, dict[str, Any]] = {}
-    for group in groups(arguments.batches):
-        measured = measure(group, arguments, clock, on_gpu, agreement)
-        add_fractions(measured, limit)
+    for group in wanted:
+        task = make_task(group.network, group.size.width, dataset, group.size.batch)
+        checks = agreement.setdefault(f"{group.name}, {' and '.join(group.parts)}", {})
+        if group.network not in checked:  # of another width it is the same code
+            checked.add(group.network)
+            checks |= {"logits": check_logits(task), "gradient": check_gradients(task)}
+        measured = measure(group, task, arguments, clock, on_gpu, checks)
+        print(f"agreement: {group.name}: {checks}", flush=True)
+        table.add_limits(measured, limit)
         rows += measured
+        comparison, stbp, summary = targets.compare(rows, on_gpu), targets.compare_stbp(rows), targets.summarise(rows)
         description = {
             "benchmark": "train_speed",
             "threads": threads,
             "load_average_before": load,
             "seconds": clock.elapsed,
             "budget_seconds": arguments.budget_seconds,
-            "width": arguments.width,
             "num_steps": NUM_STEPS,
-            "rounds": arguments.rounds,
             "versions": report.versions("jax", "jaxlib", "flax", "torch", "spikingjelly"),
             "limits": limit,
-            "reduced": reductions(arguments),
+            "comparison": comparison,
+            "all_time_steps": stbp,
+            "summary": summary,
             "left_out": clock.left_out,
             "agreement": agreement,
             "not_equal_in_spikingjelly": spikingjelly_differences(),
-            "summary": summarise(rows),
             "rows": rows,
         }
         # After each, so that a run that is cut off leaves what it has.
-        report.write(f"train_speed-{report.device_slug()}", description, arguments.out)
-    show(rows, limit, summarise(rows))
-    for name, values in agreement.items():
-        print(f"agreement, {name}: {values}")
-    for line in reductions(arguments):
-        print(f"reduced: {line}")
+        report.write(f"train_speed-{report.device_slug()}-jax{jax.__version__}", description, arguments.out)
+    table.show(rows, limit)
+    targets.show(comparison, stbp, summary)
     for entry in clock.left_out:
         print(f"left out: {entry['configuration']}: {entry['reason']}")
     if load is not None and load > 1:

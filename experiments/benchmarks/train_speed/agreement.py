@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
+from experiments.benchmarks.cifar100 import NUM_CLASSES
 from experiments.benchmarks.references import torch as torch_reference
 from experiments.benchmarks.references.agreement import distance, full_float32
-from experiments.benchmarks.train_speed.cases import Implementation
+from experiments.benchmarks.train_speed.cases import INFERENCE, Implementation
 from experiments.benchmarks.train_speed.setup import (
     LIF,
     MEAN,
-    NUM_CLASSES,
     NUM_STEPS,
     STD,
     Task,
@@ -34,6 +34,7 @@ from hdlif_jax.training import normalize
 # happens in batches of 64, where PyTorch's channels-last BatchNorm alone rounds to 6e-6. So gradients are compared on
 # batches of few images in full float32 with PyTorch in float64, until one batch has no such spike.
 LOGITS, LOSS, UPDATE = 1e-2, 5e-2, 1e-3
+ROUNDED_LOGITS = 0.5  # as timed on a GPU, where TensorFloat-32 moves spikes; other networks differ by more than 1
 FEW_IMAGES, TRIES, NARROW = 2, 8, 8
 
 
@@ -144,19 +145,29 @@ def movement(kernel: torch.Tensor, update: Callable[[], Any]) -> np.ndarray:
     return moved
 
 
-def check_losses(members: Sequence[Implementation], found: dict[str, dict[str, float]]) -> None:
-    """Adds the first losses of implementations, as they are timed, to `found`: by case, then by implementation.
+def check_timed(members: Sequence[Implementation], on_gpu: bool, found: dict[str, dict[str, float]]) -> None:
+    """What implementations computed at first, as they are timed, in `found`: by case, then by implementation.
+
+    Losses of a case must be the same, and the logits of inference those of the first implementation.
 
     Raises:
-      SystemExit: those of one case differ by more than single spikes explain.
+      SystemExit: they differ by more than single spikes explain.
     """
     compared: dict[str, dict[str, float]] = {}
+    expected: np.ndarray | None = None
     for member in members:
+        name = f"{member.name}, {member.precision}"
         if member.first_loss is not None:
-            (case, loss), name = member.first_loss, f"{member.name}, {member.precision}"
-            found.setdefault(case, {})[name] = loss
+            case, loss = member.first_loss
+            found.setdefault(f"first loss, {case}", {})[name] = loss
             if member.trains_alike:
                 compared.setdefault(case, {})[name] = loss
+        if member.logits is not None:
+            expected = member.logits if expected is None else expected
+            difference = distance(member.logits, expected)
+            found.setdefault(f"logits, {INFERENCE}, against the first", {})[name] = difference
+            if not difference <= (ROUNDED_LOGITS if on_gpu else LOGITS):
+                raise SystemExit(f"{name}: logits differ by {difference:.1e} of their norm from the first one's")
     for case, losses in compared.items():
         spread = (max(losses.values()) - min(losses.values())) / min(losses.values())
         if not spread <= LOSS:

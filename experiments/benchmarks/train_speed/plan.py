@@ -1,37 +1,66 @@
 """What is measured in which order, and what is left out where there is no time for it."""
 
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NamedTuple
 
-from experiments.benchmarks.train_speed.cases import Implementation, OurStep, OurTrainer, SpikingJelly, Torch
+from experiments.benchmarks.train_speed.cases import Implementation
+from experiments.benchmarks.train_speed.ours import OurInference, OurStep, OurTrainer
 from experiments.benchmarks.train_speed.setup import HD_LIF, LIF, Task
+from experiments.benchmarks.train_speed.theirs import SpikingJelly, Torch, TorchInference
+
+OURS, EAGER, COMPILED = "hdlif_jax", "PyTorch eager", "PyTorch torch.compile"
+
+Part = Literal["table", "stbp", "trainer"]
 
 
-def groups(batches: list[int]) -> list["Group"]:
-    """All groups at these batch sizes, what matters least at the end, where a budget cuts it."""
-    found = [Group(HD_LIF, batch, batch == batches[0]) for batch in batches]
-    return [*found, Group(LIF, batches[0]), *(group._replace(compiled=True) for group in found)]
+class Size(NamedTuple):
+    """Channels of a ResNet-18's first stage, and images of a batch."""
+
+    width: int
+    batch: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.batch}"
+
+
+def size_of(text: str) -> Size:
+    """Of "WIDTHxBATCH".
+
+    Raises:
+      ValueError: another text, or numbers below 1.
+    """
+    size = Size(*map(int, text.split("x")))
+    if min(size) < 1:
+        raise ValueError(text)
+    return size
 
 
 class Group(NamedTuple):
-    """What is timed in turns: a network at a batch size, or the same under torch.compile, which takes long to start.
+    """What is timed in turns.
 
     Attributes:
       network: name of its preset.
-      batch: images of an update.
-      is_first: whether this is the batch size at which networks are checked, and all there is measured.
-      compiled: whether this is torch.compile.
+      size: of network and batch.
+      parts: table: updates at every t* and inference, beside eager and compiled PyTorch; stbp: updates from all
+        time-steps, beside PyTorch and SpikingJelly; trainer: presets as they are run, and other precisions.
     """
 
     network: str
-    batch: int
-    is_first: bool = True
-    compiled: bool = False
+    size: Size
+    parts: tuple[Part, ...]
 
     @property
     def name(self) -> str:
-        return f"{self.network}, batch {self.batch}"
+        return f"{self.network}, width {self.size.width}, batch {self.size.batch}"
+
+
+def groups(table: Iterable[Size], stbp: Iterable[Size], trainer: Iterable[Size]) -> list[Group]:
+    """All groups, what matters least at the end, where a budget cuts it."""
+    table, trainer = list(dict.fromkeys(table)), list(dict.fromkeys(trainer))
+    found = [Group(HD_LIF, size, ("table", "trainer") if size in trainer else ("table",)) for size in table]
+    found += [Group(network, size, ("stbp",)) for size in dict.fromkeys(stbp) for network in (HD_LIF, LIF)]
+    return found + [Group(HD_LIF, size, ("trainer",)) for size in trainer if size not in table]
 
 
 class Clock:
@@ -76,40 +105,43 @@ class Entry(NamedTuple):
     make: Callable[[Task], Implementation]
 
 
-def entries(group: Group, full: bool, on_gpu: bool) -> list[Entry]:
+def entries(group: Group, on_gpu: bool) -> list[Entry]:
     """What is measured of a group, most important first."""
-    ours, torch_, compile_ = (40, 30, 90) if on_gpu else (30, 15, 80)
+    ours, torch_, compile_ = (40, 30, 90) if on_gpu else (40, 15, 90)
     found: list[Entry] = []
 
     def add(kind: Callable[..., Implementation], name: str, expected: float, **options: Any) -> None:
-        title = f"{group.name}: {name}, {options.get('precision', 'float32')}"
-        is_ours = kind in (OurStep, OurTrainer)
+        title = f"{group.name}: {name}, {options.get('rule', kind.__name__)}, {options.get('precision', 'float32')}"
+        is_ours = kind in (OurStep, OurInference, OurTrainer)
         found.append(Entry(title, expected, is_ours, lambda task: kind(name, task, **options)))
 
-    if group.compiled:
-        add(Torch, "PyTorch torch.compile", compile_, compiled=True)
-    elif group.network == LIF:
-        add(SpikingJelly, "SpikingJelly SLTTLIFNode, online", torch_, online=True)
+    if "table" in group.parts:
+        add(Torch, EAGER, torch_)
+        add(TorchInference, EAGER, torch_)
+        add(OurStep, OURS, ours)
+        add(OurInference, OURS, ours)
+        add(Torch, COMPILED, compile_, compiled=True)
+        add(TorchInference, COMPILED, compile_ / 2, compiled=True)
+    if "trainer" in group.parts:
+        if "table" not in group.parts:
+            add(Torch, EAGER, torch_)
+        add(OurTrainer, f"{OURS} trainer", ours)
+        add(OurTrainer, f"{OURS} trainer", ours, precision="bfloat16")
+        add(OurStep, OURS, ours, precision="bfloat16")
+        add(OurStep, f"{OURS}, integer forward", ours, integer=True)
+        add(OurStep, f"{OURS}, float forward", ours, integer=False)
+    if "stbp" in group.parts and group.network == HD_LIF:
+        add(Torch, EAGER, torch_, rule="stbp")
+        add(OurStep, OURS, ours, rule="stbp")
+        add(Torch, COMPILED, compile_, compiled=True, rule="stbp")
+    if "stbp" in group.parts and group.network == LIF:
         add(SpikingJelly, "SpikingJelly LIFNode, multi-step", torch_, online=False)
-        for rule in ("accumulate", "stbp"):
-            add(OurStep, f"hdlif_jax {rule}", ours, rule=rule)
-        if full:
-            add(OurStep, "hdlif_jax random_step", ours)
-            for rule in ("random_step", "accumulate", "stbp"):
-                add(OurStep, f"hdlif_jax {rule}", ours, rule=rule, precision="bfloat16")
-    else:
-        add(Torch, "PyTorch eager", torch_)
-        add(OurStep, "hdlif_jax", ours)
-        add(OurTrainer, "hdlif_jax trainer", ours)
-        add(OurStep, "hdlif_jax", ours, precision="bfloat16")
-        if full:
-            add(OurTrainer, "hdlif_jax trainer", ours, precision="bfloat16")
-        if group.is_first:
-            add(Torch, "PyTorch eager, stbp", torch_, rule="stbp")
-            add(OurStep, "hdlif_jax stbp", ours, rule="stbp")
-        if group.is_first and full:
-            add(OurStep, "hdlif_jax, integer forward", ours, integer=True)
-            add(OurStep, "hdlif_jax, float forward", ours, integer=False)
+        add(SpikingJelly, "SpikingJelly SLTTLIFNode, online", torch_, online=True)
+        for rule in ("stbp", "accumulate"):
+            add(OurStep, OURS, ours, rule=rule)
+        if on_gpu:
+            for rule in ("stbp", "accumulate", "random_step"):
+                add(OurStep, OURS, ours, rule=rule, precision="bfloat16")
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import torch
 
+from experiments.benchmarks.cifar100 import IMAGE, NUM_CLASSES
 from hdlif_jax import data, learning, losses, nn
 from hdlif_jax.commands.config import OptimizerConfig, TrainConfig
 from hdlif_jax.commands.make import make_model, make_optimizer
@@ -16,7 +17,7 @@ from hdlif_jax.commands.presets import PRESETS
 from hdlif_jax.training import TrainState, TrainStep, initial_state, make_preprocess, make_train_step, normalize
 
 HD_LIF, LIF = "cifar100-resnet18-ternary-4bit-parallel", "cifar100-resnet18-lif"
-NUM_STEPS, NUM_CLASSES, IMAGE, NUM_IMAGES = 4, 100, (32, 32, 3), 50_000
+NUM_STEPS, NUM_IMAGES = 4, 50_000
 MEAN, STD, SEED = (0.5,) * 3, (0.25,) * 3, 0
 
 
@@ -46,16 +47,6 @@ def images_of(dataset: data.Dataset, start: int, size: int) -> learning.Batch:
     """So many of the training images, from the given one, on the device."""
     inputs, labels = dataset.train.read(np.arange(start, start + size))
     return learning.Batch(jnp.asarray(inputs), jnp.asarray(labels))
-
-
-def synthetic() -> data.Dataset:
-    """Random images and labels in the shape of CIFAR-100."""
-    generator = np.random.default_rng(0)
-    inputs = generator.integers(0, 256, (NUM_IMAGES, *IMAGE), np.uint8)
-    labels = generator.integers(0, NUM_CLASSES, NUM_IMAGES, np.int32)
-    train = data.Split(inputs, labels)
-    names = tuple(map(str, range(NUM_CLASSES)))
-    return data.Dataset("cifar100", names, train, train.select(np.arange(NUM_CLASSES)), MEAN, STD)
 
 
 def configure(preset: str, width: int, **changes: Any) -> TrainConfig:
@@ -95,13 +86,22 @@ def bare_step(
 
 
 class Work(NamedTuple):
-    """Floating-point operations of a forward step, and of a step with its gradient and all that a batch does once."""
+    """Floating-point operations.
 
+    Attributes:
+      encode: of what an inference does once: the stem.
+      forward: of a step without gradient.
+      learning: of a step with its gradient and all that a batch does once.
+    """
+
+    encode: float
     forward: float
     learning: float
 
     def flops(self, case: str) -> float:
-        """Of one update."""
+        """Of one update or inference."""
+        if case == "inference":
+            return self.encode + NUM_STEPS * self.forward
         if case.startswith("t*="):
             return self.learning + (int(case[3:]) - 1) * self.forward
         if case in ("accumulate", "stbp"):
@@ -118,13 +118,21 @@ def count_work(model: nn.SpikingNetwork, batch_size: int) -> Work:
     def forward(variables: nn.Variables, state: Any, current: jax.Array) -> nn.StepOutput:
         return network.step(*variables, state, current, nn.Tick(0))
 
+    def encode(variables: nn.Variables, inputs: jax.Array) -> jax.Array:
+        current: jax.Array = network.encode(*variables, inputs)[0]
+        return current
+
     def loss(params: nn.Params, batch_stats: nn.Params, inputs: jax.Array) -> jax.Array:
         params = network.quantize(params)
         current, batch_stats = network.encode(params, batch_stats, inputs)
         return jnp.sum(network.step(params, batch_stats, state, current, nn.Tick(0)).logits)
 
-    current, _ = jax.eval_shape(network.encode, *variables, inputs)
-    programs = jax.jit(forward).lower(variables, state, current), jax.jit(jax.grad(loss)).lower(*variables, inputs)
+    current = jax.eval_shape(encode, variables, inputs)
+    programs = (
+        jax.jit(encode).lower(variables, inputs),
+        jax.jit(forward).lower(variables, state, current),
+        jax.jit(jax.grad(loss)).lower(*variables, inputs),
+    )
     return Work(*(float((program.cost_analysis() or {}).get("flops", "nan")) for program in programs))
 
 

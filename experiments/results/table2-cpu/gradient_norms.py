@@ -23,7 +23,8 @@ def norms(row: str, seed: int) -> list[float]:
     config = with_fields(STUDY.config(row, "cpu", seed), {"data.dir": sys.argv[1]} if sys.argv[1:] else {})
     dataset = load_dataset(config)
     split = dataset.train.read(np.arange(config.batch_size))
-    batch = hd.learning.Batch(make_normalize(config, dataset)(split.inputs), jnp.asarray(split.labels))
+    inputs = make_normalize(config, dataset)(jnp.asarray(split.inputs))
+    batch = hd.learning.Batch(inputs, jnp.asarray(split.labels))
     model = make_model(config.model, batch.inputs.shape[1:], len(dataset.class_names), seed)
     network, loss = hd.nn.training_form(model), hd.losses.cross_entropy(config.learning.label_smoothing)
 

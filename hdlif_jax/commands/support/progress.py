@@ -3,7 +3,7 @@
 import contextlib
 import datetime
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import rich.live
@@ -119,3 +119,31 @@ def show_progress(items: Iterable[Any], description: str, total: int | None) -> 
     )
     with rich.progress.Progress(*columns, console=console, transient=True) as progress:
         yield from progress.track(items, total=total, description=description)
+
+
+@contextlib.contextmanager
+def images_bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar of images with their rate, which the function that it gives moves to so many; a file is told nothing."""
+    if not console.is_interactive:
+        yield lambda done: None
+        return
+    columns = (
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(),
+        rich.progress.MofNCompleteColumn(),
+        rich.progress.TextColumn("{task.fields[rate]}"),
+        rich.progress.TimeRemainingColumn(),
+    )
+    with rich.progress.Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(description, total=total, rate="compiling")
+        first: tuple[int, float] | None = None  # when the first were done, for compiling tells nothing of the rest
+
+        def move(done: int) -> None:
+            nonlocal first
+            now = time.perf_counter()
+            if first is None:
+                first = done, now
+            rate = (done - first[0]) / max(now - first[1], 1e-9)
+            bar.update(task, completed=done, rate=f"{rate:,.0f} images/s" if rate else "")
+
+        yield move

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import importlib.util
 import pathlib
 import shlex
 import time
@@ -17,7 +18,6 @@ from hdlif_jax.commands.support.errors import CommandError, Stopped
 from hdlif_jax.commands.support.execution import Execution
 from hdlif_jax.commands.support.inputs import comparison_batch
 from hdlif_jax.commands.support.observers import Clock, Profile, TensorBoard, peak_memory
-from hdlif_jax.commands.support.plots import plot_curves
 from hdlif_jax.commands.support.program import program
 from hdlif_jax.commands.support.progress import Progress, phase
 from hdlif_jax.commands.support.run_directory import RunDirectory, device_name, read_json, write_json
@@ -157,6 +157,8 @@ def train(
     more: bool = False,
 ) -> None:
     """Trains in a directory that is this run's own; `more` is trained afterwards."""
+    if importlib.util.find_spec("matplotlib") is None:  # imported when there is something to draw
+        raise CommandError("a run ends with a picture, and matplotlib is not installed: pip install 'hdlif_jax[viz]'")
     plan, primary = trainer.plan, is_primary()
     state = trainer.initial_state
     if directory.start.exists():
@@ -224,6 +226,8 @@ def train(
         first = read_json(stages.first_directory(directory).path / "summary.json")
         summary["first"] = {name: first[name] for name in ("preset", "epochs", "test_accuracy", "train_seconds")}
     summary |= {"devices": trainer.mesh.size, "step_milliseconds": clock.step_milliseconds} | peak_memory()
+    from hdlif_jax.commands.support.plots import plot_curves
+
     plot_curves(
         directory.curves,
         title(config.title, summary),

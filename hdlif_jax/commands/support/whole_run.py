@@ -120,7 +120,7 @@ def proof(path: pathlib.Path) -> dict[str, Any]:
         folded, verification = deploy.write_and_verify(found, dataset, artifact)
     except (CommandError, TypeError, ValueError) as error:
         return {REFUSED: str(error)}
-    arguments = deploy.Arguments(path, artifact, images=COUNTED_IMAGES)
+    arguments = deploy.Arguments(path, artifact, counted_images=COUNTED_IMAGES)
     deploy.report(arguments, found, dataset, folded, verification)
     deployment = read_json(path / "deployment.json")
     accuracies = verification.comparisons[verification.arithmetic].accuracy_per_step

@@ -1,5 +1,8 @@
 """scikit-learn's handwritten digits: 1,797 images of 8×8 pixels, shipped in the package, no download."""
 
+import importlib.util
+import pathlib
+
 import numpy as np
 
 from hdlif_jax.data.dataset import Dataset
@@ -16,24 +19,33 @@ def digits() -> Dataset:
     Raises:
       DataError: scikit-learn is not installed.
     """
-    try:
-        from sklearn.datasets import load_digits  # not needed, and slow to import, for any other dataset
-    except ImportError as error:
-        raise DataError(
-            f"digits come with scikit-learn, which is not there ({error}): python -m pip install 'hdlif_jax[data]'"
-        ) from error
-    bunch = load_digits()
-    inputs = np.round(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
-    train, test = (part.load() for part in hold_out(Split(inputs, bunch.target.astype(np.int32)), TEST_FRACTION))
+    pixels, labels = _read()
+    inputs = np.round(pixels.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
+    train, test = (part.load() for part in hold_out(Split(inputs, labels.astype(np.int32)), TEST_FRACTION))
     scaled = train.inputs / 255
     return Dataset(
         name=ENTRY.name,
-        class_names=tuple(str(name) for name in bunch.target_names),
+        class_names=tuple(map(str, range(10))),
         train=train,
         test=test,
         mean=(float(scaled.mean()),),
         std=(float(scaled.std()),),
     )
+
+
+def _read() -> tuple[np.ndarray, np.ndarray]:
+    """Pixels `[1797, 64]` and labels, of scikit-learn's file by itself: to import the package takes a second."""
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or spec.origin is None:
+        raise DataError("digits come with scikit-learn, which is not there: python -m pip install 'hdlif_jax[data]'")
+    file = pathlib.Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    if file.is_file():
+        table = np.loadtxt(file, delimiter=",")
+        return table[:, :-1], table[:, -1]
+    from sklearn.datasets import load_digits  # a version that keeps them elsewhere
+
+    pixels, labels = load_digits(return_X_y=True)
+    return pixels, labels
 
 
 ENTRY = InstalledEntry(

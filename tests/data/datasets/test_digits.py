@@ -24,7 +24,22 @@ def test_mean_and_std_are_those_of_the_training_images():
 
 
 def test_a_missing_package_is_named_with_the_fix(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(DataError, match=r"digits come with scikit-learn.*pip install 'hdlif_jax\[data\]'$") as caught:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(
+        DataError, match=r"digits come with scikit-learn, which is not there.*pip install 'hdlif_jax\[data\]'$"
+    ) as caught:
         digits()
     assert "\n" not in str(caught.value)
+
+
+def test_reading_them_imports_nothing_of_scikit_learn_and_would_do_so_where_the_file_is_not(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "sklearn.datasets", None)
+        quick = digits()
+    monkeypatch.setattr("pathlib.Path.is_file", lambda path: False)
+    slow = digits()
+    for one, other in ((quick.train, slow.train), (quick.test, slow.test)):
+        assert (one.inputs.dtype, one.labels.dtype) == (np.uint8, np.int32)
+        np.testing.assert_array_equal(one.inputs, other.inputs)
+        np.testing.assert_array_equal(one.labels, other.labels)
+    assert (quick.mean, quick.std) == (slow.mean, slow.std)
