@@ -5,6 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
+from hdlif_jax.commands import deploy as deploy_command
+from hdlif_jax.commands import infer
 from hdlif_jax.data import digits
 from tests.commands.conftest import read_json
 
@@ -108,17 +110,27 @@ def test_infer_predicts_what_the_checkpoint_does(deployed, finished_run, command
     assert (output, errors.count("\n")) == ("", 1)
 
 
-def error_of(result, status=2):
-    assert result[0] == status
-    assert result[2].count("\n") == 1, result[2]
-    assert "Traceback" not in result[2]
-    return result[2]
+@pytest.fixture
+def error_of(monkeypatch, capsys):
+    """Runs a command in this process, which refuses; gives the line that it says."""
+
+    def error_of(module, *words):
+        monkeypatch.setattr("sys.argv", [module.__name__.rpartition(".")[2], *map(str, words)])
+        with pytest.raises(SystemExit) as exit_:
+            module.main()
+        assert exit_.value.code == 2
+        errors = capsys.readouterr().err
+        assert errors.count("\n") == 1, errors
+        assert "Traceback" not in errors
+        return errors
+
+    return error_of
 
 
-def test_deploy_refuses(command, finished_run, deployed, tmp_path):
-    assert "is not a run directory" in error_of(command.run("deploy", tmp_path, tmp_path / "out"))
+def test_deploy_refuses(error_of, finished_run, deployed, tmp_path):
+    assert "is not a run directory" in error_of(deploy_command, tmp_path, tmp_path / "out")
     before = sorted(deployed[0].iterdir())
-    assert "is not empty" in error_of(command.run("deploy", finished_run[0], deployed[0]))
+    assert "is not empty" in error_of(deploy_command, finished_run[0], deployed[0])
     assert sorted(deployed[0].iterdir()) == before
 
 
@@ -154,9 +166,9 @@ def test_infer_refuses_inputs(make, message, deployed, tmp_path):
         list(read_inputs(make(tmp_path), load(deployed[0], "float"), resize=False))
 
 
-def test_infer_reports_errors_in_one_line(command, deployed, tmp_path):
+def test_infer_reports_errors_in_one_line(error_of, tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({}))
-    assert "manifest.json is of format None" in error_of(command.run("infer", tmp_path, tmp_path))
+    assert "manifest.json is of format None" in error_of(infer, tmp_path, tmp_path)
 
 
 def _write(path, data):
