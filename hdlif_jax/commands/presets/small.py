@@ -71,7 +71,7 @@ PRESETS: dict[str, Preset] = {
     "cifar100-small": _small_cifar(
         "cifar100",
         "CIFAR-100, 32×32 pixels; ResNet-18 with 16 instead of 64 channels, ternary weights, 4-bit spikes, half of the "
-        "neurons parallel, half an hour on two cores.",
+        "neurons parallel, half an hour on two cores: 60.85 %.",
     ),
     "cifar10-small": _small_cifar("cifar10", "CIFAR-10, by the recipe of cifar100-small."),
     "nmnist": Preset(
