@@ -36,3 +36,16 @@ def test_the_wheel_has_the_package_alone():
     """`.ci/run` looks into the wheel itself."""
     hatch = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
     assert hatch["wheel"] == {"packages": ["hdlif_jax"]}
+
+
+def test_the_runs_behind_a_table_are_in_the_clone():
+    """Whoever reads `experiments/results` finds the runs whose figures stand there; git ignores none of them."""
+    results = ROOT / "experiments" / "results"
+    named = {
+        readme.parent / folder
+        for readme in results.glob("*/README.md")
+        for folder in re.findall(r"`(runs|two-epochs)/", readme.read_text())
+    }
+    assert named
+    for folder in named:
+        assert list(folder.glob("*/seed-*/summary.json")), folder
