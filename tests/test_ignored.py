@@ -17,19 +17,22 @@ def outputs():
     return found | {"runs"} | set(re.findall(r'save_weights\("([\w.-]+)"', text))
 
 
+def ignored(clone, name):
+    """Whether a folder of this name, or a file if it has a suffix, is ignored in a clone, which is made here."""
+    if not (clone / ".git").exists():
+        subprocess.run(["git", "init", "-q", clone], check=True)
+        shutil.copy(ROOT / ".gitignore", clone)
+    path = clone / name if pathlib.Path(name).suffix else clone / name / "file"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("")
+    return subprocess.run(["git", "-C", clone, "check-ignore", "-q", path], check=False).returncode == 0
+
+
 def test_what_the_readme_writes_is_ignored(tmp_path):
-    subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    shutil.copy(ROOT / ".gitignore", tmp_path)
     names = outputs()
     assert {"digits-artifact", "data", "runs"} <= names
     for name in names:
-        path = tmp_path / name
-        if "." not in name:
-            path.mkdir()
-            path = path / "file"
-        path.write_text("")
-        result = subprocess.run(["git", "-C", tmp_path, "check-ignore", "-q", path], check=False)
-        assert result.returncode == 0, name
+        assert ignored(tmp_path, name), name
 
 
 def test_the_wheel_has_the_package_alone():
@@ -38,7 +41,7 @@ def test_the_wheel_has_the_package_alone():
     assert hatch["wheel"] == {"packages": ["hdlif_jax"]}
 
 
-def test_the_runs_behind_a_table_are_in_the_clone():
+def test_the_runs_behind_a_table_are_in_the_clone(tmp_path):
     """Whoever reads `experiments/results` finds the runs whose figures stand there; git ignores none of them."""
     results = ROOT / "experiments" / "results"
     named = {
@@ -49,3 +52,4 @@ def test_the_runs_behind_a_table_are_in_the_clone():
     assert named
     for folder in named:
         assert list(folder.glob("*/seed-*/summary.json")), folder
+        assert not ignored(tmp_path, folder.relative_to(ROOT)), folder

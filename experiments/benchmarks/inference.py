@@ -27,6 +27,7 @@ from experiments.benchmarks.references import torch as torch_reference
 from experiments.benchmarks.references.agreement import distance, full_float32
 from experiments.benchmarks.timing import Timing, in_turns
 from hdlif_jax import deploy, nn, rollout
+from hdlif_jax.deploy import runtime
 from hdlif_jax.training import normalize
 
 NUM_STEPS, NUM_CLASSES, IMAGE = 4, 100, (32, 32, 3)
@@ -96,7 +97,9 @@ def make_cases(
     found: Cases = {DEPLOYED: lambda: deployed(images)}
     if deployed.arithmetic != in_floats.arithmetic:
         found[f"{DEPLOYED}, float"] = lambda: in_floats(images)
-    for size in arguments.chunks:
+    for size in () if on_gpu else arguments.chunks:
+        if not runtime.FEWEST < size <= len(images):  # smaller batches are computed as they are
+            continue
         found[f"{DEPLOYED}, {size} images at once"] = with_chunk(deploy.load(artifact), size, images)
     found[TRAINING] = in_training_form(model, normalized)
     torch_reference.forget_compiled()

@@ -6,18 +6,20 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
+from experiments.benchmarks import report
 from experiments.benchmarks.epoch import EPOCHS, PRESET, SECONDS_PER_EPOCH, TIMES_SLTT
 from hdlif_jax.commands.presets import PRESETS
 
 SLTT = "trainer, times as fast as SpikingJelly's SLTT"
+KNOWN_BY = {"train_speed": "comparison", "epoch": "best"}  # what reports of earlier versions lack
 AGAIN = "experiments/benchmarks/gpu.sh"
 
 
 def newest(folder: pathlib.Path, name: str) -> dict[str, Any] | None:
-    """The report of a benchmark that was written last; None without one."""
-    files = sorted(folder.glob(f"{name}-*.json"), key=lambda file: file.stat().st_mtime)
-    found: dict[str, Any] | None = json.loads(files[-1].read_text()) if files else None
-    return found
+    """The report of a benchmark on this device that was written last, in the form it has now; None without one."""
+    files = sorted(folder.glob(f"{name}-{report.device_slug()}*.json"), key=lambda file: file.stat().st_mtime)
+    reports: list[dict[str, Any]] = [json.loads(file.read_text()) for file in files]
+    return next((found for found in reversed(reports) if KNOWN_BY[name] in found), None)
 
 
 def about_epoch(epoch: dict[str, Any] | None, speed: dict[str, Any] | None) -> Iterator[str]:

@@ -108,10 +108,10 @@ class Deployed:
         if traced or jax.default_backend() != "cpu" or len(inputs) <= FEWEST:
             logits: jax.Array = self._rollout(self._arrays, inputs)
             return logits
-        # Full chunks only, so that two programs serve every batch size.
-        chunk = self.chunk if len(inputs) >= self.chunk else FEWEST
-        padded = np.concatenate([inputs, np.repeat(inputs[-1:], -len(inputs) % chunk, 0)])
-        chunks = np.split(padded, len(padded) // chunk)
+        # Full chunks only, so that two programs serve every larger batch.
+        size = self.chunk if len(inputs) >= self.chunk else FEWEST
+        padded = np.concatenate([inputs, np.repeat(inputs[-1:], -len(inputs) % size, 0)])
+        chunks = np.split(padded, len(padded) // size)
         return jnp.concatenate([self._rollout(self._arrays, chunk) for chunk in chunks], 1)[:, : len(inputs)]
 
     def check_inputs(self, inputs: np.ndarray | jax.Array) -> None:
@@ -204,7 +204,9 @@ def chunk_of(manifest: Manifest) -> int:
     What T time-steps of a layer give is to stay in the caches; below that, fewer and larger calls are faster. How much
     it is, the largest state of a neuron says.
     """
-    largest = max((math.prod(shape) for shape in manifest.state.values()), default=CHUNK_BYTES)
+    if not manifest.state:
+        return FEWEST
+    largest = max(math.prod(shape) for shape in manifest.state.values())
     chunk = FEWEST
     while chunk < MOST and 2 * chunk * 4 * manifest.num_steps * largest <= CHUNK_BYTES:
         chunk *= 2

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from hdlif_jax.viz.arrays import Numbers, by_name, same_names
-from hdlif_jax.viz.canvas import legend_below, new_figure, place
+from hdlif_jax.viz.canvas import legend_below, new_figure, place, plain_ticks
 from hdlif_jax.viz.looks import GREY, looks
 
 RINGS = (0.25, 0.5, 0.75, 1.0)  # of a radar, with labels
@@ -58,6 +58,7 @@ def pareto(
     positive = [cost for cost, _ in points if cost > 0]
     if len(positive) == len(points) and max(positive) > DECADE * min(positive):
         panel.set_xscale("log")
+        plain_ticks(panel, *panel.get_xlim())
     else:
         panel.set_xlim(0, max(panel.get_xlim()[1], 1.1 * max(cost for cost, _ in points)))
     panel.xaxis.set_minor_formatter(ticker.NullFormatter())

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import importlib.util
 import pathlib
 import shlex
 import time
@@ -157,8 +156,6 @@ def train(
     more: bool = False,
 ) -> None:
     """Trains in a directory that is this run's own; `more` is trained afterwards."""
-    if importlib.util.find_spec("matplotlib") is None:  # imported when there is something to draw
-        raise CommandError("a run ends with a picture, and matplotlib is not installed: pip install 'hdlif_jax[viz]'")
     plan, primary = trainer.plan, is_primary()
     state = trainer.initial_state
     if directory.start.exists():

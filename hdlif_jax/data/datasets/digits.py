@@ -36,14 +36,16 @@ def digits() -> Dataset:
 def _read() -> tuple[np.ndarray, np.ndarray]:
     """Pixels `[1797, 64]` and labels, of scikit-learn's file by itself: to import the package takes a second."""
     spec = importlib.util.find_spec("sklearn")
-    if spec is None or spec.origin is None:
-        raise DataError("digits come with scikit-learn, which is not there: python -m pip install 'hdlif_jax[data]'")
-    file = pathlib.Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    file = pathlib.Path((spec and spec.origin) or "").parent / "datasets" / "data" / "digits.csv.gz"
     if file.is_file():
         table = np.loadtxt(file, delimiter=",")
         return table[:, :-1], table[:, -1]
-    from sklearn.datasets import load_digits  # a version that keeps them elsewhere
-
+    try:
+        from sklearn.datasets import load_digits  # a version that keeps them elsewhere
+    except ImportError as error:
+        raise DataError(
+            f"digits come with scikit-learn, which is not there ({error}): python -m pip install 'hdlif_jax[data]'"
+        ) from error
     pixels, labels = load_digits(return_X_y=True)
     return pixels, labels
 
