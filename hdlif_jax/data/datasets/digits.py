@@ -36,18 +36,24 @@ def digits() -> Dataset:
 def _read() -> tuple[np.ndarray, np.ndarray]:
     """Pixels `[1797, 64]` and labels, of scikit-learn's file by itself: to import the package takes a second."""
     spec = importlib.util.find_spec("sklearn")
-    file = pathlib.Path((spec and spec.origin) or "").parent / "datasets" / "data" / "digits.csv.gz"
+    if spec is None or spec.origin is None:
+        raise _missing("no module named sklearn")
+    file = pathlib.Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
     if file.is_file():
         table = np.loadtxt(file, delimiter=",")
         return table[:, :-1], table[:, -1]
     try:
         from sklearn.datasets import load_digits  # a version that keeps them elsewhere
     except ImportError as error:
-        raise DataError(
-            f"digits come with scikit-learn, which is not there ({error}): python -m pip install 'hdlif_jax[data]'"
-        ) from error
+        raise _missing(str(error)) from error
     pixels, labels = load_digits(return_X_y=True)
     return pixels, labels
+
+
+def _missing(reason: str) -> DataError:
+    return DataError(
+        f"digits come with scikit-learn, which is not there ({reason}): python -m pip install 'hdlif_jax[data]'"
+    )
 
 
 ENTRY = InstalledEntry(

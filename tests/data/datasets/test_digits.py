@@ -23,8 +23,10 @@ def test_mean_and_std_are_those_of_the_training_images():
     np.testing.assert_allclose(dataset.std, (dataset.train.inputs / 255).std())
 
 
-def test_a_missing_package_is_named_with_the_fix(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn", None)
+@pytest.mark.parametrize("missing", ["sklearn", "sklearn.datasets"])
+def test_a_missing_package_is_named_with_the_fix(missing, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setattr("pathlib.Path.is_file", lambda path: False)
     with pytest.raises(
         DataError, match=r"digits come with scikit-learn, which is not there.*pip install 'hdlif_jax\[data\]'$"
     ) as caught:
