@@ -13,7 +13,8 @@ FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 
 @pytest.mark.parametrize("arithmetic", ["integer", "float"])
 def test_an_artifact_of_the_first_release_gives_the_logits_that_it_gave_then(arithmetic):
-    recorded = np.load(FIXTURES / "artifact-v1-logits.npz")
+    with np.load(FIXTURES / "artifact-v1-logits.npz") as arrays:
+        recorded = dict(arrays)
     network = load(FIXTURES / "artifact-v1", arithmetic)
     np.testing.assert_allclose(network(recorded["inputs"]), recorded["logits"], rtol=1e-5, atol=1e-5)
     state = network.init_state(4)

@@ -25,7 +25,8 @@ LATE = nn.lif(order="charge-reset-fire", learn_decay=False, learn_threshold=Fals
 @pytest.fixture(scope="module")
 def others():
     """What snnTorch and SpikingJelly computed; see `fixtures/others.py`."""
-    return np.load(FIXTURES / "others.npz")
+    with np.load(FIXTURES / "others.npz") as arrays:
+        return dict(arrays)
 
 
 def logits_of(model, inputs):
