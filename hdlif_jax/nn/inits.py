@@ -12,7 +12,7 @@ from flax import nnx
 from hdlif_jax.checks import check_fields
 
 FEWEST, MOST = 2**14, 2**20  # numbers that are drawn at once
-CUT_DEVIATION = np.float32(0.87962566103423978)  # standard deviation of a standard normal that is cut at 2
+CUT_DEVIATION = np.float32(0.87962566103423978)  #: standard deviation of a standard normal that is cut at 2
 
 # Classes that are called as functions and named as such.
 # ruff: noqa: N801
