@@ -28,13 +28,3 @@ def full_float32() -> Iterator[None]:
 def distance(values: np.ndarray, expected: np.ndarray) -> float:
     """‖values − expected‖ / ‖expected‖."""
     return float(np.linalg.norm(values - expected) / np.linalg.norm(expected))
-
-
-def typical_distance(logits: np.ndarray, expected: np.ndarray) -> float:
-    """‖logits − expected‖ / ‖expected‖ of the median image of `[T, B, K]` with running statistics.
-
-    Where a membrane lies between two levels, another order of summation moves a spike, and that image's logits with it;
-    most images of a batch have none such.
-    """
-    norms = (np.linalg.norm(values, axis=(0, 2)) for values in (logits - expected, expected))
-    return float(np.median(np.divide(*norms)))
