@@ -36,7 +36,7 @@ DEPLOYED, TRAINING = "deployed", "training form"
 EAGER, COMPILED = "PyTorch eager", "PyTorch torch.compile"
 ONNX, ONNX_INT8 = "ONNX Runtime float32", "ONNX Runtime int8"
 OTHERS = (EAGER, COMPILED, ONNX)  # that compute the same
-SAME_LOGITS = 1e-2  # where a membrane lies between two levels, another order of summation may move a spike
+SAME_LOGITS = 5e-2  # where a membrane lies between two levels, another order of summation may move a spike
 
 Cases = dict[str, Callable[[], Any]]  # by name, functions that give logits [T, B, K]
 
