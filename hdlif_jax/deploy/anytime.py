@@ -84,7 +84,7 @@ def trade_off(logits: np.ndarray, labels: np.ndarray, thresholds: tuple[float, .
       TypeError: labels that are no integers, or as `exits`.
       ValueError: labels of another shape or of no class, or as `exits`.
     """
-    labels = checked_labels(logits, labels)
+    labels = checked_labels(labels, *np.shape(logits)[1:])
     result = []
     for threshold in thresholds:
         predictions, steps = exits(logits, threshold)
@@ -125,7 +125,7 @@ def run(network: Deployed, inputs: np.ndarray, threshold: float) -> np.ndarray:
     return np.stack(logits)
 
 
-def checked_labels(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def checked_labels(labels: np.ndarray, num_inputs: int, num_classes: int) -> np.ndarray:
     """Labels `[N]` as an array, if they are those of logits `[T, N, K]`; others would be compared all the same.
 
     Raises:
@@ -133,7 +133,6 @@ def checked_labels(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
       ValueError: labels of another shape or of no class.
     """
     labels = np.asarray(labels)
-    num_inputs, num_classes = np.shape(logits)[1:]
     if labels.shape != (num_inputs,):
         raise ValueError(f"labels have shape {labels.shape}; expected [{num_inputs}], for distributions their argmax")
     if labels.dtype.kind not in "iu":

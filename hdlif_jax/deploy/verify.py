@@ -123,37 +123,39 @@ def compare(
     if not source.shape[0]:
         raise ValueError("there are no inputs to compare on; give at least one")
     artifact = read(pathlib.Path(directory))
+    labels = checked_labels(source.labels, source.shape[0], len(artifact.manifest.class_names))
     default = Deployed(artifact)
     paths: tuple[Arithmetic, ...] = ("integer", "float") if artifact.manifest.integer_layers else ("float",)
     deployed = [default if path == default.arithmetic else Deployed(artifact, path) for path in paths]
     functions: list[LogitsFunction] = [network, *deployed]
     predictions: list[list[np.ndarray]] = [[] for _ in functions]
-    differences: list[list[np.ndarray]] = [[] for _ in functions]  # those of the network from itself are zeros
+    differences: list[list[np.ndarray]] = [[] for _ in deployed]
     chosen, sizes, done = list[np.ndarray](), list[float](), 0
     for inputs, count in _batches(source):
         logits = [np.asarray(function(inputs))[:, :count] for function in functions]
-        for index, found in enumerate(logits):
-            predictions[index].append(_predictions(found))
-            differences[index].append(np.abs(found - logits[0]).max((0, 2)))
-        chosen.append(logits[1 + paths.index(default.arithmetic)])
-        sizes.append(np.abs(logits[0]).max())
+        for classes, found in zip(predictions, logits, strict=True):
+            classes.append(_predictions(found))
+        expected, *others = logits
+        for apart, found in zip(differences, others, strict=True):
+            apart.append(np.abs(found - expected).max((0, 2)))
+        chosen.append(others[paths.index(default.arithmetic)])
+        sizes.append(np.abs(expected).max())
         done += count
         progress(done)
     answers = np.concatenate(chosen, 1)
-    labels = checked_labels(answers, source.labels)
     if tolerance is None:
         tolerance = max(TOLERANCE, min(AT_MOST, (FEW + 0.5) / len(labels)))  # half of one is for rounding
-    expected, *others = (np.concatenate(rows, 1) for rows in predictions)
-    before, largest = _shares(expected, labels), float(np.max(sizes))
+    before_classes, *after_classes = (np.concatenate(rows, 1) for rows in predictions)
+    before, largest = _shares(before_classes, labels), float(np.max(sizes))
     comparisons: dict[Arithmetic, Comparison] = {}
-    for arithmetic, predicted, rows in zip(paths, others, differences[1:], strict=True):
+    for arithmetic, predicted, rows in zip(paths, after_classes, differences, strict=True):
         after, difference = _shares(predicted, labels), np.concatenate(rows)
         comparisons[arithmetic] = Comparison(
             after,
             float(difference.max()),
             largest,
             int((difference > ROUNDING * largest).sum()),
-            int((predicted[-1] != expected[-1]).sum()),
+            int((predicted[-1] != before_classes[-1]).sum()),
         )
         if max(abs(one - other) for one, other in zip(before, after, strict=True)) > tolerance:
             raise ValueError(
@@ -196,7 +198,7 @@ def accuracies(logits: np.ndarray, labels: np.ndarray) -> list[float]:
       TypeError: labels that are no integers.
       ValueError: labels of another shape or of no class.
     """
-    return _shares(_predictions(logits), checked_labels(logits, labels))
+    return _shares(_predictions(logits), checked_labels(labels, *np.shape(logits)[1:]))
 
 
 def _predictions(logits: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ def _small_cifar(name: str, description: str) -> Preset:
             batch_size=128,
             model=ModelConfig(architecture="resnet18", width=16),
             data=DataConfig(name=name, crop_padding=2, flip=True),
-            optimizer=OptimizerConfig(learning_rate=0.2, weight_decay=5e-4, warmup_epochs=1, decay_all=True),
+            optimizer=OptimizerConfig(learning_rate=0.2, warmup_epochs=1, decay_all=True),
         ),
     )
 
