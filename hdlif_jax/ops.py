@@ -13,10 +13,11 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from hdlif_jax import xla_cpu
+from jax.custom_derivatives import SymbolicZero
+
+from hdlif_jax import conv_forms, xla_cpu
 
 MAX_LEVEL = 127  # of an int8
-DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
 def float_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: int | None = None) -> jax.Array:
@@ -32,8 +33,42 @@ def float_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: int | None
       `[B, ⌊(H + 2p − k)/stride⌋ + 1, ⌊(W + 2p − k)/stride⌋ + 1, C_out]`, by default of an odd k
       `[B, ⌈H/stride⌉, ⌈W/stride⌉, C_out]`.
     """
+    _check_images_and_kernel(x, kernel)
     padding = kernel.shape[0] // 2 if padding is None else padding
-    return convolve(xla_cpu.computed_once(x), kernel, stride, padding)
+    return _float_conv(xla_cpu.computed_once(x), kernel, stride, padding)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _float_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+    return convolve(x, kernel, stride, padding)
+
+
+@functools.partial(_float_conv.defjvp, symbolic_zeros=True)
+def _float_conv_jvp(
+    stride: int,
+    padding: int,
+    primals: tuple[jax.Array, jax.Array],
+    tangents: tuple[jax.Array | SymbolicZero, jax.Array | SymbolicZero],
+) -> tuple[jax.Array, jax.Array | SymbolicZero]:
+    (x, kernel), (x_dot, kernel_dot) = primals, tangents
+    convolved = _float_conv(x, kernel, stride, padding)
+    if isinstance(kernel_dot, SymbolicZero):
+        return convolved, _along_images(x_dot, kernel, stride, padding)
+    by_kernel = _along_kernel(x, kernel_dot, stride, padding)
+    if isinstance(x_dot, SymbolicZero):
+        return convolved, by_kernel
+    return convolved, _along_images(x_dot, kernel, stride, padding) + by_kernel
+
+
+def _along_images(x_dot: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+    """The derivative of a convolution along the images; its transpose is the gradient of the images."""
+    return conv_forms.plain(x_dot, kernel, stride, padding)
+
+
+def _along_kernel(x: jax.Array, kernel_dot: jax.Array, stride: int, padding: int) -> jax.Array:
+    """The derivative of a convolution along its kernel; its transpose is the gradient of the kernel."""
+    form = conv_forms.by_kernel if xla_cpu.prefers_long_rows(x.shape) else conv_forms.plain
+    return form(x, kernel_dot, stride, padding)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
@@ -78,12 +113,14 @@ def _integer_conv_jvp(
 ) -> tuple[jax.Array, jax.Array]:
     spikes, kernel = primals
     convolved, levels = _integer_forward(spikes, kernel, unit, stride, padding)
+    sides = kernel.shape[0] // 2 if padding is None else padding
 
     # What is kept for the way back are the levels, a quarter of the memory of float spikes: those are made again there.
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def derivative(levels: jax.Array, kernel: jax.Array, spikes_dot: jax.Array, kernel_dot: jax.Array) -> jax.Array:
-        spikes = levels.astype(kernel.dtype) * unit
-        return float_conv(spikes_dot, kernel, stride, padding) + float_conv(spikes, kernel_dot, stride, padding)
+        spikes = xla_cpu.computed_once(levels.astype(kernel.dtype) * unit)
+        along_images = _along_images(xla_cpu.computed_once(spikes_dot), kernel, stride, sides)
+        return along_images + _along_kernel(spikes, kernel_dot, stride, sides)
 
     return convolved, derivative(levels, kernel, *tangents)
 
@@ -104,14 +141,10 @@ def convolve(
       AssertionError: other ranks, or images and kernel of two types.
     """
     _check_images_and_kernel(x, kernel)
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        ((padding, padding), (padding, padding)),
-        dimension_numbers=DIMENSIONS,
-        preferred_element_type=accumulator,
-    )
+    columns = xla_cpu.columns_at_once(kernel.shape, jnp.issubdtype(x.dtype, jnp.integer))
+    if columns > 1:
+        return conv_forms.by_columns(x, kernel, stride, padding, columns, accumulator)
+    return conv_forms.plain(x, kernel, stride, padding, accumulator)
 
 
 def average_pool(x: jax.Array) -> jax.Array:

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+UNROLLED_STEPS = 8  # of inference: more take long to compile
 STEPS_PER_DISPATCH = 32  # of training, where a loop can be rolled around a step
 
 _rolled = contextvars.ContextVar("rolled", default=False)
@@ -28,6 +29,16 @@ def unrolls_gradients() -> bool:
     with the version whose rolled `accumulate` is as fast as its unrolled one (`experiments.benchmarks.memory`).
     """
     return on_cpu() and not _rolled.get()
+
+
+def inference_unroll(num_steps: int) -> int:
+    """How many steps of an inference over so many a turn of its loop computes.
+
+    A rolled loop copies every membrane at every step, since spikes and the new membrane both read the old one and XLA
+    does not order the two: 4 to 10 % of an inference (jax 0.12). It ends with the version that keeps one buffer
+    (`experiments.benchmarks.train_speed`).
+    """
+    return num_steps if on_cpu() and not _rolled.get() and num_steps <= UNROLLED_STEPS else 1
 
 
 @contextlib.contextmanager
@@ -48,18 +59,53 @@ def steps_per_dispatch() -> int:
     return 1 if on_cpu() else STEPS_PER_DISPATCH
 
 
+def columns_at_once(kernel_shape: tuple[int, ...], integers: bool) -> int:
+    """How many columns of its output a convolution is to compute at once (`conv_forms.by_columns`).
+
+    Two where XLA's library refuses one: it takes int8 from 17 channels on one side on, and float32 of few channels goes
+    to Eigen, at half the speed (jax 0.10 and 0.12; see `experiments.benchmarks.integer_layers`). It ends with the
+    version that is as fast without.
+
+    Args:
+      kernel_shape: `(k, k, C_in, C_out)`.
+      integers: whether it convolves int8, which is only done for CPUs, or floats.
+    """
+    size, _, in_channels, out_channels = kernel_shape
+    if size == 1:
+        return 1
+    if integers:
+        return 2 if out_channels <= 16 else 1
+    return 2 if on_cpu() and out_channels <= 8 and in_channels <= 16 else 1
+
+
 def has_fast_integers(kernel_shape: tuple[int, ...]) -> bool:
     """Whether XLA's CPU backend convolves int8 faster than float32 in a layer of this shape.
 
-    It hands int8 convolutions to a library only from 17 channels on one side on, and writes a naive loop below; with
-    fewer than 12 on the other side the library is no faster either (jax 0.10 and 0.12; see
-    `experiments.benchmarks.integer_layers`). It ends with the version that does not lose at 16 channels.
+    It hands int8 convolutions to a library only from 17 channels on one side on, with `columns_at_once` counted, and
+    writes a naive loop below; with fewer than 12 on the other side the library is no faster either (jax 0.10 and 0.12;
+    see `experiments.benchmarks.integer_layers`). It ends with the version that does not lose at 16 channels.
 
     Args:
       kernel_shape: `(..., C_in, C_out)`.
     """
-    narrow, wide = sorted(kernel_shape[-2:])
+    *size, in_channels, out_channels = kernel_shape
+    columns = columns_at_once(kernel_shape, True) if size else 1
+    narrow, wide = sorted((in_channels, columns * out_channels))
     return wide > 16 and narrow >= 12
+
+
+def prefers_long_rows(images_shape: tuple[int, ...]) -> bool:
+    """Whether the kernel's gradient of a layer that reads such images is faster as `conv_forms.kernel_gradient`.
+
+    By a tenth to a third, a tenth of a training step at width 64 (jax 0.10 and 0.12;
+    `experiments.benchmarks.train_speed`), but not of few images or channels. It ends with the version whose own
+    gradient runs at the speed of its convolution.
+
+    Args:
+      images_shape: `(B, H, W, C_in)`.
+    """
+    batch, _, _, channels = images_shape
+    return on_cpu() and batch >= 16 and channels >= 16 and channels % 4 == 0
 
 
 def prefers_integers(kernel_shape: tuple[int, ...]) -> bool:

@@ -12,6 +12,7 @@ FLOORS = {
     "checks": 0,
     "deprecation": 0,
     "xla_cpu": 0,
+    "conv_forms": 0,
     "neurons": 1,
     "quantize": 1,
     "ops": 1,

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hdlif_jax import xla_cpu
 from hdlif_jax.losses import check_classes
 from hdlif_jax.nn import Network, StepOutput, Variables, init_state
 from hdlif_jax.nn.needs import check_key, check_network, check_variables
@@ -137,8 +138,10 @@ def _scan(
 
     def body(state: Any, t: jax.Array) -> tuple[Any, Any]:
         output = forward_step(network, hoisted, batch_stats, state, inputs, t, key=key)
-        return output.state, (output.logits, observe(output))
+        # Where the loop is unrolled the barrier keeps XLA from holding the arrays of all steps at once (jax ≥ 0.11).
+        return jax.lax.optimization_barrier(output.state), (output.logits, observe(output))
 
     state = init_state(network, variables, batch_size(network, inputs))
-    _, (logits, observed) = jax.lax.scan(body, state, jnp.arange(network.num_steps, dtype=jnp.int32))
+    steps, unroll = jnp.arange(network.num_steps, dtype=jnp.int32), xla_cpu.inference_unroll(network.num_steps)
+    _, (logits, observed) = jax.lax.scan(body, state, steps, unroll=unroll)
     return logits, observed
