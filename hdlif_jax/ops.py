@@ -87,20 +87,16 @@ def integer_conv(
     Returns:
       What `float_conv` gives; the only roundings are those of the two scales.
     """
-    return _integer_forward(spikes, kernel, unit, stride, padding)[0]
-
-
-def _integer_forward(
-    spikes: jax.Array, kernel: jax.Array, unit: float, stride: int, padding: int | None
-) -> tuple[jax.Array, jax.Array]:
-    """The convolution and the levels of the spikes, int8."""
     _check_images_and_kernel(spikes, kernel)
     chex.assert_type((spikes, kernel), float)
-    levels = jnp.round(spikes * (1 / unit)).astype(jnp.int8)
     scale = jnp.max(jnp.abs(kernel), (0, 1, 2)) * unit
     padding = kernel.shape[0] // 2 if padding is None else padding
-    sums = convolve(levels, jnp.sign(kernel).astype(jnp.int8), stride, padding, jnp.int32)
-    return sums.astype(kernel.dtype) * scale[None, None, None, :], levels
+    sums = convolve(_levels(spikes, unit), jnp.sign(kernel).astype(jnp.int8), stride, padding, jnp.int32)
+    return sums.astype(kernel.dtype) * scale[None, None, None, :]
+
+
+def _levels(spikes: jax.Array, unit: float) -> jax.Array:
+    return jnp.round(spikes * (1 / unit)).astype(jnp.int8)
 
 
 @integer_conv.defjvp
@@ -112,7 +108,6 @@ def _integer_conv_jvp(
     tangents: tuple[jax.Array, jax.Array],
 ) -> tuple[jax.Array, jax.Array]:
     spikes, kernel = primals
-    convolved, levels = _integer_forward(spikes, kernel, unit, stride, padding)
     sides = kernel.shape[0] // 2 if padding is None else padding
 
     # What is kept for the way back are the levels, a quarter of the memory of float spikes: those are made again there.
@@ -122,7 +117,8 @@ def _integer_conv_jvp(
         along_images = _along_images(xla_cpu.computed_once(spikes_dot), kernel, stride, sides)
         return along_images + _along_kernel(spikes, kernel_dot, stride, sides)
 
-    return convolved, derivative(levels, kernel, *tangents)
+    convolved = integer_conv(spikes, kernel, unit, stride, padding)  # and not its sums, which have no derivative
+    return convolved, derivative(_levels(spikes, unit), kernel, *tangents)
 
 
 def convolve(

@@ -37,11 +37,21 @@ def test_other_backends_have_the_plain_choice(backend, monkeypatch):
     assert xla_cpu.unrolls_gradients() == on_cpu
     assert (xla_cpu.steps_per_dispatch() == 1) == on_cpu
     assert xla_cpu.prefers_integers((3, 3, 64, 24)) == on_cpu
-    assert not xla_cpu.prefers_integers((3, 3, 16, 16))
+    assert xla_cpu.prefers_integers((3, 3, 16, 16)) == on_cpu
+    assert not xla_cpu.prefers_integers((3, 3, 8, 8))
+    assert (xla_cpu.inference_unroll(4) == 4) == on_cpu
+    assert xla_cpu.inference_unroll(9) == 1
+    assert (xla_cpu.columns_at_once((3, 3, 8, 8), integers=False) == 2) == on_cpu
+    assert xla_cpu.columns_at_once((3, 3, 16, 16), integers=False) == 1
+    assert xla_cpu.columns_at_once((3, 3, 16, 16), integers=True) == 2  # is for CPUs, wherever it is written
+    assert xla_cpu.prefers_long_rows((16, 8, 8, 16)) == on_cpu
+    for shape in ((8, 8, 8, 16), (16, 8, 8, 12), (16, 8, 8, 18)):
+        assert not xla_cpu.prefers_long_rows(shape)
 
 
 def test_loops_stay_rolled_within_a_block_alone(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
     with xla_cpu.rolled():
         assert not xla_cpu.unrolls_gradients()
+        assert xla_cpu.inference_unroll(4) == 1
     assert xla_cpu.unrolls_gradients()
