@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 
+from hdlif_jax.commands.support.pages import large_pages
 from hdlif_jax.commands.support.run_directory import device_name
 
 RESULTS = pathlib.Path(__file__).parent / "results"
@@ -59,9 +60,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def write(name: str, report: dict[str, Any], folder: pathlib.Path = RESULTS) -> pathlib.Path:
-    """Writes `folder/name.json`, with the device beside the figures, and says where."""
+    """Writes `folder/name.json`, with the device and its pages of memory beside the figures, and says where."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
-    path.write_text(json.dumps({"device": device_name()} | report, indent=2) + "\n")
+    path.write_text(json.dumps({"device": device_name(), "large_pages": large_pages()} | report, indent=2) + "\n")
     print(f"written to {path}")
     return path

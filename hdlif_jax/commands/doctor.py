@@ -18,6 +18,7 @@ from typing import Any
 from hdlif_jax import __version__
 from hdlif_jax.commands.support.entry import command
 from hdlif_jax.commands.support.errors import CommandError
+from hdlif_jax.commands.support.pages import TUNABLE, large_pages
 from hdlif_jax.commands.support.plain import PlainParser
 from hdlif_jax.commands.support.program import program
 from hdlif_jax.commands.support.requirements import Requirement, installed, requirements
@@ -25,7 +26,7 @@ from hdlif_jax.commands.support.requirements import Requirement, installed, requ
 WRAPPER = textwrap.TextWrapper(
     80, initial_indent="  ", subsequent_indent="      ", break_long_words=False, break_on_hyphens=False
 )
-TOLD = ("JAX_", "XLA_", "LIBTPU_", "CUDA_VISIBLE_DEVICES", "HDLIF_")  # variables that change what runs where
+TOLD = ("GLIBC_TUNABLES", "JAX_", "XLA_", "LIBTPU_", "CUDA_VISIBLE_DEVICES", "HDLIF_")  # variables that change what runs where
 ROUNDS = 7
 LAYER = (16, 32, 32, 64)  # [B, H, W, C] of the inputs that are convolved, 3×3 to as many channels
 
@@ -86,6 +87,8 @@ def devices() -> Iterator[str]:
         yield device_name() + (f", as {len(found)} devices" if len(found) > 1 else "")
         if pathlib.Path("/dev/nvidia0").exists():
             yield "there is an NVIDIA GPU besides, which this JAX does not see; its CUDA plugin is missing or refused"
+        if large_pages() is False:
+            yield f"memory in small pages; steps are faster after: export GLIBC_TUNABLES={TUNABLE}"
         return
     for kind, number in collections.Counter(device.device_kind for device in found).items():
         limit = (found[0].memory_stats() or {}).get("bytes_limit")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
-from hdlif_jax import ops, xla_cpu
+from hdlif_jax import conv_forms, ops, xla_cpu
 from hdlif_jax.deploy.format.manifest import Arithmetic
 from hdlif_jax.deploy.graph import Add, Conv, Fields, Function, Graph, Linear, Neuron, NeuronState, Node
 from hdlif_jax.deploy.runtime import fastest_arithmetic
@@ -161,11 +161,12 @@ def _synapse(node: Conv | Linear, arithmetic: Arithmetic, fields: Fields, x: jax
     kernel = fields["kernel"]
     integer = arithmetic == "integer" and node.integer and xla_cpu.has_fast_integers(kernel.shape)
     operand, accumulator = (jnp.int8, jnp.int32) if integer else (jnp.float32, jnp.float32)
+    convolve = ops.convolve if arithmetic == "integer" else conv_forms.plain  # the program of any machine
 
     def product(x: jax.Array) -> jax.Array:
         x, weights = x.astype(operand), kernel.astype(operand)
         if isinstance(node, Conv):
-            return ops.convolve(x, weights, node.stride, node.padding, accumulator)
+            return convolve(x, weights, node.stride, node.padding, accumulator)
         return jnp.matmul(x, weights, preferred_element_type=accumulator)
 
     sums = _over_window(product, x).astype(jnp.float32)

@@ -10,7 +10,7 @@ import tomllib
 import pytest
 
 from hdlif_jax.commands import doctor
-from hdlif_jax.commands.support import requirements
+from hdlif_jax.commands.support import pages, requirements
 from hdlif_jax.commands.support.requirements import Requirement
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -107,3 +107,25 @@ def test_a_requirement_of_another_form_is_told(monkeypatch, capsys):
     monkeypatch.setattr(importlib.metadata, "requires", lambda package: ["jax @ file:///x"])
     assert not doctor.told("extras", doctor.extras)
     assert "fails: ValueError: the requirement 'jax @ file:///x' of hdlif_jax" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("modes", "tunables", "expected"),
+    [
+        ("[always] madvise never", "", True),
+        ("always [madvise] never", "", False),
+        ("always [madvise] never", "glibc.malloc.check=0:glibc.malloc.hugetlb=1", True),
+        ("always [madvise] never", "glibc.malloc.hugetlb=10", False),
+        ("always madvise [never]", "glibc.malloc.hugetlb=1", None),
+        (None, "glibc.malloc.hugetlb=1", None),  # no Linux
+    ],
+)
+def test_whether_memory_is_in_large_pages(modes, tunables, expected, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "enabled"
+    if modes is not None:
+        file.write_text(f"{modes}\n")
+    monkeypatch.setenv("GLIBC_TUNABLES", tunables)
+    assert pages.large_pages(file) is expected
+    monkeypatch.setattr(doctor, "large_pages", lambda: pages.large_pages(file))
+    assert doctor.told("devices", doctor.devices)
+    assert ("export GLIBC_TUNABLES=glibc.malloc.hugetlb=1" in capsys.readouterr().out) == (expected is False)

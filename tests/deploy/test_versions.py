@@ -26,5 +26,7 @@ def test_an_artifact_of_the_first_release_gives_the_logits_that_it_gave_then(ari
 def test_the_file_format_has_not_changed(tmp_path):
     old = read(FIXTURES / "artifact-v1").manifest
     new = write(tmp_path / "artifact", small_artifact()).manifest
-    assert sum(spec.bytes for spec in new.files.values()) <= sum(spec.bytes for spec in old.files.values())
+    assert new.files.keys() == old.files.keys()
+    for name, spec in new.files.items():  # programs are those of another version of JAX and of XLA's forms
+        assert spec.bytes <= (1 if name.endswith(".safetensors") else 1.3) * old.files[name].bytes, name
     assert (new.state, new.arrays, new.integer_layers) == (old.state, old.arrays, old.integer_layers)

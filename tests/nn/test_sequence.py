@@ -105,15 +105,15 @@ def test_equals_step_by_step_for_every_network(build, kind, request):
 
 def test_a_static_input_runs_the_stem_once(images):
     """And moves its statistics once, as step by step."""
-    model = nn.conv_net((6, 6, 2), 3, widths=(4,), rngs=nnx.Rngs(0))
+    model = nn.conv_net((6, 6, 2), 3, widths=(9,), rngs=nnx.Rngs(0))  # wide enough for a column at a time
     network, variables = nn.training_form(model), nn.variables_of(model)
     _, expected = network.encode(*variables, images)
     got = network.sequence(*variables, images).batch_stats
     np.testing.assert_allclose(got["stem_norm"]["var"], expected["stem_norm"]["var"], rtol=1e-6)
     program = str(jax.make_jaxpr(network.sequence)(*variables, images))
     assert program.count("conv_general_dilated[") == 3  # the stem and the two of the block, each in one call
-    assert program.count("f32[8,6,6,4] = conv") == 1  # on 8 images
-    assert program.count("f32[32,6,6,4] = conv") == 2  # on 4 · 8
+    assert program.count("f32[8,6,6,9] = conv") == 1  # on 8 images
+    assert program.count("f32[32,6,6,9] = conv") == 2  # on 4 · 8
 
 
 def test_own_layers_without_state_see_a_batch_and_no_time():
