@@ -22,6 +22,7 @@ with an error. Implementations take turns, so that what else the machine does fa
 
 import argparse
 import concurrent.futures
+import gc
 import os
 import pathlib
 import time
@@ -63,6 +64,7 @@ def measure(
     """The rows of one group; what agrees with what goes into `agreement`."""
     forget_compiled()
     jax.clear_caches()
+    gc.collect()  # what the group before has left would lie between the arrays of this one
     wanted = [entry for entry in entries(group, on_gpu) if clock.allows(entry.title, entry.expected)]
     built = [build(entry, task, clock) for entry in wanted if not entry.is_ours]
     with concurrent.futures.ThreadPoolExecutor(4 if on_gpu else 2) as pool:
