@@ -12,7 +12,6 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
-
 from jax.custom_derivatives import SymbolicZero
 
 from hdlif_jax import conv_forms, xla_cpu
