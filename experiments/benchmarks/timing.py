@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import jax
 
+SETTLING = 0.1  # seconds until the threads of what ran before have stopped to wait for more, which they do awake
+
 
 class Timing(NamedTuple):
     """Seconds of one call.
@@ -21,7 +23,7 @@ class Timing(NamedTuple):
 
 
 def in_turns(functions: Mapping[str, Callable[[], Any]], rounds: int, calls: int = 1) -> dict[str, Timing]:
-    """Times functions without arguments, after one call of each that compiles and fills the caches.
+    """Times functions without arguments, after calls of each that compile, fill the caches and let others settle.
 
     Args:
       functions: by name; what they return is waited for.
@@ -33,6 +35,9 @@ def in_turns(functions: Mapping[str, Callable[[], Any]], rounds: int, calls: int
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
+            settled = time.perf_counter() + SETTLING
+            while time.perf_counter() < settled:
+                jax.block_until_ready(function())
             start = time.perf_counter()
             for _ in range(calls):
                 result = function()
