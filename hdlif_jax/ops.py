@@ -44,19 +44,16 @@ def _float_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> j
 
 @functools.partial(_float_conv.defjvp, symbolic_zeros=True)
 def _float_conv_jvp(
-    stride: int,
-    padding: int,
-    primals: tuple[jax.Array, jax.Array],
-    tangents: tuple[jax.Array | SymbolicZero, jax.Array | SymbolicZero],
-) -> tuple[jax.Array, jax.Array | SymbolicZero]:
+    stride: int, padding: int, primals: tuple[jax.Array, jax.Array], tangents: tuple[Any, Any]
+) -> tuple[jax.Array, jax.Array]:
     (x, kernel), (x_dot, kernel_dot) = primals, tangents
     convolved = _float_conv(x, kernel, stride, padding)
-    if isinstance(kernel_dot, SymbolicZero):
-        return convolved, _along_images(x_dot, kernel, stride, padding)
-    by_kernel = _along_kernel(x, kernel_dot, stride, padding)
-    if isinstance(x_dot, SymbolicZero):
-        return convolved, by_kernel
-    return convolved, _along_images(x_dot, kernel, stride, padding) + by_kernel
+    along = []
+    if not isinstance(x_dot, SymbolicZero):  # as of data, and of what is seen as a constant
+        along.append(_along_images(x_dot, kernel, stride, padding))
+    if not isinstance(kernel_dot, SymbolicZero):
+        along.append(_along_kernel(x, kernel_dot, stride, padding))
+    return convolved, functools.reduce(jnp.add, along) if along else jnp.zeros_like(convolved)
 
 
 def _along_images(x_dot: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
