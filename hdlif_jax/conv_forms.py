@@ -54,14 +54,14 @@ def by_kernel(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax
       stride: of the output.
       padding: rows and columns of zeros on every side.
     """
-    height, width = (_out_size(side, kernel.shape[0], stride, padding) for side in x.shape[1:3])
+    height, width = (_out_size(x.shape[1 + axis], kernel.shape[axis], stride, padding) for axis in (0, 1))
     output = jax.ShapeDtypeStruct((len(x), height, width, kernel.shape[-1]), x.dtype)
-    transposed = jax.linear_transpose(lambda dy: kernel_gradient(x, dy, kernel.shape[0], stride, padding), output)
+    transposed = jax.linear_transpose(lambda dy: kernel_gradient(x, dy, kernel.shape[:2], stride, padding), output)
     (sums,) = transposed(kernel)
     return jnp.asarray(sums)
 
 
-def kernel_gradient(x: jax.Array, dy: jax.Array, size: int, stride: int, padding: int) -> jax.Array:
+def kernel_gradient(x: jax.Array, dy: jax.Array, size: tuple[int, int], stride: int, padding: int) -> jax.Array:
     """The gradient of the kernel: ∂L/∂K[i, j, c, d] = Σ x[b, i + s·h − p, j + s·w − p, c] · dy[b, h, w, d].
 
     A convolution over the images with `dy` as kernel and the batch as the channels that are summed over. XLA's own form
@@ -73,7 +73,7 @@ def kernel_gradient(x: jax.Array, dy: jax.Array, size: int, stride: int, padding
     Args:
       x: `[B, H, W, C_in]` with a number of channels that `CHUNKS` divides.
       dy: ∂L/∂y `[B, H', W', C_out]` of the same type.
-      size: k.
+      size: rows and columns of the kernel, (k, k).
       stride: s.
       padding: p.
 
@@ -83,9 +83,8 @@ def kernel_gradient(x: jax.Array, dy: jax.Array, size: int, stride: int, padding
     (batch, height, width, in_channels), (out_height, out_width, out_channels) = x.shape, dy.shape[1:]
     chunk = in_channels // CHUNKS
     images = jnp.transpose(x.reshape(batch, height, width, CHUNKS, chunk), (3, 1, 2, 4, 0))
-    below, right = (
-        stride * (out - 1) + size - padding - side for out, side in ((out_height, height), (out_width, width))
-    )
+    below = stride * (out_height - 1) + size[0] - padding - height
+    right = stride * (out_width - 1) + size[1] - padding - width
     gradients = _convolution(
         images.reshape(CHUNKS, height, width * chunk, batch),
         jnp.transpose(dy, (1, 2, 0, 3)),
@@ -93,8 +92,8 @@ def kernel_gradient(x: jax.Array, dy: jax.Array, size: int, stride: int, padding
         ((padding, below), (chunk * padding, chunk * right)),
         dilation=(stride, chunk * stride),
     )
-    apart = gradients.reshape(CHUNKS, size, size, chunk, out_channels)
-    return jnp.transpose(apart, (1, 2, 0, 3, 4)).reshape(size, size, in_channels, out_channels)
+    apart = gradients.reshape(CHUNKS, *size, chunk, out_channels)
+    return jnp.transpose(apart, (1, 2, 0, 3, 4)).reshape(*size, in_channels, out_channels)
 
 
 def _out_size(side: int, size: int, stride: int, padding: int) -> int:

@@ -39,7 +39,8 @@ def float_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: int | None
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def _float_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
-    return convolve(x, kernel, stride, padding)
+    form = convolve if xla_cpu.on_cpu() else conv_forms.plain
+    return form(x, kernel, stride, padding)
 
 
 @functools.partial(_float_conv.defjvp, symbolic_zeros=True)
@@ -81,7 +82,8 @@ def integer_conv(
       padding: as of `float_conv`.
 
     Returns:
-      What `float_conv` gives; the only roundings are those of the two scales.
+      What `float_conv` gives; the only roundings are those of the two scales. So are its gradients; theirs along
+      `spikes`, of which only the levels are kept, are zero.
     """
     _check_images_and_kernel(spikes, kernel)
     chex.assert_type((spikes, kernel), float)
@@ -121,6 +123,8 @@ def convolve(
     x: jax.Array, kernel: jax.Array, stride: int, padding: int, accumulator: jax.typing.DTypeLike | None = None
 ) -> jax.Array:
     """2-D convolution with the same rows and columns of zeros on both sides; XLA's "SAME" differs at stride 2.
+
+    In the form that is the fastest on CPUs, whatever machine this runs on; `conv_forms.plain` is XLA's own.
 
     Args:
       x: `[B, H, W, C_in]`.

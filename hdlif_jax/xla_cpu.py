@@ -35,10 +35,13 @@ def inference_unroll(num_steps: int) -> int:
     """How many steps of an inference over so many a turn of its loop computes.
 
     A rolled loop copies every membrane at every step, since spikes and the new membrane both read the old one and XLA
-    does not order the two: 4 to 10 % of an inference (jax 0.12). It ends with the version that keeps one buffer
+    does not order the two: 4 to 10 % of an inference (jax 0.12). Only where the barrier between the steps is kept, so
+    that memory stays that of one (jax ≥ 0.11). It ends with the version that keeps one buffer
     (`experiments.benchmarks.train_speed`).
     """
-    return num_steps if on_cpu() and not _rolled.get() and num_steps <= UNROLLED_STEPS else 1
+    keeps_barriers = jax.__version_info__ >= (0, 11)
+    unrolls = on_cpu() and keeps_barriers and not _rolled.get() and num_steps <= UNROLLED_STEPS
+    return num_steps if unrolls else 1
 
 
 @contextlib.contextmanager
@@ -63,19 +66,15 @@ def columns_at_once(kernel_shape: tuple[int, ...], integers: bool) -> int:
     """How many columns of its output a convolution is to compute at once (`conv_forms.by_columns`).
 
     Two where XLA's library refuses one: it takes int8 from 17 channels on one side on, and float32 of few channels goes
-    to Eigen, at half the speed (jax 0.10 and 0.12; see `experiments.benchmarks.integer_layers`). It ends with the
-    version that is as fast without.
+    to Eigen, at half the speed (jax 0.10 and 0.12; ARCHITECTURE.md has the figures). It ends with the version that is as
+    fast without.
 
     Args:
       kernel_shape: `(k, k, C_in, C_out)`.
-      integers: whether it convolves int8, which is only done for CPUs, or floats.
+      integers: whether it convolves int8, or floats.
     """
     size, _, in_channels, out_channels = kernel_shape
-    if size == 1:
-        return 1
-    if integers:
-        return 2 if out_channels <= 16 else 1
-    return 2 if on_cpu() and out_channels <= 8 and in_channels <= 16 else 1
+    return 2 if size > 1 and in_channels <= 16 and out_channels <= (16 if integers else 8) else 1
 
 
 def has_fast_integers(kernel_shape: tuple[int, ...]) -> bool:

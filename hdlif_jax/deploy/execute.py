@@ -161,7 +161,7 @@ def _synapse(node: Conv | Linear, arithmetic: Arithmetic, fields: Fields, x: jax
     kernel = fields["kernel"]
     integer = arithmetic == "integer" and node.integer and xla_cpu.has_fast_integers(kernel.shape)
     operand, accumulator = (jnp.int8, jnp.int32) if integer else (jnp.float32, jnp.float32)
-    convolve = ops.convolve if arithmetic == "integer" else conv_forms.plain  # the program of any machine
+    convolve = ops.convolve if arithmetic == "integer" else conv_forms.plain  # that is for CPUs, this for any machine
 
     def product(x: jax.Array) -> jax.Array:
         x, weights = x.astype(operand), kernel.astype(operand)

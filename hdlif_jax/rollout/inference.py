@@ -135,13 +135,15 @@ def _scan(
 ) -> tuple[jax.Array, Any]:
     check_variables(variables)
     hoisted, batch_stats = hoist(network, variables.params, variables.batch_stats, inputs)
+    unroll = xla_cpu.inference_unroll(network.num_steps)
 
     def body(state: Any, t: jax.Array) -> tuple[Any, Any]:
         output = forward_step(network, hoisted, batch_stats, state, inputs, t, key=key)
-        # Where the loop is unrolled the barrier keeps XLA from holding the arrays of all steps at once (jax ≥ 0.11).
-        return jax.lax.optimization_barrier(output.state), (output.logits, observe(output))
+        # Where steps are unrolled, the barrier keeps XLA from holding the arrays of all of them at once.
+        state = output.state if unroll == 1 else jax.lax.optimization_barrier(output.state)
+        return state, (output.logits, observe(output))
 
     state = init_state(network, variables, batch_size(network, inputs))
-    steps, unroll = jnp.arange(network.num_steps, dtype=jnp.int32), xla_cpu.inference_unroll(network.num_steps)
+    steps = jnp.arange(network.num_steps, dtype=jnp.int32)
     _, (logits, observed) = jax.lax.scan(body, state, steps, unroll=unroll)
     return logits, observed

@@ -115,6 +115,7 @@ def test_a_requirement_of_another_form_is_told(monkeypatch, capsys):
         ("[always] madvise never", "", True),
         ("always [madvise] never", "", False),
         ("always [madvise] never", "glibc.malloc.check=0:glibc.malloc.hugetlb=1", True),
+        ("always [madvise] never", "glibc.malloc.hugetlb=2", True),
         ("always [madvise] never", "glibc.malloc.hugetlb=10", False),
         ("always madvise [never]", "glibc.malloc.hugetlb=1", None),
         (None, "glibc.malloc.hugetlb=1", None),  # no Linux
