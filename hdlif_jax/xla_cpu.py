@@ -66,8 +66,7 @@ def columns_at_once(kernel_shape: tuple[int, ...], integers: bool) -> int:
     """How many columns of its output a convolution is to compute at once (`conv_forms.by_columns`).
 
     Two where XLA's library refuses one: it takes int8 from 17 channels on one side on, and float32 of few channels goes
-    to Eigen, at half the speed (jax 0.10 and 0.12; ARCHITECTURE.md has the figures). It ends with the version that is as
-    fast without.
+    to Eigen, at half the speed (jax 0.10 and 0.12; ARCHITECTURE.md). It ends with the version that is as fast without.
 
     Args:
       kernel_shape: `(k, k, C_in, C_out)`.
