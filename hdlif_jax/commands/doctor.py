@@ -95,7 +95,8 @@ def devices() -> Iterator[str]:
         if pathlib.Path("/dev/nvidia0").exists():
             yield "there is an NVIDIA GPU besides, which this JAX does not see; its CUDA plugin is missing or refused"
         if large_pages() is False:
-            yield f"memory in small pages; steps are faster after: export GLIBC_TUNABLES={TUNABLE}"
+            yield "memory in small pages; training is faster in large ones, before Python starts:"
+            yield f"    export GLIBC_TUNABLES={TUNABLE}"
         return
     for kind, number in collections.Counter(device.device_kind for device in found).items():
         limit = (found[0].memory_stats() or {}).get("bytes_limit")
