@@ -61,7 +61,7 @@ def by_kernel(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax
     return jnp.asarray(sums)
 
 
-def kernel_gradient(x: jax.Array, dy: jax.Array, size: tuple[int, int], stride: int, padding: int) -> jax.Array:
+def kernel_gradient(x: jax.Array, dy: jax.Array, size: tuple[int, ...], stride: int, padding: int) -> jax.Array:
     """The gradient of the kernel: ∂L/∂K[i, j, c, d] = Σ x[b, i + s·h − p, j + s·w − p, c] · dy[b, h, w, d].
 
     A convolution over the images with `dy` as kernel and the batch as the channels that are summed over. XLA's own form

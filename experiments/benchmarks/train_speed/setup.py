@@ -129,7 +129,7 @@ def count_work(model: nn.SpikingNetwork, batch_size: int) -> Work:
         return jnp.sum(network.step(params, batch_stats, state, current, nn.Tick(0)).logits)
 
     current = jax.eval_shape(encode, variables, inputs)
-    own_forms = {"columns_at_once": lambda shape, integers: 1, "prefers_long_rows": lambda shape: False}
+    own_forms: Any = {"columns_at_once": lambda shape, integers: 1, "prefers_long_rows": lambda shape: False}
     with mock.patch.multiple(xla_cpu, **own_forms):  # others multiply by zeros as well
         programs = (
             jax.jit(encode).lower(variables, inputs),

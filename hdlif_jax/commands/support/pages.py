@@ -10,7 +10,8 @@ TUNABLE = "glibc.malloc.hugetlb=1"  # glibc, from 2.35 on, asks for large pages;
 def large_pages(kernel: pathlib.Path = KERNEL) -> bool | None:
     """Whether Linux gives this process pages of 2 MiB; None where that is not known or cannot be had.
 
-    With small ones a training step on a CPU takes 14 to 34 % more time (`experiments.benchmarks.train_speed`): XLA takes and gives back the memory of its temporary arrays at every step.
+    With small ones a training step on a CPU takes 14 to 34 % longer (`experiments.benchmarks.train_speed`), since XLA
+    takes and gives back the memory of its temporary arrays at every step.
 
     Args:
       kernel: the file in which Linux says when it gives them.
