@@ -96,7 +96,8 @@ def prefers_long_rows(images_shape: tuple[int, ...]) -> bool:
     """Whether the kernel's gradient of a layer that reads such images is faster as `conv_forms.kernel_gradient`.
 
     By a tenth to a third, a tenth of a training step at width 64 (jax 0.10 and 0.12;
-    `experiments.benchmarks.train_speed`), but not of few images or channels. It ends with the version whose own
+    `experiments.benchmarks.train_speed`), but not of few images or channels, nor of a number of channels that
+    `conv_forms.CHUNKS` does not divide. It ends with the version whose own
     gradient runs at the speed of its convolution.
 
     Args:

@@ -147,7 +147,7 @@ def test_only_the_gradients_that_are_asked_for_are_computed(integers, all_forms)
 
 
 def test_a_network_gives_the_same_logits_and_gradients(request):
-    """Ties included: currents are whole numbers times one scale, so that many lie on a threshold or a level's edge."""
+    """With every form and with none: the same spikes on the way, so that what differs is rounding."""
     spec = spec_of(num_steps=2)
     model = nn.conv_net((6, 5, 4), 3, widths=(8, 12), spec=spec, rngs=nnx.Rngs(0))
     x = jax.random.randint(jax.random.key(1), (4, 6, 5, 4), -2, 3).astype(jnp.float32)

@@ -26,14 +26,8 @@ from hdlif_jax.commands.support.requirements import Requirement, installed, requ
 WRAPPER = textwrap.TextWrapper(
     80, initial_indent="  ", subsequent_indent="      ", break_long_words=False, break_on_hyphens=False
 )
-TOLD = (
-    "GLIBC_TUNABLES",
-    "JAX_",
-    "XLA_",
-    "LIBTPU_",
-    "CUDA_VISIBLE_DEVICES",
-    "HDLIF_",
-)  # variables that change what runs where
+# Variables that change what runs where.
+TOLD = ("GLIBC_TUNABLES", "JAX_", "XLA_", "LIBTPU_", "CUDA_VISIBLE_DEVICES", "HDLIF_")
 ROUNDS = 7
 LAYER = (16, 32, 32, 64)  # [B, H, W, C] of the inputs that are convolved, 3×3 to as many channels
 
